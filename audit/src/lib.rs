@@ -1,0 +1,5 @@
+//! The audit: a journal that is safe before a statement leaves, and the SQLite log that auditors read.
+//! Knows no sockets, no protocols and no proxy types.
+
+pub mod event;
+pub mod journal;

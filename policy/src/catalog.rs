@@ -1,0 +1,229 @@
+//! What names mean in one target: relations, columns, view definitions, functions, operators, casts.
+//! Data only. The proxy fetches it and replaces it as a whole; nothing here asks a database anything.
+
+use std::{collections::HashMap, fmt, sync::Arc};
+
+use serde::Serialize;
+
+/// A schema-qualified name, both parts as the server stores them (folded already).
+/// On MySQL `schema` is the database.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+pub struct QualifiedName {
+    /// Schema, or MySQL database.
+    pub schema: Arc<str>,
+    /// Relation, function, operator or type.
+    pub name: Arc<str>,
+}
+
+impl QualifiedName {
+    /// Joins two names that are folded already.
+    pub fn new(schema: impl AsRef<str>, name: impl AsRef<str>) -> Self {
+        Self { schema: Arc::from(schema.as_ref()), name: Arc::from(name.as_ref()) }
+    }
+}
+
+/// `schema.name`, unquoted: for people and for globs, never for SQL.
+impl fmt::Display for QualifiedName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.schema, self.name)
+    }
+}
+
+/// One column of one relation.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+pub struct ColumnRef {
+    /// The relation that owns the column.
+    pub relation: QualifiedName,
+    /// The column's name.
+    pub column: Arc<str>,
+}
+
+/// `schema.table.column`, unquoted.
+impl fmt::Display for ColumnRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.relation, self.column)
+    }
+}
+
+/// What a relation is, as `pg_class.relkind` and `information_schema.tables` tell it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum RelationKind {
+    /// An ordinary or partitioned table.
+    Table,
+    /// A view: its columns are those of its definition.
+    View,
+    /// A materialized view: a stale copy of its definition.
+    MaterializedView,
+    /// A foreign table: its rows live elsewhere, so nothing is known about them.
+    ForeignTable,
+    /// A sequence.
+    Sequence,
+    /// A composite type, an index, a TOAST table: cannot be granted.
+    Other,
+}
+
+/// One column of a relation.
+#[derive(Clone, Debug, Serialize)]
+pub struct Column {
+    /// Its name.
+    pub name: Arc<str>,
+    /// `pg_attribute.attnum`, from 1; ordinal position on MySQL.
+    pub number: i16,
+    /// `pg_type.oid` of the column; 0 on MySQL.
+    pub type_oid: u32,
+    /// The expression of a stored or virtual generated column, as the server prints it with an empty `search_path`.
+    pub generated: Option<Arc<str>>,
+}
+
+/// One relation.
+#[derive(Clone, Debug, Serialize)]
+pub struct Relation {
+    /// `pg_class.oid`; 0 on MySQL.
+    pub oid: u32,
+    /// Its qualified name.
+    pub name: QualifiedName,
+    /// What it is.
+    pub kind: RelationKind,
+    /// Its columns in order; dropped ones are left out. System columns (`ctid`, `xmin`, `tableoid`…) are not listed.
+    pub columns: Vec<Column>,
+    /// The query of a view or materialized view, as the server prints it with an empty `search_path`.
+    pub definition: Option<Arc<str>>,
+    /// Direct parents (inheritance and partitioning).
+    pub parents: Vec<QualifiedName>,
+    /// Direct children (inheritance and partitioning).
+    pub children: Vec<QualifiedName>,
+}
+
+impl Relation {
+    /// The column called `name`, if there is one.
+    pub fn column(&self, name: &str) -> Option<&Column> {
+        self.columns.iter().find(|c| &*c.name == name)
+    }
+}
+
+/// What a function is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum FunctionKind {
+    /// A plain function.
+    Function,
+    /// An aggregate.
+    Aggregate,
+    /// A window function.
+    Window,
+    /// A procedure, for CALL.
+    Procedure,
+}
+
+/// One function, procedure, aggregate or window function that is not built in (or a built-in one of `pg_catalog`).
+#[derive(Clone, Debug, Serialize)]
+pub struct Function {
+    /// Its qualified name.
+    pub name: QualifiedName,
+    /// What it is.
+    pub kind: FunctionKind,
+    /// Fewest arguments a call may have (defaults counted off).
+    pub min_args: u16,
+    /// Most arguments a call may have; `None` for a variadic one.
+    pub max_args: Option<u16>,
+    /// The extension that owns it.
+    pub extension: Option<Arc<str>>,
+}
+
+/// One operator outside `pg_catalog`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Operator {
+    /// Its qualified name.
+    pub name: QualifiedName,
+    /// The function behind it.
+    pub function: QualifiedName,
+    /// The extension that owns it.
+    pub extension: Option<Arc<str>>,
+}
+
+/// One cast whose function is outside `pg_catalog`, or one type whose input or output function is.
+#[derive(Clone, Debug, Serialize)]
+pub struct Cast {
+    /// Source type.
+    pub source: QualifiedName,
+    /// Target type.
+    pub target: QualifiedName,
+    /// The function behind it.
+    pub function: QualifiedName,
+    /// The extension that owns it.
+    pub extension: Option<Arc<str>>,
+}
+
+/// A type outside `pg_catalog`: enum, domain, composite, range, base type.
+#[derive(Clone, Debug, Serialize)]
+pub struct UserType {
+    /// Its qualified name.
+    pub name: QualifiedName,
+    /// What it is made of.
+    pub kind: UserTypeKind,
+    /// The extension that owns it.
+    pub extension: Option<Arc<str>>,
+}
+
+/// What a user-defined type is.
+#[derive(Clone, Debug, Serialize)]
+pub enum UserTypeKind {
+    /// An enum.
+    Enum,
+    /// A domain; its CHECK constraints as the server prints them.
+    Domain {
+        /// The constraints' expressions.
+        checks: Vec<Arc<str>>,
+    },
+    /// A composite or the row type of a relation.
+    Composite,
+    /// A range, multirange, or base type.
+    Other,
+}
+
+/// Everything the gate knows about one target's names at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct Catalog {
+    /// Grows with every change that was seen; part of every cache key.
+    pub version: u64,
+    /// The database's own name (`current_database()`).
+    pub database: String,
+    /// The role the proxy connects as: what `"$user"` in a search_path means.
+    pub login: String,
+    /// The search_path a new session starts with, as the server prints it.
+    pub default_search_path: String,
+    /// All schemas.
+    pub schemas: Vec<Arc<str>>,
+    /// Relations by qualified name, the system catalogs among them.
+    pub relations: HashMap<QualifiedName, Arc<Relation>>,
+    /// Relations by OID.
+    pub by_oid: HashMap<u32, Arc<Relation>>,
+    /// Functions by bare name, built-in ones among them.
+    pub functions: HashMap<Arc<str>, Vec<Function>>,
+    /// Operators outside `pg_catalog` by symbol.
+    pub operators: HashMap<Arc<str>, Vec<Operator>>,
+    /// Casts with a function outside `pg_catalog`.
+    pub casts: Vec<Cast>,
+    /// Types outside `pg_catalog`.
+    pub types: HashMap<QualifiedName, UserType>,
+}
+
+impl Catalog {
+    /// The relation called `schema.name`.
+    pub fn relation(&self, schema: &str, name: &str) -> Option<&Arc<Relation>> {
+        self.relations.get(&QualifiedName::new(schema, name))
+    }
+
+    /// Adds a relation under both of its keys.
+    pub fn add_relation(&mut self, relation: Relation) {
+        let relation = Arc::new(relation);
+        if relation.oid != 0 {
+            self.by_oid.insert(relation.oid, Arc::clone(&relation));
+        }
+        self.relations.insert(relation.name.clone(), relation);
+    }
+
+    /// Adds a function under its bare name.
+    pub fn add_function(&mut self, function: Function) {
+        self.functions.entry(Arc::clone(&function.name.name)).or_default().push(function);
+    }
+}

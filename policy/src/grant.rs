@@ -1,0 +1,69 @@
+//! Grants: what somebody may do on which targets until when. A grant is data; its end is decided by comparing times.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::ids::{GrantId, RequestId, RoleName, TargetName, Timestamp, UserName};
+
+/// What a grant allows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub enum GrantKind {
+    /// Everything the role allows.
+    Role(RoleName),
+    /// Exactly one approved statement.
+    Statement(ApprovedStatement),
+}
+
+/// The statement of a statement grant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ApprovedStatement {
+    /// Its text, as it was requested.
+    pub text: Arc<str>,
+    /// Whether COPY-like bulk reads are allowed.
+    pub export: bool,
+    /// Whether masked columns are shown.
+    pub unmask: bool,
+}
+
+/// How a grant ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub enum GrantEnd {
+    /// Its time is up.
+    Expired,
+    /// Somebody revoked it.
+    Revoked {
+        /// Who.
+        by: UserName,
+        /// Why, if they said.
+        reason: Option<String>,
+    },
+}
+
+/// A grant that is, or was, active.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Grant {
+    /// Its number.
+    pub id: GrantId,
+    /// The request it came from.
+    pub request: RequestId,
+    /// Who holds it.
+    pub user: UserName,
+    /// What it allows.
+    pub kind: GrantKind,
+    /// Where.
+    pub targets: Vec<TargetName>,
+    /// When it began: the approval.
+    pub starts: Timestamp,
+    /// When it ends by itself.
+    pub ends: Timestamp,
+    /// How it ended early, if it did.
+    pub revoked: Option<GrantEnd>,
+}
+
+impl Grant {
+    /// Whether the grant authorises anything on `target` at `now`.
+    pub fn active(&self, target: &TargetName, now: Timestamp) -> bool {
+        self.revoked.is_none() && self.starts <= now && now < self.ends && self.targets.contains(target)
+    }
+}

@@ -1,0 +1,11 @@
+//! What a statement is, what a grant allows, and what a mask does.
+//! Pure: no IO, no clock, no async, no SQLite; the manifest proves it.
+
+pub mod catalog;
+pub mod decide;
+pub mod grant;
+pub mod ids;
+pub mod mask;
+pub mod review;
+pub mod role;
+pub mod statement;

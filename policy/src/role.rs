@@ -1,0 +1,112 @@
+//! Roles: named sets of permissions, requested for a time. What `[roles.NAME]` says, checked already.
+//! Matching only; whether a role suffices for a statement is `decide`'s affair.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use serde::Serialize;
+
+use crate::{
+    catalog::QualifiedName,
+    ids::{GroupName, RoleName, UserName},
+    statement::Action,
+};
+
+/// A `schema.table` glob: `*` matches any run of characters within its part, nothing else is special.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TableGlob {
+    /// The schema's glob.
+    pub schema: String,
+    /// The relation's glob.
+    pub name: String,
+}
+
+/// A user, `user:NAME`, or a group, `group:NAME`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub enum Party {
+    /// One user.
+    User(UserName),
+    /// Everybody in a group.
+    Group(GroupName),
+}
+
+/// Bounds on what one statement may do. `None`: unbounded.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Limits {
+    /// Rows a result may have.
+    pub max_rows: Option<u64>,
+    /// Bytes of row data a result may have, on the wire.
+    pub max_result_bytes: Option<u64>,
+    /// Rows a write may change before it is rolled back.
+    pub max_rows_affected: Option<u64>,
+    /// How long a statement may run.
+    pub statement_timeout: Option<Duration>,
+}
+
+/// `[roles.NAME]`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Role {
+    /// Its name.
+    pub name: RoleName,
+    /// What it allows.
+    pub allow: BTreeSet<Action>,
+    /// Which relations it covers; `None`: all.
+    pub tables: Option<Vec<TableGlob>>,
+    /// Which it never covers.
+    pub except: Vec<TableGlob>,
+    /// User-defined functions and procedures that may be called.
+    pub functions: Vec<TableGlob>,
+    /// Who may ask for it; `None`: everybody.
+    pub request_by: Option<Vec<Party>>,
+    /// The longest grant; `None`: no bound.
+    pub max_duration: Option<Duration>,
+    /// Whether COPY … TO and results above `max_rows` are allowed.
+    pub export: bool,
+    /// Bounds on each statement.
+    pub limits: Limits,
+    /// SET ROLE upstream while a statement runs under this role.
+    pub upstream_role: Option<String>,
+}
+
+impl TableGlob {
+    /// Whether the glob covers `name`.
+    pub fn matches(&self, name: &QualifiedName) -> bool {
+        glob(&self.schema, &name.schema) && glob(&self.name, &name.name)
+    }
+}
+
+/// Whether `pattern`, in which `*` stands for any run of characters, matches all of `text`.
+pub fn glob(pattern: &str, text: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let first = parts.next().unwrap_or_default();
+    let Some(mut rest) = text.strip_prefix(first) else { return false };
+    let Some(last) = parts.next_back() else { return rest.is_empty() };
+    for part in parts {
+        match rest.find(part) {
+            Some(at) => rest = rest.get(at + part.len()..).unwrap_or_default(),
+            None => return false,
+        }
+    }
+    rest.ends_with(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn globs_match_whole_names() {
+        for (pattern, text, expected) in [
+            ("*", "", true),
+            ("shop", "shop", true),
+            ("shop", "shops", false),
+            ("*_log", "customer_log", true),
+            ("*_log", "customer_logs", false),
+            ("a*b*c", "a--b--c", true),
+            ("a*b*c", "abc", true),
+            ("a*b*b", "ab", false),
+            ("", "x", false),
+        ] {
+            assert_eq!(glob(pattern, text), expected, "{pattern} on {text}");
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Everything a client may be told about our side. Each wire writes it in its own words (`wire/*/error.rs`);
+//! nothing else about the proxy, its secrets or its hosts reaches a client.
+
+use hallpass_policy::{
+    decide::Denial,
+    statement::{Refusal, RefusalKind},
+};
+use thiserror::Error;
+
+/// An error for the client.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ClientError {
+    /// The same words for an unknown user, a wrong password, an expired or disabled user.
+    #[error("authentication failed for user `{user}`")]
+    AuthenticationFailed {
+        /// As the client gave it.
+        user: String,
+    },
+    /// No grant allows it, or a review rule blocks it.
+    #[error("{}", .0.message)]
+    Denied(Denial),
+    /// Not understood.
+    #[error("{0}")]
+    Refused(Refusal),
+    /// The grant a statement ran under is over.
+    #[error("{message}")]
+    GrantEnded {
+        /// Which grant, and how it ended.
+        message: String,
+        /// What to type to ask again.
+        hint: String,
+    },
+    /// A limit of the role was passed; the statement was cancelled and changed nothing.
+    #[error("{message}")]
+    LimitExceeded {
+        /// Which limit, of which role.
+        message: String,
+        /// What to do.
+        hint: String,
+        /// SQLSTATE: 57014 for time, 54000 for rows and bytes.
+        sqlstate: &'static str,
+    },
+    /// The audit cannot be written, so nothing runs.
+    #[error("the audit cannot be written, so no statement is forwarded")]
+    AuditUnavailable,
+    /// The target cannot be reached, or was lost.
+    #[error("database `{target}` is not available")]
+    UpstreamUnavailable {
+        /// The target.
+        target: String,
+        /// What a user may know: `connection refused`, `certificate not trusted`; no host, no credential.
+        reason: String,
+    },
+    /// The client broke the protocol; the connection ends.
+    #[error("protocol violation: {0}")]
+    ProtocolViolation(String),
+    /// A startup packet asks for something the proxy does not do; the connection ends.
+    #[error("{message}")]
+    StartupRefused {
+        /// What.
+        message: String,
+        /// What to do.
+        hint: String,
+        /// SQLSTATE: 3D000 for an unknown target, 0A000 for replication, 42501 for settings.
+        sqlstate: &'static str,
+    },
+    /// `max_connections` is reached.
+    #[error("too many connections")]
+    TooManyConnections,
+    /// An admin ended this session.
+    #[error("this session was ended by an administrator")]
+    Killed,
+    /// The proxy is shutting down.
+    #[error("the proxy is shutting down")]
+    Draining,
+}
+
+impl ClientError {
+    /// The SQLSTATE that Postgres clients see.
+    pub fn sqlstate(&self) -> &'static str {
+        match self {
+            Self::AuthenticationFailed { .. } => "28P01",
+            Self::Denied(_) | Self::GrantEnded { .. } => "42501",
+            Self::Refused(refusal) => match refusal.kind {
+                RefusalKind::Unparsed => "42601",
+                RefusalKind::Unsupported => "0A000",
+                RefusalKind::UnknownRelation => "42P01",
+                RefusalKind::UnknownColumn => "42703",
+                RefusalKind::UnknownFunction => "42883",
+                RefusalKind::Ambiguous => "42702",
+                RefusalKind::Forbidden => "42501",
+                RefusalKind::TooComplex => "54001",
+            },
+            Self::LimitExceeded { sqlstate, .. } | Self::StartupRefused { sqlstate, .. } => sqlstate,
+            Self::AuditUnavailable => "58030",
+            Self::UpstreamUnavailable { .. } => "08006",
+            Self::ProtocolViolation(_) => "08P01",
+            Self::TooManyConnections => "53300",
+            Self::Killed | Self::Draining => "57P01",
+        }
+    }
+
+    /// Why, in a sentence; the second line of an error.
+    pub fn detail(&self) -> Option<&str> {
+        match self {
+            Self::Denied(denial) => Some(denial.detail.as_str()),
+            Self::Refused(refusal) => refusal.detail.as_deref(),
+            Self::UpstreamUnavailable { reason, .. } => Some(reason.as_str()),
+            Self::AuthenticationFailed { .. }
+            | Self::GrantEnded { .. }
+            | Self::LimitExceeded { .. }
+            | Self::AuditUnavailable
+            | Self::ProtocolViolation(_)
+            | Self::StartupRefused { .. }
+            | Self::TooManyConnections
+            | Self::Killed
+            | Self::Draining => None,
+        }
+        .filter(|text| !text.is_empty())
+    }
+
+    /// What to type next.
+    pub fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Denied(denial) => Some(denial.hint.as_str()),
+            Self::Refused(refusal) => refusal.hint.as_deref(),
+            Self::GrantEnded { hint, .. } | Self::LimitExceeded { hint, .. } | Self::StartupRefused { hint, .. } => {
+                Some(hint.as_str())
+            }
+            Self::AuditUnavailable => Some("tell an administrator: the proxy's data folder is full or not writable"),
+            Self::AuthenticationFailed { .. }
+            | Self::UpstreamUnavailable { .. }
+            | Self::ProtocolViolation(_)
+            | Self::TooManyConnections
+            | Self::Killed
+            | Self::Draining => None,
+        }
+        .filter(|text| !text.is_empty())
+    }
+}

@@ -1,0 +1,8 @@
+//! The proxy as a library, so that tests and benchmarks can reach its parts; `main.rs` is the program.
+
+pub mod clock;
+pub mod config;
+pub mod error;
+pub mod session;
+pub mod shared;
+pub mod store;

@@ -1,0 +1,3 @@
+//! A client's session, from login to goodbye, written once for both protocols.
+
+pub mod registry;

@@ -1,0 +1,139 @@
+//! The open sessions: for `hallpass sessions`, `hallpass kill`, and cancel requests.
+//! Ends a session only by telling it; the session ends itself.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use hallpass_audit::event::Origin;
+use hallpass_policy::ids::{GrantId, SessionId, Timestamp};
+use serde::Serialize;
+use tokio::sync::mpsc;
+
+/// What another task tells a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// A cancel request with the right key: cancel what runs now.
+    Cancel,
+    /// An admin ends the session.
+    Kill,
+    /// The proxy shuts down: end when nothing runs.
+    Drain,
+}
+
+/// One open session, for people.
+#[derive(Clone, Debug, Serialize)]
+pub struct SessionInfo {
+    /// Its name.
+    pub id: SessionId,
+    /// Who and where.
+    pub origin: Arc<Origin>,
+    /// Since when.
+    pub started: Timestamp,
+    /// What it runs now, if anything.
+    pub statement: Option<Arc<str>>,
+    /// On which grant.
+    pub grant: Option<GrantId>,
+}
+
+struct Entry {
+    info: SessionInfo,
+    signals: mpsc::Sender<Signal>,
+    key: (i32, Arc<[u8]>),
+}
+
+/// All open sessions. One for the whole proxy.
+#[derive(Default)]
+pub struct Sessions {
+    open: Mutex<HashMap<SessionId, Entry>>,
+    count: AtomicU64,
+}
+
+impl std::fmt::Debug for Sessions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sessions").field("open", &self.len()).finish()
+    }
+}
+
+impl Sessions {
+    /// None open.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Enters a session; `key` is the process id and secret the client got for its cancel requests.
+    pub fn enter(&self, info: SessionInfo, key: (i32, Arc<[u8]>)) -> mpsc::Receiver<Signal> {
+        let (signals, receiver) = mpsc::channel(8);
+        self.lock().insert(info.id.clone(), Entry { info, signals, key });
+        self.count.fetch_add(1, Ordering::Relaxed);
+        receiver
+    }
+
+    /// Notes what a session runs; `None` when it is idle.
+    pub fn running(&self, id: &SessionId, statement: Option<(Arc<str>, Option<GrantId>)>) {
+        if let Some(entry) = self.lock().get_mut(id) {
+            let (statement, grant) = match statement {
+                Some((text, grant)) => (Some(text), grant),
+                None => (None, None),
+            };
+            entry.info.statement = statement;
+            entry.info.grant = grant;
+        }
+    }
+
+    /// Removes a session.
+    pub fn leave(&self, id: &SessionId) {
+        self.lock().remove(id);
+    }
+
+    /// How many are open.
+    pub fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// Whether none is open.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// All of them, oldest first.
+    pub fn list(&self) -> Vec<SessionInfo> {
+        let mut all: Vec<_> = self.lock().values().map(|entry| entry.info.clone()).collect();
+        all.sort_by(|a, b| (a.started, &a.id).cmp(&(b.started, &b.id)));
+        all
+    }
+
+    /// Tells one session; false if there is none of that name.
+    pub fn signal(&self, id: &SessionId, signal: Signal) -> bool {
+        self.lock().get(id).is_some_and(|entry| entry.signals.try_send(signal).is_ok())
+    }
+
+    /// Tells every session.
+    pub fn signal_all(&self, signal: Signal) {
+        for entry in self.lock().values() {
+            // A full channel holds signals enough already.
+            let _ = entry.signals.try_send(signal);
+        }
+    }
+
+    /// Cancels what runs in the session that was given exactly this key; anything else is ignored in silence, as the
+    /// protocol wants it.
+    pub fn cancel(&self, process: i32, secret: &[u8]) {
+        use subtle::ConstantTimeEq;
+        let open = self.lock();
+        let found = open
+            .values()
+            .find(|entry| entry.key.0 == process && !secret.is_empty() && bool::from(entry.key.1.ct_eq(secret)));
+        if let Some(entry) = found {
+            let _ = entry.signals.try_send(Signal::Cancel);
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<SessionId, Entry>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
