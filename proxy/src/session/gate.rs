@@ -1,0 +1,365 @@
+//! The one gate of a session: what a text means, whether it may run, and that it is recorded before it leaves.
+//! Knows no wire format. A [`Permit`] is made here and nowhere else: decided *and* recorded.
+
+use std::{sync::Arc, time::Instant};
+
+use ahash::AHashMap;
+use hallpass_audit::event::{AttemptId, Event, Kind, Origin};
+use hallpass_policy::{
+    decide::{Allowance, Authority, Decision, Denial, Question, decide},
+    grant::Grant,
+    ids::{GrantId, Principal, RoleName, Timestamp},
+    statement::{Names, Refusal, RefusalKind, Statement},
+};
+
+use super::target::{Known, Target, Understanding};
+use crate::{error::ClientError, shared::Shared};
+
+/// Decisions a session keeps; past that it forgets them all and decides anew.
+const DECISIONS_KEPT: usize = 512;
+
+/// A recorded decision: the only thing that lets SQL leave for an upstream.
+#[derive(Debug)]
+pub struct Permit {
+    attempt: AttemptId,
+    allowance: Arc<Allowance>,
+    started: Instant,
+}
+
+impl Permit {
+    /// How the statement may run.
+    pub fn allowance(&self) -> &Arc<Allowance> {
+        &self.allowance
+    }
+}
+
+/// What became of a permitted statement.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Rows returned or changed.
+    pub rows: u64,
+    /// Bytes of row data sent to the client.
+    pub bytes: u64,
+    /// Which columns were masked, if any.
+    pub masked: Option<Arc<str>>,
+    /// The SQLSTATE of what the client got instead.
+    pub error_code: Option<Arc<str>>,
+    /// Why it ended otherwise than by itself.
+    pub reason: Option<Arc<str>>,
+}
+
+/// Why the gate has no answer yet, or says no.
+#[derive(Debug)]
+pub enum Refused {
+    /// The client is told.
+    Client(ClientError),
+    /// A name is unknown and the catalog may be out of date: fetch it and ask again.
+    StaleCatalog,
+}
+
+impl From<ClientError> for Refused {
+    fn from(error: ClientError) -> Self {
+        Self::Client(error)
+    }
+}
+
+/// Everything a cached decision depends on besides the statement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Epoch {
+    grants: u64,
+    config: u64,
+    known: u64,
+}
+
+#[derive(Debug)]
+struct Decided {
+    epoch: Epoch,
+    /// Keeps the understanding alive, so that its address stays its name.
+    _of: Arc<Understanding>,
+    allowance: Arc<Allowance>,
+}
+
+/// One session's gate.
+#[derive(Debug)]
+pub struct Gate {
+    shared: Arc<Shared>,
+    target: Arc<Target>,
+    principal: Principal,
+    scope: Option<Arc<[RoleName]>>,
+    origin: Arc<Origin>,
+    names: Names,
+    /// The catalog as this session's open transaction has changed it; the target's otherwise.
+    private: Option<Arc<Known>>,
+    decided: AHashMap<(usize, usize), Decided>,
+    outcomes: Vec<Event>,
+    /// The last refusal for an unknown name was retried with a fresh catalog.
+    retried: bool,
+}
+
+impl Gate {
+    /// A gate for a principal who has logged in to `target`; `scope` are the only roles of its listener, if it has any.
+    pub fn new(
+        shared: Arc<Shared>,
+        target: Arc<Target>,
+        principal: Principal,
+        scope: Option<Arc<[RoleName]>>,
+        origin: Arc<Origin>,
+        names: Names,
+    ) -> Self {
+        Self {
+            shared,
+            target,
+            principal,
+            scope,
+            origin,
+            names,
+            private: None,
+            decided: AHashMap::new(),
+            outcomes: Vec::new(),
+            retried: false,
+        }
+    }
+
+    /// The target this session talks to.
+    pub fn target(&self) -> &Arc<Target> {
+        &self.target
+    }
+
+    /// What all sessions share.
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Who and where.
+    pub fn origin(&self) -> &Arc<Origin> {
+        &self.origin
+    }
+
+    /// The time, for expiry.
+    pub fn now(&self) -> Timestamp {
+        self.shared.clock.now()
+    }
+
+    /// The names and masks in force.
+    pub fn known(&self) -> Arc<Known> {
+        self.private.clone().unwrap_or_else(|| self.target.known())
+    }
+
+    /// The search_path in force has become `path`.
+    pub fn set_search_path(&mut self, path: Arc<str>) {
+        self.names.search_path = path;
+    }
+
+    /// The search_path in force.
+    pub fn search_path(&self) -> &Arc<str> {
+        &self.names.search_path
+    }
+
+    /// From here on this session sees `known`, as its open transaction changed names; `None` ends that.
+    pub fn set_private(&mut self, known: Option<Arc<Known>>) {
+        self.private = known;
+    }
+
+    /// Understands `text` under the names in force.
+    ///
+    /// # Errors
+    /// [`Refused::StaleCatalog`] once when a name is unknown; then the refusal itself.
+    pub fn understand(&mut self, text: &[u8]) -> Result<Arc<Understanding>, Refused> {
+        let text = std::str::from_utf8(text).map_err(|_| {
+            ClientError::Refused(
+                Refusal::new(RefusalKind::Unparsed, "the statement is not valid UTF-8")
+                    .hint("SET client_encoding = 'UTF8' and send the statement in it"),
+            )
+        })?;
+        let known = self.known();
+        match self.target.understand(text, &known, &self.names) {
+            Ok(understanding) => {
+                self.retried = false;
+                Ok(understanding)
+            }
+            Err(refusal) => {
+                let by_name = matches!(
+                    refusal.kind,
+                    RefusalKind::UnknownRelation | RefusalKind::UnknownColumn | RefusalKind::UnknownFunction
+                );
+                if by_name && self.private.is_none() && !self.retried && self.target.may_be_stale() {
+                    self.retried = true;
+                    return Err(Refused::StaleCatalog);
+                }
+                self.retried = false;
+                Err(Refused::Client(ClientError::Refused(refusal)))
+            }
+        }
+    }
+
+    /// Decides whether `statement`, the `index`th of `of` (or what that one prepares), may run now.
+    ///
+    /// # Errors
+    /// The denial, which the caller records with [`Gate::denied`].
+    pub fn decide(
+        &mut self,
+        of: &Arc<Understanding>,
+        index: usize,
+        statement: &Statement,
+    ) -> Result<Arc<Allowance>, ClientError> {
+        let known = self.known();
+        let now = self.shared.clock.now();
+        let epoch = Epoch {
+            grants: self.shared.grants.epoch(),
+            config: self.shared.config_epoch(),
+            known: known.generation,
+        };
+        let key = (Arc::as_ptr(of) as usize, index);
+        if let Some(decided) = self.decided.get(&key)
+            && decided.epoch == epoch
+            && decided.allowance.until.is_none_or(|until| now < until)
+        {
+            return Ok(Arc::clone(&decided.allowance));
+        }
+        let config = self.shared.config.load();
+        let grants = self.shared.grants.of(&self.principal.user);
+        let question = Question {
+            principal: &self.principal,
+            target: self.target.name(),
+            scope: self.scope.as_deref(),
+            statement,
+            policy: &config.policy,
+            masks: &known.masks,
+            catalog: &known.catalog,
+        };
+        match decide(&question, &grants, now) {
+            Decision::Allow(allowance) => {
+                if self.decided.len() >= DECISIONS_KEPT {
+                    self.decided.clear();
+                }
+                let allowance = Arc::new(allowance);
+                self.decided
+                    .insert(key, Decided { epoch, _of: Arc::clone(of), allowance: Arc::clone(&allowance) });
+                Ok(allowance)
+            }
+            Decision::Deny(denial) => Err(ClientError::Denied(denial)),
+        }
+    }
+
+    /// Records that `text` is about to leave under `allowance`, and permits it. Outcomes that wait are written along.
+    ///
+    /// # Errors
+    /// [`ClientError::AuditUnavailable`]; then nothing may be forwarded.
+    pub fn permit(
+        &mut self,
+        text: &Arc<str>,
+        fingerprint: &Arc<str>,
+        parameters: Option<Box<str>>,
+        allowance: Arc<Allowance>,
+        reason: Option<&str>,
+    ) -> Result<Permit, ClientError> {
+        let attempt = self.shared.journal.next_attempt();
+        let mut event = self.event(Kind::Attempt, text, Some(fingerprint));
+        event.attempt = Some(attempt);
+        event.grant = grant_of(&allowance);
+        event.parameters = parameters;
+        event.decision = Some(Arc::from("allow"));
+        event.reason = reason.map(Arc::from);
+        self.append(event)?;
+        Ok(Permit { attempt, allowance, started: Instant::now() })
+    }
+
+    /// Records that `text` was refused.
+    ///
+    /// # Errors
+    /// [`ClientError::AuditUnavailable`]: the client then hears that instead.
+    pub fn denied(&mut self, text: &Arc<str>, error: &ClientError) -> Result<(), ClientError> {
+        let mut event = self.event(Kind::Denied, text, None);
+        event.decision = Some(Arc::from("deny"));
+        event.reason = Some(Arc::from(error.to_string()));
+        event.error_code = Some(Arc::from(error.sqlstate()));
+        self.append(event)
+    }
+
+    /// Notes what became of a permitted statement; written with the next attempt or by [`Gate::flush`].
+    pub fn outcome(&mut self, permit: &Permit, outcome: Outcome) {
+        let mut event = Event::new(Kind::Outcome, self.shared.clock.now(), Arc::clone(&self.origin));
+        event.attempt = Some(permit.attempt);
+        event.grant = grant_of(&permit.allowance);
+        event.rows = Some(outcome.rows);
+        event.bytes = Some(outcome.bytes);
+        event.masked_columns = outcome.masked;
+        event.duration_us = u64::try_from(permit.started.elapsed().as_micros()).ok();
+        event.error_code = outcome.error_code;
+        event.reason = outcome.reason;
+        self.outcomes.push(event);
+    }
+
+    /// Writes the outcomes that wait. A failure is no reason to stop: they stay, and the next attempt will fail.
+    pub fn flush(&mut self) {
+        if !self.outcomes.is_empty() && self.shared.journal.append(&self.outcomes).is_ok() {
+            self.outcomes.clear();
+        }
+    }
+
+    /// Whether a grant is still in force; the baseline always is.
+    ///
+    /// # Errors
+    /// The error for the client: which grant ended, and how to ask again.
+    pub fn still_granted(&self, allowance: &Allowance) -> Result<(), ClientError> {
+        let Authority::Grant(id) = allowance.authority else { return Ok(()) };
+        let now = self.shared.clock.now();
+        let grants = self.shared.grants.of(&self.principal.user);
+        match grants.iter().find(|grant| grant.id == id) {
+            Some(grant) if grant.active(self.target.name(), now) => Ok(()),
+            grant => Err(self.grant_ended(id, grant, now)),
+        }
+    }
+
+    /// Whether any active grant of the user allows writes here: the read-only fence stands while none does.
+    pub fn may_write(&self) -> bool {
+        let now = self.shared.clock.now();
+        let config = self.shared.config.load();
+        let grants = self.shared.grants.of(&self.principal.user);
+        grants
+            .iter()
+            .filter(|grant| grant.active(self.target.name(), now))
+            .any(|grant| hallpass_policy::decide::writes(grant, &config.policy))
+    }
+
+    /// The next moment at which one of the user's grants ends by itself.
+    pub fn next_end(&self) -> Option<Timestamp> {
+        let now = self.shared.clock.now();
+        let grants = self.shared.grants.of(&self.principal.user);
+        grants.iter().filter(|grant| grant.active(self.target.name(), now)).map(|grant| grant.ends).min()
+    }
+
+    fn grant_ended(&self, id: GrantId, grant: Option<&Grant>, now: Timestamp) -> ClientError {
+        let (message, hint) = hallpass_policy::decide::ended(id, grant, self.target.name(), now);
+        ClientError::GrantEnded { message, hint }
+    }
+
+    fn event(&self, kind: Kind, text: &Arc<str>, fingerprint: Option<&Arc<str>>) -> Event {
+        let mut event = Event::new(kind, self.shared.clock.now(), Arc::clone(&self.origin));
+        event.statement = Some(Arc::clone(text));
+        event.fingerprint = fingerprint.cloned();
+        event
+    }
+
+    fn append(&mut self, event: Event) -> Result<(), ClientError> {
+        self.outcomes.push(event);
+        if self.shared.journal.append(&self.outcomes).is_err() {
+            self.outcomes.pop();
+            return Err(ClientError::AuditUnavailable);
+        }
+        self.outcomes.clear();
+        Ok(())
+    }
+}
+
+/// A denial that no rule needs to explain: something the session itself does not do.
+pub fn session_denial(message: &str, detail: &str, hint: &str) -> ClientError {
+    ClientError::Denied(Denial { message: message.into(), detail: detail.into(), hint: hint.into() })
+}
+
+fn grant_of(allowance: &Allowance) -> Option<GrantId> {
+    match allowance.authority {
+        Authority::Baseline => None,
+        Authority::Grant(id) => Some(id),
+    }
+}
