@@ -42,6 +42,16 @@ pub(super) struct Run {
 }
 
 impl Run {
+    /// A run that has shown nothing yet.
+    pub(super) fn new(
+        of: &Arc<Understanding>,
+        index: usize,
+        rows_of: (Arc<Understanding>, Part),
+        allowance: Arc<Allowance>,
+    ) -> Self {
+        Self { of: Arc::clone(of), index, rows_of, allowance, bound: None, rows: 0, bytes: 0, undo: Vec::new() }
+    }
+
     /// The statement itself.
     pub(super) fn statement(&self) -> Option<&Statement> {
         self.of.understood.statements.get(self.index)

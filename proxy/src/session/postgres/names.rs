@@ -158,9 +158,20 @@ impl UpstreamNames {
         Undo::Portal(Box::from(name), before)
     }
 
-    /// Forgets all prepared statements.
-    pub(super) fn clear_prepared(&mut self) -> Undo {
-        Undo::AllPrepared(std::mem::take(&mut self.prepared))
+    /// Forgets all named prepared statements, as DEALLOCATE ALL does; the unnamed one stays.
+    pub(super) fn clear_named(&mut self) -> Vec<Undo> {
+        let mut before = std::mem::take(&mut self.prepared);
+        if let Some((name, unnamed)) = before.remove_entry([].as_slice()) {
+            self.prepared.insert(name.clone(), unnamed.clone());
+            before.insert(name, unnamed);
+        }
+        vec![Undo::AllPrepared(before)]
+    }
+
+    /// Forgets the portals that end with their transaction. Cursors of DECLARE stay: they may be held beyond it, and
+    /// one that is gone upstream fails there.
+    pub(super) fn end_transaction(&mut self) {
+        self.portals.retain(|_, portal| matches!(portal.prepared.part, Some(Part::Inner(_))));
     }
 
     /// Forgets all portals.

@@ -3,10 +3,18 @@
 use std::sync::{Arc, OnceLock};
 
 use super::{
+    End,
     job::Job,
     names::{Shape, Undo},
+    upstream::{described, theirs},
 };
-use crate::error::ClientError;
+use crate::{
+    error::ClientError,
+    wire::postgres::{
+        backend::tag,
+        codec::{Body, Frame},
+    },
+};
 
 /// One answer to come.
 #[derive(Debug)]
@@ -45,13 +53,32 @@ pub(super) enum Pending {
     Own(Own),
 }
 
+impl Pending {
+    /// For the log.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Parse(_) => "Parse",
+            Self::Bind(_) => "Bind",
+            Self::Describe(_) => "Describe",
+            Self::Close(_) => "Close",
+            Self::Execute(_) => "Execute",
+            Self::Query(_) => "Query",
+            Self::Sync => "Sync",
+            Self::CopyEnd => "the end of a copy",
+            Self::Local { .. } => "an answer of the proxy's own",
+            Self::Substitute { .. } => "a denial",
+            Self::Own(_) => "a question of the proxy's own",
+        }
+    }
+}
+
 /// What the proxy asked on its own.
 #[derive(Debug)]
 pub(super) enum Own {
     /// Describe of a prepared statement: ParameterDescription, then RowDescription or NoData.
     Shape(Arc<OnceLock<Shape>>),
-    /// SHOW search_path, as a Query.
-    SearchPath,
+    /// SHOW search_path, as a Query; what it said.
+    SearchPath(Option<Arc<str>>),
     /// The read-only fence or the role, as a Query; what the fence is then.
     Fence {
         /// Read-only.
@@ -71,6 +98,49 @@ pub(super) enum Own {
     AbortQuietly,
     /// A Parse that fails, so that the rest of the batch is skipped; the client has its error.
     AbortBatch,
-    /// One of the catalog's queries, as a Query.
-    Catalog,
+    /// One of the catalog's queries, as a Query; which.
+    Catalog(usize),
 }
+
+impl Own {
+    /// Takes one frame of the answer; true when it was the last one before ReadyForQuery, or the last one at all.
+    pub(super) fn answer(&mut self, frame: Frame<'_>, private: &mut [Table]) -> Result<bool, End> {
+        match self {
+            Self::Shape(slot) => described(Some(slot.as_ref()), frame),
+            Self::SearchPath(path) => {
+                if frame.tag == tag::DATA_ROW {
+                    *path = text_row(frame.body)?.into_iter().next().flatten().map(Arc::from);
+                }
+                Ok(false)
+            }
+            Self::Catalog(index) => {
+                if frame.tag == tag::DATA_ROW
+                    && let Some(table) = private.get_mut(*index)
+                {
+                    table.push(text_row(frame.body)?);
+                }
+                Ok(false)
+            }
+            Self::Fence { .. } | Self::Begin | Self::Commit(_) | Self::Rollback | Self::Abort | Self::AbortQuietly => {
+                Ok(false)
+            }
+            // Its error is handled where errors are; nothing else can answer it.
+            Self::AbortBatch => Err(End::Upstream("a statement that must fail did not".into())),
+        }
+    }
+}
+
+/// A DataRow in text format.
+fn text_row(body: &[u8]) -> Result<Vec<Option<String>>, End> {
+    let mut row = Body::new("DataRow", body);
+    let count = row.count().map_err(theirs)?;
+    (0..count)
+        .map(|_| {
+            let value = row.value().map_err(theirs)?;
+            Ok(value.map(|value| String::from_utf8_lossy(value).into_owned()))
+        })
+        .collect()
+}
+
+/// Rows of text.
+pub(super) type Table = Vec<Vec<Option<String>>>;
