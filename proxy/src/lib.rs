@@ -3,6 +3,8 @@
 pub mod clock;
 pub mod config;
 pub mod error;
+pub mod net;
 pub mod session;
 pub mod shared;
 pub mod store;
+pub mod wire;

@@ -227,7 +227,11 @@ impl TransactionStatus {
 pub fn backend_key_data(body: &[u8]) -> Result<(i32, &[u8]), Malformed> {
     let mut body = Body::new("BackendKeyData", body);
     let (process, secret) = (body.i32()?, body.rest());
-    if (4..=256).contains(&secret.len()) { Ok((process, secret)) } else { Err(Malformed::Count { message: "BackendKeyData" }) }
+    if (4..=256).contains(&secret.len()) {
+        Ok((process, secret))
+    } else {
+        Err(Malformed::Count { message: "BackendKeyData" })
+    }
 }
 
 /// ParameterDescription: the parameters' types.
@@ -345,8 +349,24 @@ mod tests {
     #[test]
     fn a_row_description_survives_the_round_trip() {
         let fields = [
-            Field { name: b"id", table: 16384, attribute: 1, type_oid: 23, type_size: 4, modifier: -1, format: Format::Text },
-            Field { name: b"", table: 0, attribute: 0, type_oid: 25, type_size: -1, modifier: 7, format: Format::Binary },
+            Field {
+                name: b"id",
+                table: 16384,
+                attribute: 1,
+                type_oid: 23,
+                type_size: 4,
+                modifier: -1,
+                format: Format::Text,
+            },
+            Field {
+                name: b"",
+                table: 0,
+                attribute: 0,
+                type_oid: 25,
+                type_size: -1,
+                modifier: 7,
+                format: Format::Binary,
+            },
         ];
         let mut out = Vec::new();
         encode::row_description(&mut out, &fields).unwrap();

@@ -386,7 +386,10 @@ mod tests {
     #[test]
     fn impossible_lengths_are_found_at_once() {
         assert_eq!(header(b"Q\0\0\0\x03", 100), Err(FrameError::Length { tag: b'Q', length: 3 }));
-        assert_eq!(header(b"Q\xff\xff\xff\xff", 100), Err(FrameError::TooLong { tag: b'Q', length: u32::MAX, max: 100 }));
+        assert_eq!(
+            header(b"Q\xff\xff\xff\xff", 100),
+            Err(FrameError::TooLong { tag: b'Q', length: u32::MAX, max: 100 })
+        );
         assert_eq!(header(b"Q\0\0\0", 100), Ok(None));
         assert_eq!(header(b"d\0\0\x01\0", MAX_FRAME), Ok(Some(Header { tag: b'd', body: 252 })));
     }

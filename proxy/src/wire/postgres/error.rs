@@ -79,13 +79,25 @@ pub fn error_response(out: &mut Vec<u8>, error: &ClientError, phase: Phase) {
         | ClientError::Killed
         | ClientError::Draining => error.to_string(),
     };
-    let report =
-        Own { severity: severity(error, phase), code: error.sqlstate(), text: &text, detail: error.detail(), hint: error.hint() };
+    let report = Own {
+        severity: severity(error, phase),
+        code: error.sqlstate(),
+        text: &text,
+        detail: error.detail(),
+        hint: error.hint(),
+    };
     write(out, tag::ERROR_RESPONSE, &report);
 }
 
 /// Appends a NoticeResponse: reminders before a grant ends (`00000`), warnings of review rules (`01000`).
-pub fn notice_response(out: &mut Vec<u8>, severity: Severity, code: &str, text: &str, detail: Option<&str>, hint: Option<&str>) {
+pub fn notice_response(
+    out: &mut Vec<u8>,
+    severity: Severity,
+    code: &str,
+    text: &str,
+    detail: Option<&str>,
+    hint: Option<&str>,
+) {
     write(out, tag::NOTICE_RESPONSE, &Own { severity, code, text, detail, hint });
 }
 
@@ -198,9 +210,20 @@ mod tests {
     #[test]
     fn a_denial_teaches() {
         let mut out = Vec::new();
-        let denial = Denial { message: "no grant allows UPDATE".into(), detail: "you hold nothing".into(), hint: "CALL …".into() };
+        let denial = Denial {
+            message: "no grant allows UPDATE".into(),
+            detail: "you hold nothing".into(),
+            hint: "CALL …".into(),
+        };
         error_response(&mut out, &ClientError::Denied(denial), Phase::Session);
-        let expected = [('S', "ERROR"), ('V', "ERROR"), ('C', "42501"), ('M', "no grant allows UPDATE"), ('D', "you hold nothing"), ('H', "CALL …")];
+        let expected = [
+            ('S', "ERROR"),
+            ('V', "ERROR"),
+            ('C', "42501"),
+            ('M', "no grant allows UPDATE"),
+            ('D', "you hold nothing"),
+            ('H', "CALL …"),
+        ];
         assert_eq!(out[0], b'E');
         assert_eq!(fields(&out), expected.map(|(code, text)| (code, text.to_owned())));
     }

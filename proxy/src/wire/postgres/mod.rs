@@ -9,4 +9,3 @@ pub mod rows;
 pub mod scram;
 pub mod settings;
 pub mod startup;
-pub mod upstream_login;
