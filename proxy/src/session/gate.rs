@@ -4,16 +4,24 @@
 use std::{sync::Arc, time::Instant};
 
 use ahash::AHashMap;
-use hallpass_audit::event::{AttemptId, Event, Kind, Origin};
+use hallpass_audit::{
+    event::{AttemptId, Event, Kind, Origin},
+    journal::Durability,
+};
 use hallpass_policy::{
     decide::{Allowance, Authority, Decision, Denial, Question, decide},
     grant::Grant,
     ids::{GrantId, Principal, RoleName, Timestamp},
+    mask::apply::HashKey,
     statement::{Names, Refusal, RefusalKind, Statement},
 };
 
-use super::target::{Known, Target, Understanding};
-use crate::{error::ClientError, shared::Shared};
+use super::{
+    ledger::Ledger,
+    registry::Running,
+    target::{Known, Target, Understanding},
+};
+use crate::{config, error::ClientError, shared::Shared};
 
 /// Decisions a session keeps; past that it forgets them all and decides anew.
 const DECISIONS_KEPT: usize = 512;
@@ -91,31 +99,46 @@ pub struct Gate {
     /// The catalog as this session's open transaction has changed it; the target's otherwise.
     private: Option<Arc<Known>>,
     decided: AHashMap<(usize, usize), Decided>,
-    outcomes: Vec<Event>,
+    ledger: Arc<Ledger>,
+    running: Arc<Running>,
     /// The last refusal for an unknown name was retried with a fresh catalog.
     retried: bool,
 }
 
+/// Where a session stands: what its gate is made of.
+#[derive(Debug)]
+pub struct Standing {
+    /// What all sessions share.
+    pub shared: Arc<Shared>,
+    /// The thread's outcomes.
+    pub ledger: Arc<Ledger>,
+    /// The database.
+    pub target: Arc<Target>,
+    /// Who logged in.
+    pub principal: Principal,
+    /// The only roles of the listener, if it has any.
+    pub scope: Option<Arc<[RoleName]>>,
+    /// For the audit.
+    pub origin: Arc<Origin>,
+    /// For `hallpass sessions`.
+    pub running: Arc<Running>,
+}
+
 impl Gate {
-    /// A gate for a principal who has logged in to `target`; `scope` are the only roles of its listener, if it has any.
-    pub fn new(
-        shared: Arc<Shared>,
-        target: Arc<Target>,
-        principal: Principal,
-        scope: Option<Arc<[RoleName]>>,
-        origin: Arc<Origin>,
-        names: Names,
-    ) -> Self {
+    /// A gate for a session that has just logged in, with the names its settings put in force.
+    pub fn new(standing: Standing, names: Names) -> Self {
+        let Standing { shared, ledger, target, principal, scope, origin, running } = standing;
         Self {
             shared,
+            ledger,
             target,
             principal,
             scope,
             origin,
             names,
+            running,
             private: None,
             decided: AHashMap::new(),
-            outcomes: Vec::new(),
             retried: false,
         }
     }
@@ -158,6 +181,11 @@ impl Gate {
     /// From here on this session sees `known`, as its open transaction changed names; `None` ends that.
     pub fn set_private(&mut self, known: Option<Arc<Known>>) {
         self.private = known;
+    }
+
+    /// Whether this session sees names of its own.
+    pub fn has_private(&self) -> bool {
+        self.private.is_some()
     }
 
     /// Understands `text` under the names in force.
@@ -241,7 +269,7 @@ impl Gate {
         }
     }
 
-    /// Records that `text` is about to leave under `allowance`, and permits it. Outcomes that wait are written along.
+    /// Records that `text` is about to leave under `allowance`, and permits it. Outcomes that wait share the write.
     ///
     /// # Errors
     /// [`ClientError::AuditUnavailable`]; then nothing may be forwarded.
@@ -287,14 +315,37 @@ impl Gate {
         event.duration_us = u64::try_from(permit.started.elapsed().as_micros()).ok();
         event.error_code = outcome.error_code;
         event.reason = outcome.reason;
-        self.outcomes.push(event);
+        self.ledger.later(event);
     }
 
-    /// Writes the outcomes that wait. A failure is no reason to stop: they stay, and the next attempt will fail.
-    pub fn flush(&mut self) {
-        if !self.outcomes.is_empty() && self.shared.journal.append(&self.outcomes).is_ok() {
-            self.outcomes.clear();
-        }
+    /// What everybody holds: for texts without a statement.
+    pub fn baseline(&self) -> Arc<Allowance> {
+        Arc::new(hallpass_policy::decide::baseline())
+    }
+
+    /// `text` runs now: for `hallpass sessions`.
+    pub fn running(&self, text: &Arc<str>, allowance: &Allowance) {
+        self.running.set(Some((Arc::clone(text), grant_of(allowance))));
+    }
+
+    /// Nothing runs now.
+    pub fn idle(&self) {
+        self.running.set(None);
+    }
+
+    /// When an attempt counts as safe.
+    pub fn durability(&self) -> Durability {
+        self.shared.config.load().audit.durability
+    }
+
+    /// Whether parameters' values are recorded.
+    pub fn parameters(&self) -> config::Parameters {
+        self.shared.config.load().audit.parameters
+    }
+
+    /// The key of `hash` masks.
+    pub fn hash_key(&self) -> &HashKey {
+        &self.shared.hash_key
     }
 
     /// Whether a grant is still in force; the baseline always is.
@@ -342,13 +393,10 @@ impl Gate {
     }
 
     fn append(&mut self, event: Event) -> Result<(), ClientError> {
-        self.outcomes.push(event);
-        if self.shared.journal.append(&self.outcomes).is_err() {
-            self.outcomes.pop();
-            return Err(ClientError::AuditUnavailable);
-        }
-        self.outcomes.clear();
-        Ok(())
+        self.ledger.record(event).map_err(|error| {
+            tracing::error!(%error, "the audit cannot be written");
+            ClientError::AuditUnavailable
+        })
     }
 }
 

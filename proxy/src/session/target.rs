@@ -2,9 +2,9 @@
 //! Talks to the database only over its own catalog connection, never on a client's behalf.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicI64, AtomicU64, Ordering},
     },
     time::Duration,
@@ -21,7 +21,7 @@ use hallpass_policy::{
 };
 use tokio::sync::{mpsc, oneshot};
 
-use super::catalog;
+use super::{catalog, postgres::Shape};
 use crate::{clock::Clock, config, error::ClientError};
 
 /// Texts' bytes whose meaning is kept for each target.
@@ -49,18 +49,17 @@ pub struct Understanding {
     pub text: Arc<str>,
     /// Its statements.
     pub understood: Understood,
-}
-
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct TextKey {
-    text: Arc<str>,
+    /// Its result's columns, once an upstream has described them for a Parse without parameter types.
+    pub shape: Arc<OnceLock<Shape>>,
     names: Names,
     generation: u64,
 }
 
+/// Texts by their hash; what is found is compared before it is believed.
 #[derive(Debug, Default)]
 struct Texts {
-    by_key: AHashMap<TextKey, Arc<Understanding>>,
+    by_hash: AHashMap<u64, Arc<Understanding>>,
+    hasher: ahash::RandomState,
     bytes: usize,
 }
 
@@ -76,7 +75,7 @@ pub struct Target {
     fetched: AtomicI64,
     texts: Mutex<Texts>,
     parameters: Mutex<HashMap<Vec<(String, String)>, Parameters>>,
-    fetch: mpsc::Sender<oneshot::Sender<Result<(), ClientError>>>,
+    fetch: mpsc::Sender<FetchRequest>,
     clock: Clock,
 }
 
@@ -97,7 +96,7 @@ impl Known {
 
 impl Target {
     /// A target of which nothing is known yet, and the end on which its fetcher listens.
-    pub fn new(config: config::Target, clock: Clock) -> (Arc<Self>, mpsc::Receiver<oneshot::Sender<Result<(), ClientError>>>) {
+    pub fn new(config: config::Target, clock: Clock) -> (Arc<Self>, mpsc::Receiver<FetchRequest>) {
         let (fetch, requests) = mpsc::channel(64);
         let target = Self {
             name: config.name.clone(),
@@ -162,14 +161,14 @@ impl Target {
     pub fn learn(&self, catalog: Catalog, policy: &Policy) {
         self.known.store(Some(Arc::new(Known::new(catalog, policy, &self.name))));
         self.fetched.store(self.clock.now().0, Ordering::Release);
-        *self.lock_texts() = Texts::default();
+        self.forget_texts();
     }
 
     /// Compiles the masks anew after the configuration changed.
     pub fn recompile(&self, policy: &Policy) {
         if let Some(known) = self.known.load_full() {
             self.known.store(Some(Arc::new(Known::new(Catalog::clone(&known.catalog), policy, &self.name))));
-            *self.lock_texts() = Texts::default();
+            self.forget_texts();
         }
     }
 
@@ -179,19 +178,34 @@ impl Target {
     /// The refusal, when it is not understood. Refusals are not remembered.
     pub fn understand(&self, text: &str, known: &Known, names: &Names) -> Result<Arc<Understanding>, Refusal> {
         let keep = text.len() <= LONGEST_TEXT_KEPT;
-        let key = TextKey { text: Arc::from(text), names: names.clone(), generation: known.generation };
-        if keep && let Some(met) = self.lock_texts().by_key.get(&key) {
-            return Ok(Arc::clone(met));
-        }
+        let hash = if keep {
+            let texts = self.lock_texts();
+            let hash = texts.hasher.hash_one((text, &names.search_path, known.generation));
+            if let Some(met) = texts.by_hash.get(&hash)
+                && (&*met.text, &met.names, met.generation) == (text, names, known.generation)
+            {
+                return Ok(Arc::clone(met));
+            }
+            hash
+        } else {
+            0
+        };
         let understood = postgres::understand(text, &known.catalog, names)?;
-        let understanding = Arc::new(Understanding { text: Arc::clone(&key.text), understood });
+        let understanding = Arc::new(Understanding {
+            text: Arc::from(text),
+            understood,
+            shape: Arc::default(),
+            names: names.clone(),
+            generation: known.generation,
+        });
         if keep {
             let mut texts = self.lock_texts();
             if texts.bytes + text.len() > TEXT_BYTES_KEPT {
-                *texts = Texts::default();
+                texts.by_hash.clear();
+                texts.bytes = 0;
             }
             texts.bytes += text.len();
-            texts.by_key.insert(key, Arc::clone(&understanding));
+            texts.by_hash.insert(hash, Arc::clone(&understanding));
         }
         Ok(understanding)
     }
@@ -211,8 +225,73 @@ impl Target {
         parameters.insert(settings, told);
     }
 
+    fn forget_texts(&self) {
+        let mut texts = self.lock_texts();
+        texts.by_hash.clear();
+        texts.bytes = 0;
+    }
+
     fn lock_texts(&self) -> std::sync::MutexGuard<'_, Texts> {
         self.texts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Asks for one fetch; the answer comes back when it is done.
+pub type FetchRequest = oneshot::Sender<Result<(), ClientError>>;
+
+/// All targets.
+#[derive(Debug, Default)]
+pub struct Targets {
+    by_name: ArcSwap<BTreeMap<TargetName, Arc<Target>>>,
+    /// Fetchers of targets that were added, until somebody starts them.
+    unserved: Mutex<Vec<(Arc<Target>, mpsc::Receiver<FetchRequest>)>>,
+}
+
+impl Targets {
+    /// The targets of `config`.
+    pub fn new(config: &config::Config, clock: &Clock) -> Self {
+        let targets = Self::default();
+        targets.add(config, clock);
+        targets
+    }
+
+    /// The target called `name`.
+    pub fn get(&self, name: &TargetName) -> Option<Arc<Target>> {
+        self.by_name.load().get(name).cloned()
+    }
+
+    /// All of them.
+    pub fn all(&self) -> Vec<Arc<Target>> {
+        self.by_name.load().values().cloned().collect()
+    }
+
+    /// Follows a new configuration: new targets, changed addresses and masks. A target that is gone takes no new
+    /// sessions.
+    pub fn reconfigure(&self, config: &config::Config, clock: &Clock) {
+        self.add(config, clock);
+        for target in self.all() {
+            target.recompile(&config.policy);
+        }
+    }
+
+    /// Those whose fetchers nobody serves yet.
+    pub fn take_unserved(&self) -> Vec<(Arc<Target>, mpsc::Receiver<FetchRequest>)> {
+        std::mem::take(&mut *self.unserved.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn add(&self, config: &config::Config, clock: &Clock) {
+        let before = self.by_name.load_full();
+        let mut after = BTreeMap::new();
+        for (name, settings) in &config.databases {
+            let target = before.get(name).cloned().unwrap_or_else(|| {
+                let (target, requests) = Target::new(settings.clone(), clock.clone());
+                self.unserved.lock().unwrap_or_else(PoisonError::into_inner).push((Arc::clone(&target), requests));
+                target
+            });
+            target.set_config(settings.clone());
+            after.insert(name.clone(), target);
+        }
+        self.by_name.store(Arc::new(after));
     }
 }
 
@@ -220,21 +299,15 @@ impl Target {
 pub async fn serve_fetches(
     target: Arc<Target>,
     policy: impl Fn() -> Arc<config::Config>,
-    mut requests: mpsc::Receiver<oneshot::Sender<Result<(), ClientError>>>,
+    mut requests: mpsc::Receiver<FetchRequest>,
 ) {
-    let mut reader = catalog::Reader::new();
+    let mut reader = catalog::Reader::default();
     while let Some(first) = requests.recv().await {
         let mut waiting = vec![first];
         while let Ok(next) = requests.try_recv() {
             waiting.push(next);
         }
-        let outcome = match reader.fetch(&target.config()).await {
-            Ok(catalog) => {
-                target.learn(catalog, &policy().policy);
-                Ok(())
-            }
-            Err(error) => Err(error),
-        };
+        let outcome = reader.fetch(&target.config()).await.map(|catalog| target.learn(catalog, &policy().policy));
         for asked in waiting {
             // Whoever asked may have left meanwhile.
             let _ = asked.send(outcome.clone());

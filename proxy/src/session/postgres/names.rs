@@ -57,17 +57,17 @@ impl Part {
 
 /// One column of a result, as a RowDescription tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct ShapeColumn {
+pub struct ShapeColumn {
     /// The table it comes from; 0: none known.
-    pub(super) table: u32,
+    pub table: u32,
     /// The column's number there.
-    pub(super) attribute: i16,
+    pub attribute: i16,
     /// Its type.
-    pub(super) type_oid: u32,
+    pub type_oid: u32,
 }
 
 /// A result's columns; `None`: no rows come back.
-pub(super) type Shape = Option<Box<[ShapeColumn]>>;
+pub type Shape = Option<Box<[ShapeColumn]>>;
 
 /// A prepared statement.
 #[derive(Clone, Debug)]

@@ -284,6 +284,15 @@ impl Format {
             other => Self::Unknown(other),
         }
     }
+
+    /// Its number on the wire.
+    pub fn code(self) -> i16 {
+        match self {
+            Self::Text => 0,
+            Self::Binary => 1,
+            Self::Unknown(other) => other,
+        }
+    }
 }
 
 /// A list of format codes, as Bind and the Copy responses have it: none means text for all, one means that one for all.

@@ -52,6 +52,8 @@ pub fn severity(error: &ClientError, phase: Phase) -> Severity {
         | ClientError::Draining => Severity::Fatal,
         ClientError::Denied(_)
         | ClientError::Refused(_)
+        | ClientError::UnknownStatement(_)
+        | ClientError::UnknownPortal(_)
         | ClientError::GrantEnded { .. }
         | ClientError::LimitExceeded { .. }
         | ClientError::AuditUnavailable
@@ -69,6 +71,8 @@ pub fn error_response(out: &mut Vec<u8>, error: &ClientError, phase: Phase) {
         ClientError::AuthenticationFailed { user } => format!("password authentication failed for user \"{user}\""),
         ClientError::Denied(_)
         | ClientError::Refused(_)
+        | ClientError::UnknownStatement(_)
+        | ClientError::UnknownPortal(_)
         | ClientError::GrantEnded { .. }
         | ClientError::LimitExceeded { .. }
         | ClientError::AuditUnavailable
