@@ -360,7 +360,7 @@ mod tests {
     fn packets_are_as_the_manual_says() {
         let settings = [Setting { name: "geqo".into(), value: "off".into() }];
         let packet = startup_packet("u", "d", &settings).unwrap();
-        assert_eq!(packet, b"\0\0\0\x25\0\x03\0\0user\0u\0database\0d\0geqo\0off\0\0");
+        assert_eq!(packet, b"\0\0\0\x24\0\x03\0\0user\0u\0database\0d\0geqo\0off\0\0");
         assert_eq!(cancel_request(7, b"abcd").unwrap(), b"\0\0\0\x10\x04\xd2\x16\x2e\0\0\0\x07abcd");
         assert_eq!(startup_packet("u\0x", "d", &[]), Err(Unencodable::Nul));
     }
