@@ -9,3 +9,4 @@ pub mod rows;
 pub mod scram;
 pub mod settings;
 pub mod startup;
+pub mod upstream_login;
