@@ -461,8 +461,9 @@ mod tests {
             let mut one = Vec::new();
             encode(&[event], &mut one).unwrap();
             let at = at.index(one.len());
-            one[at] ^= 1 << bit;
-            prop_assert!(!matches!(frame(&one), Frame::Whole { .. }));
+            one[at] ^= 1_u8 << bit;
+            let whole = matches!(frame(&one), Frame::Whole { .. });
+            prop_assert!(!whole);
         }
     }
 
