@@ -46,8 +46,12 @@ fn listener(table: &Table<'_>, config: &Config) {
             && target.protocol != listener.protocol
         {
             node.fault(
-                format!("target `{}` speaks {}, this listener {}", target.name, target.protocol.as_str(),
-                    listener.protocol.as_str()),
+                format!(
+                    "target `{}` speaks {}, this listener {}",
+                    target.name,
+                    target.protocol.as_str(),
+                    listener.protocol.as_str()
+                ),
                 "name a target of the listener's protocol",
             );
         }

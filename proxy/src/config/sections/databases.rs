@@ -29,9 +29,9 @@ pub(super) fn databases(root: &Table<'_>) -> BTreeMap<TargetName, Target> {
 fn target(name: &str, table: &Table<'_>) -> Option<Target> {
     let protocol = listeners::protocol(table);
     let host = table.required("host", "\"127.0.0.1\"").and_then(|node| filled(&node));
-    let port = table.get("port").map_or(protocol.map(default_port), |node| {
-        node.integer(1..=65_535).and_then(|port| u16::try_from(port).ok())
-    });
+    let port = table
+        .get("port")
+        .map_or(protocol.map(default_port), |node| node.integer(1..=65_535).and_then(|port| u16::try_from(port).ok()));
     let database = table.get("database").map_or(Some(name.to_owned()), |node| filled(&node));
     let user = table.required("user", "\"hallpass\"").and_then(|node| filled(&node));
     let password = table.get("password").and_then(|node| secrets::secret(&node));

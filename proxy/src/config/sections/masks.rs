@@ -26,8 +26,7 @@ fn rule(table: &Table<'_>) -> Option<MaskRule> {
     });
     let with = table.required("with", "\"full\"").and_then(|node| with(&node));
     let choices = [("none", InPredicates::None), ("equality", InPredicates::Equality), ("any", InPredicates::Any)];
-    let in_predicates =
-        table.get("in_predicates").map_or(Some(InPredicates::default()), |node| node.choice(&choices));
+    let in_predicates = table.get("in_predicates").map_or(Some(InPredicates::default()), |node| node.choice(&choices));
     table.finish();
     Some(MaskRule { columns: columns?, with: with?, in_predicates: in_predicates? })
 }
@@ -53,12 +52,8 @@ fn column(node: &Node<'_>) -> Option<ColumnGlob> {
 }
 
 fn with(node: &Node<'_>) -> Option<MaskWith> {
-    let words = [
-        ("full", WithWord::Full),
-        ("null", WithWord::Null),
-        ("email", WithWord::Email),
-        ("hash", WithWord::Hash),
-    ];
+    let words =
+        [("full", WithWord::Full), ("null", WithWord::Null), ("email", WithWord::Email), ("hash", WithWord::Hash)];
     if node.is_text() {
         return node.choice(&words).map(|word| match word {
             WithWord::Full => MaskWith::Full,

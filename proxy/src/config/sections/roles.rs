@@ -27,13 +27,16 @@ pub(super) fn roles(root: &Table<'_>) -> BTreeMap<RoleName, Role> {
 /// `[baseline] allow`: by default `explain`.
 pub(super) fn baseline(root: &Table<'_>) -> Vec<Action> {
     let Some(table) = root.get("baseline").and_then(|node| node.table()) else { return vec![Action::Explain] };
-    let allow = table.get("allow").map_or_else(|| vec![Action::Explain], |node| {
-        let actions = actions(&node);
-        for action in actions.iter().filter(|action| **action != Action::Explain) {
-            node.warn(format!("everybody may `{action}` everything, always, without a grant"), "make it a role");
-        }
-        actions.into_iter().collect()
-    });
+    let allow = table.get("allow").map_or_else(
+        || vec![Action::Explain],
+        |node| {
+            let actions = actions(&node);
+            for action in actions.iter().filter(|action| **action != Action::Explain) {
+                node.warn(format!("everybody may `{action}` everything, always, without a grant"), "make it a role");
+            }
+            actions.into_iter().collect()
+        },
+    );
     table.finish();
     allow
 }

@@ -5,7 +5,10 @@ use std::path::PathBuf;
 
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 
-use crate::config::{Secret, ServerIdentity, reader::{Node, Table}};
+use crate::config::{
+    Secret, ServerIdentity,
+    reader::{Node, Table},
+};
 
 /// A secret, read.
 pub(super) fn secret(node: &Node<'_>) -> Option<Secret> {
@@ -101,7 +104,10 @@ fn certificates(node: &Node<'_>) -> Option<(PathBuf, Vec<CertificateDer<'static>
             None
         }
         Err(error) => {
-            node.fault(format!("`{}` holds no PEM certificate: {error}", path.display()), "name a PEM certificate file");
+            node.fault(
+                format!("`{}` holds no PEM certificate: {error}", path.display()),
+                "name a PEM certificate file",
+            );
             None
         }
     }
