@@ -20,6 +20,10 @@ pub enum GrantKind {
 pub struct ApprovedStatement {
     /// Its text, as it was requested.
     pub text: Arc<str>,
+    /// [`Statement::identity`](crate::statement::Statement::identity) of that text: what a client's statement must
+    /// equal.
+    #[serde(skip)]
+    pub identity: [u8; 32],
     /// Whether COPY-like bulk reads are allowed.
     pub export: bool,
     /// Whether masked columns are shown.
