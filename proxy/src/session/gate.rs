@@ -9,15 +9,17 @@ use hallpass_audit::{
     journal::Durability,
 };
 use hallpass_policy::{
-    decide::{Allowance, Authority, Decision, Denial, Question, decide},
-    grant::Grant,
+    decide::{Allowance, Authority, Decision, Denial, Fence, Question, ask_again, decide},
+    grant::{Grant, GrantKind},
     ids::{GrantId, Principal, RoleName, Timestamp},
-    mask::apply::HashKey,
-    statement::{Names, Refusal, RefusalKind, Statement},
+    mask::{apply::HashKey, plan::MaskPlan},
+    role::Limits,
+    statement::{Effect, Names, Outputs, Refusal, RefusalKind, Statement},
 };
 
 use super::{
-    ledger::Ledger,
+    catalog,
+    recorder::Recorder,
     registry::Running,
     target::{Known, Target, Understanding},
 };
@@ -99,7 +101,7 @@ pub struct Gate {
     /// The catalog as this session's open transaction has changed it; the target's otherwise.
     private: Option<Arc<Known>>,
     decided: AHashMap<(usize, usize), Decided>,
-    ledger: Arc<Ledger>,
+    recorder: Arc<Recorder>,
     running: Arc<Running>,
     /// The last refusal for an unknown name was retried with a fresh catalog.
     retried: bool,
@@ -111,7 +113,7 @@ pub struct Standing {
     /// What all sessions share.
     pub shared: Arc<Shared>,
     /// The thread's outcomes.
-    pub ledger: Arc<Ledger>,
+    pub recorder: Arc<Recorder>,
     /// The database.
     pub target: Arc<Target>,
     /// Who logged in.
@@ -127,10 +129,10 @@ pub struct Standing {
 impl Gate {
     /// A gate for a session that has just logged in, with the names its settings put in force.
     pub fn new(standing: Standing, names: Names) -> Self {
-        let Standing { shared, ledger, target, principal, scope, origin, running } = standing;
+        let Standing { shared, recorder, target, principal, scope, origin, running } = standing;
         Self {
             shared,
-            ledger,
+            recorder,
             target,
             principal,
             scope,
@@ -181,6 +183,18 @@ impl Gate {
     /// From here on this session sees `known`, as its open transaction changed names; `None` ends that.
     pub fn set_private(&mut self, known: Option<Arc<Known>>) {
         self.private = known;
+    }
+
+    /// The open transaction sees these names: the catalog's queries, answered inside it.
+    ///
+    /// # Errors
+    /// When the answers are no catalog.
+    pub fn learn_private(&mut self, tables: &[catalog::postgres::Table]) -> Result<(), String> {
+        let version = self.target.known().catalog.version;
+        let catalog = catalog::postgres::build(tables, version).map_err(|error| error.to_string())?;
+        let policy = &self.shared.config.load().policy;
+        self.private = Some(Arc::new(Known::new(catalog, policy, self.target.name())));
+        Ok(())
     }
 
     /// Whether this session sees names of its own.
@@ -269,6 +283,19 @@ impl Gate {
         }
     }
 
+    /// Decides what the arguments of the EXECUTE at `index` need by themselves.
+    ///
+    /// # Errors
+    /// The denial.
+    pub fn decide_arguments(&mut self, of: &Arc<Understanding>, index: usize) -> Result<(), ClientError> {
+        let Some(statement) = of.understood.statements.get(index) else { return Ok(()) };
+        if statement.needs.is_empty() && statement.uses.is_empty() {
+            return Ok(());
+        }
+        let arguments = Statement { effect: Effect::None, outputs: Outputs::None, ..statement.clone() };
+        self.decide(of, index * 2, &arguments).map(drop)
+    }
+
     /// Records that `text` is about to leave under `allowance`, and permits it. Outcomes that wait share the write.
     ///
     /// # Errors
@@ -315,12 +342,21 @@ impl Gate {
         event.duration_us = u64::try_from(permit.started.elapsed().as_micros()).ok();
         event.error_code = outcome.error_code;
         event.reason = outcome.reason;
-        self.ledger.later(event);
+        self.recorder.later(event);
     }
 
     /// What everybody holds: for texts without a statement.
     pub fn baseline(&self) -> Arc<Allowance> {
-        Arc::new(hallpass_policy::decide::baseline())
+        Arc::new(Allowance {
+            authority: Authority::Baseline,
+            until: None,
+            plan: MaskPlan::Clear,
+            unmask: false,
+            scrub: false,
+            limits: Limits::default(),
+            fence: Fence { read_only: true, upstream_role: None },
+            warnings: Vec::new(),
+        })
     }
 
     /// `text` runs now: for `hallpass sessions`.
@@ -370,7 +406,12 @@ impl Gate {
         grants
             .iter()
             .filter(|grant| grant.active(self.target.name(), now))
-            .any(|grant| hallpass_policy::decide::writes(grant, &config.policy))
+            .any(|grant| match &grant.kind {
+                GrantKind::Role(role) => {
+                    config.policy.roles.get(role).is_some_and(|role| role.allow.iter().any(|action| action.writes()))
+                }
+                GrantKind::Statement(_) => false,
+            })
     }
 
     /// The next moment at which one of the user's grants ends by itself.
@@ -381,7 +422,8 @@ impl Gate {
     }
 
     fn grant_ended(&self, id: GrantId, grant: Option<&Grant>, now: Timestamp) -> ClientError {
-        let (message, hint) = hallpass_policy::decide::ended(id, grant, self.target.name(), now);
+        let ended = grant.and_then(|grant| Some((grant.ended(now)?, ask_again(grant, self.target.name()))));
+        let (message, hint) = ended.unwrap_or_else(|| (format!("grant {id} ended"), String::new()));
         ClientError::GrantEnded { message, hint }
     }
 
@@ -393,7 +435,7 @@ impl Gate {
     }
 
     fn append(&mut self, event: Event) -> Result<(), ClientError> {
-        self.ledger.record(event).map_err(|error| {
+        self.recorder.record(event).map_err(|error| {
             tracing::error!(%error, "the audit cannot be written");
             ClientError::AuditUnavailable
         })

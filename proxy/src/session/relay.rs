@@ -12,6 +12,7 @@ use std::{
 };
 
 use hallpass_audit::journal::{Durability, JournalError};
+use hallpass_policy::decide::Fence;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     sync::mpsc,
@@ -23,7 +24,8 @@ use super::{
     gate::Gate,
     postgres::{End, Loss, Machine, Stop},
     registry::Signal,
-    upstream::connect::{self, UpstreamConnection},
+    target::Target,
+    upstream::connect::UpstreamConnection,
 };
 use crate::{
     error::ClientError,
@@ -31,6 +33,7 @@ use crate::{
     wire::postgres::{
         encode,
         error::{Phase, error_response},
+        settings::Setting,
     },
 };
 
@@ -46,6 +49,23 @@ const LINGER: Duration = Duration::from_secs(60);
 thread_local! {
     /// The thread's read buffer: sessions keep only what is left over.
     static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ].into_boxed_slice());
+}
+
+/// Opens an upstream session with the client's own settings, behind the read-only fence or not.
+///
+/// # Errors
+/// [`ClientError::UpstreamUnavailable`].
+pub async fn connect(
+    target: &Target,
+    settings: &[Setting],
+    read_only: bool,
+) -> Result<UpstreamConnection, ClientError> {
+    let mut all = settings.to_vec();
+    if read_only {
+        // As a startup setting it is what RESET ALL returns to.
+        all.push(Setting { name: "default_transaction_read_only".into(), value: "on".into() });
+    }
+    target.connector()?.connect(&all).await
 }
 
 /// How a session ended, for the audit.
@@ -142,7 +162,7 @@ pub struct Relay {
     machine: Machine,
     gate: Gate,
     /// Settings of the client's startup packet, for the upstream's.
-    settings: Vec<(String, String)>,
+    settings: Vec<Setting>,
     signals: mpsc::Receiver<Signal>,
     client_in: Vec<u8>,
     upstream_in: Vec<u8>,
@@ -150,6 +170,8 @@ pub struct Relay {
     to_upstream: Unsent,
     wish: Option<Stop>,
     timer: Option<Pin<Box<Sleep>>>,
+    /// When the next of the user's grants ends by itself.
+    grant_end: Option<Instant>,
     cancelling: Option<JoinHandle<()>>,
     syncing: Option<Durable>,
     leaving: Option<Goodbye>,
@@ -162,7 +184,7 @@ impl Relay {
         leftover: Vec<u8>,
         machine: Machine,
         gate: Gate,
-        settings: Vec<(String, String)>,
+        settings: Vec<Setting>,
         signals: mpsc::Receiver<Signal>,
     ) -> Self {
         Self {
@@ -178,6 +200,7 @@ impl Relay {
             to_upstream: Unsent::default(),
             wish: None,
             timer: None,
+            grant_end: None,
             cancelling: None,
             syncing: None,
             leaving: None,
@@ -185,19 +208,24 @@ impl Relay {
     }
 
     /// Uses an upstream session that stands already.
-    pub fn attach(&mut self, upstream: UpstreamConnection, fence: hallpass_policy::decide::Fence) {
-        self.machine.connected(fence, &upstream.parameters);
+    pub fn attach(&mut self, upstream: UpstreamConnection, read_only: bool) {
+        self.machine.connected(Fence { read_only, upstream_role: None }, &upstream.parameters);
         self.upstream_in.clone_from(&upstream.leftover);
         self.upstream = Some(upstream);
     }
 
     /// Runs until the session ends.
     pub async fn run(mut self) -> Goodbye {
-        self.feed_client(&[]);
+        self.recheck();
+        let mut ended = self.begin();
         loop {
+            if let Some(goodbye) = ended {
+                self.close().await;
+                return goodbye;
+            }
             self.arm();
             let turn = poll_fn(|cx| self.poll_turn(cx)).await;
-            let ended = match turn {
+            ended = match turn {
                 Turn::Wish(stop) => self.fulfil(stop).await,
                 Turn::ClientGone => Some(self.leaving.unwrap_or(Goodbye::Client)),
                 Turn::UpstreamGone(reason) => self.lose_upstream(&reason),
@@ -206,18 +234,23 @@ impl Relay {
                 Turn::Timer => {
                     self.timer = None;
                     self.machine.expire(&mut self.gate, Instant::now());
-                    self.machine.recheck_grants(&mut self.gate);
-                    None
+                    self.recheck();
+                    self.leaving
                 }
                 Turn::Unsafe(error) => {
                     tracing::error!(%error, "the journal cannot be made safe");
                     self.fatal(&ClientError::AuditUnavailable, Goodbye::Violation)
                 }
             };
-            if let Some(goodbye) = ended {
-                self.close().await;
-                return goodbye;
-            }
+        }
+    }
+
+    /// What the client has sent already.
+    fn begin(&mut self) -> Option<Goodbye> {
+        match self.feed_client(&[]) {
+            Some(Turn::Violation(error)) => self.fatal(&error, Goodbye::Violation),
+            Some(Turn::UpstreamGone(reason)) => self.lose_upstream(&reason),
+            Some(Turn::Wish(_) | Turn::ClientGone | Turn::Signal(_) | Turn::Timer | Turn::Unsafe(_)) | None => None,
         }
     }
 
@@ -265,18 +298,19 @@ impl Relay {
         self.to_client.take(self.machine.out.client_mut());
         let sql = !self.machine.out.upstream_mut().is_empty();
         self.to_upstream.take(self.machine.out.upstream_mut());
-        if sql && self.syncing.is_none() && self.gate.durability() == Durability::Disk {
+        if sql && self.gate.durability() == Durability::Disk {
+            // A sync under way may have begun before the newest entries: wait for one that has not.
             let journal = self.gate.shared().journal.clone();
             self.syncing = Some(Box::pin(async move { journal.durable().await }));
         }
         if self.machine.take_cancel()
             && let Some(upstream) = &self.upstream
+            && let Ok(connector) = self.gate.target().connector()
         {
-            let target = self.gate.target().config();
             let (process, secret) = (upstream.process_id, upstream.secret.clone());
             // Until it has arrived nothing new is sent: it would hit that instead.
             self.cancelling = Some(tokio::spawn(async move {
-                if let Err(error) = connect::cancel(&target, process, &secret).await {
+                if let Err(error) = connector.cancel(process, &secret).await {
                     tracing::warn!(%error, "a cancel request failed");
                 }
             }));
@@ -414,13 +448,8 @@ impl Relay {
     async fn fulfil(&mut self, stop: Stop) -> Option<Goodbye> {
         match stop {
             Stop::Connect(fence) => {
-                let target = self.gate.target().config();
-                match connect::connect(&target, &connect::fenced(&self.settings, &fence)).await {
-                    Ok(upstream) => {
-                        let standing =
-                            hallpass_policy::decide::Fence { read_only: fence.read_only, upstream_role: None };
-                        self.attach(upstream, standing);
-                    }
+                match connect(self.gate.target(), &self.settings, fence.read_only).await {
+                    Ok(upstream) => self.attach(upstream, fence.read_only),
                     Err(error) => {
                         let taken = self.machine.unreachable(&mut self.gate, &self.client_in, error);
                         self.client_in.drain(..taken.min(self.client_in.len()));
@@ -444,11 +473,7 @@ impl Relay {
             }
             Stop::NeedMore | Stop::Hold => {}
         }
-        match self.feed_client(&[]) {
-            Some(Turn::Violation(error)) => self.fatal(&error, Goodbye::Violation),
-            Some(Turn::UpstreamGone(reason)) => self.lose_upstream(&reason),
-            Some(Turn::Wish(_) | Turn::ClientGone | Turn::Signal(_) | Turn::Timer | Turn::Unsafe(_)) | None => None,
-        }
+        self.begin()
     }
 
     fn lose_upstream(&mut self, reason: &str) -> Option<Goodbye> {
@@ -482,7 +507,7 @@ impl Relay {
             Signal::Kill => self.fatal(&ClientError::Killed, Goodbye::Killed),
             Signal::Drain if self.machine.is_idle() => self.fatal(&ClientError::Draining, Goodbye::Drained),
             Signal::Drain | Signal::Recheck => {
-                self.machine.recheck_grants(&mut self.gate);
+                self.recheck();
                 None
             }
         }
@@ -502,9 +527,10 @@ impl Relay {
         let _ = tokio::time::timeout(Duration::from_secs(1), client).await;
         if let Some(mut upstream) = self.upstream.take() {
             if busy {
-                // Nobody waits for what runs; PostgreSQL itself would notice only when it writes.
-                let target = self.gate.target().config();
-                let _ = connect::cancel(&target, upstream.process_id, &upstream.secret).await;
+                // Nobody waits for what runs; the server itself would notice only when it writes.
+                if let Ok(connector) = self.gate.target().connector() {
+                    let _ = connector.cancel(upstream.process_id, &upstream.secret).await;
+                }
             }
             let mut goodbye = Unsent::default();
             encode::terminate(&mut goodbye.bytes);
@@ -513,15 +539,19 @@ impl Relay {
         }
     }
 
-    /// Arms the timer for the next thing that may have to end. It is armed once for many statements: a statement that
-    /// is over by then costs nothing more.
+    /// Arms the timer for the next thing that may have to end. It stays armed over many statements: one that is over
+    /// by then costs nothing more.
     fn arm(&mut self) {
-        if self.timer.is_some() {
-            return;
+        let next = [self.machine.deadline(), self.grant_end].into_iter().flatten().min();
+        let Some(next) = next else { return };
+        if self.timer.as_ref().is_none_or(|timer| timer.deadline().into_std() > next) {
+            self.timer = Some(Box::pin(sleep_until(next.into())));
         }
-        let statement = self.machine.deadline();
-        let grant = self.gate.next_end().map(|end| Instant::now() + self.gate.now().until(end));
-        let next = [statement, grant].into_iter().flatten().min();
-        self.timer = next.map(|at| Box::pin(sleep_until(at.into())));
+    }
+
+    /// Looks at the grants anew.
+    fn recheck(&mut self) {
+        self.machine.recheck_grants(&mut self.gate);
+        self.grant_end = self.gate.next_end().map(|end| Instant::now() + self.gate.now().until(end));
     }
 }

@@ -21,8 +21,8 @@ use hallpass_policy::{
 };
 use tokio::sync::{mpsc, oneshot};
 
-use super::{catalog, postgres::Shape};
-use crate::{clock::Clock, config, error::ClientError};
+use super::{catalog, postgres::Shape, upstream::connect::Connector};
+use crate::{clock::Clock, config, error::ClientError, wire::postgres::settings::Setting};
 
 /// Texts' bytes whose meaning is kept for each target.
 const TEXT_BYTES_KEPT: usize = 16 << 20;
@@ -74,7 +74,8 @@ pub struct Target {
     known: ArcSwapOption<Known>,
     fetched: AtomicI64,
     texts: Mutex<Texts>,
-    parameters: Mutex<HashMap<Vec<(String, String)>, Parameters>>,
+    connector: ArcSwapOption<Connector>,
+    parameters: Mutex<HashMap<Vec<Setting>, Parameters>>,
     fetch: mpsc::Sender<FetchRequest>,
     clock: Clock,
 }
@@ -104,6 +105,7 @@ impl Target {
             known: ArcSwapOption::empty(),
             fetched: AtomicI64::new(0),
             texts: Mutex::default(),
+            connector: ArcSwapOption::empty(),
             parameters: Mutex::default(),
             fetch,
             clock,
@@ -124,6 +126,24 @@ impl Target {
     /// Replaces how to reach it; new upstream sessions use it.
     pub fn set_config(&self, config: config::Target) {
         self.config.store(Arc::new(config));
+        self.connector.store(None);
+    }
+
+    /// Opens connections to it.
+    ///
+    /// # Errors
+    /// When the certificates its TLS needs cannot be read.
+    pub fn connector(&self) -> Result<Arc<Connector>, ClientError> {
+        if let Some(connector) = self.connector.load_full() {
+            return Ok(connector);
+        }
+        let connector = Connector::new(self.config()).map_err(|error| {
+            tracing::error!(target_name = %self.name, %error, "the TLS of a target cannot be set up");
+            ClientError::UpstreamUnavailable { target: self.name.to_string(), reason: "its TLS cannot be set up".into() }
+        })?;
+        let connector = Arc::new(connector);
+        self.connector.store(Some(Arc::clone(&connector)));
+        Ok(connector)
     }
 
     /// The names and masks as last fetched; an empty catalog, under which every name is unknown, before that.
@@ -211,12 +231,12 @@ impl Target {
     }
 
     /// What the upstream told the last login that asked for the same settings.
-    pub fn parameters(&self, settings: &[(String, String)]) -> Option<Parameters> {
+    pub fn parameters(&self, settings: &[Setting]) -> Option<Parameters> {
         self.parameters.lock().unwrap_or_else(PoisonError::into_inner).get(settings).cloned()
     }
 
     /// Remembers what the upstream told a login.
-    pub fn remember_parameters(&self, settings: Vec<(String, String)>, told: Parameters) {
+    pub fn remember_parameters(&self, settings: Vec<Setting>, told: Parameters) {
         let mut parameters = self.parameters.lock().unwrap_or_else(PoisonError::into_inner);
         // Clients choose the settings: a bound keeps them from filling our memory.
         if parameters.len() >= 256 {
@@ -307,7 +327,7 @@ pub async fn serve_fetches(
         while let Ok(next) = requests.try_recv() {
             waiting.push(next);
         }
-        let outcome = reader.fetch(&target.config()).await.map(|catalog| target.learn(catalog, &policy().policy));
+        let outcome = reader.fetch(&target).await.map(|catalog| target.learn(catalog, &policy().policy));
         for asked in waiting {
             // Whoever asked may have left meanwhile.
             let _ = asked.send(outcome.clone());

@@ -13,7 +13,9 @@ use crate::{
     session::gate::Gate,
     wire::postgres::{
         backend::TransactionStatus,
+        codec,
         error::{Phase, Severity, error_response, notice_response},
+        frontend,
     },
 };
 
@@ -199,6 +201,19 @@ impl Machine {
     /// A cancel request of the client's: what runs now is cancelled, and the server's own error tells.
     pub fn cancel_requested(&mut self) {
         self.cancel |= !self.pending.is_empty();
+    }
+
+    /// No upstream session could be opened for the frame at the start of `input`: it is refused. Says how many bytes
+    /// of it were taken.
+    pub fn unreachable(&mut self, gate: &mut Gate, input: &[u8], error: ClientError) -> usize {
+        let Ok(Some(frame)) = codec::frame(input, codec::MAX_FRAME) else { return 0 };
+        let total = frame.raw.len();
+        if frame.tag == frontend::tag::QUERY {
+            self.refuse_query(error);
+        } else {
+            self.refuse_batch(gate, error);
+        }
+        total
     }
 
     /// The upstream session is lost. Hands back the error, and whether the client's session can go on without it.

@@ -66,12 +66,12 @@ impl Machine {
             Some(Pending::Parse(undo) | Pending::Bind(undo) | Pending::Close(undo)) => {
                 self.undo(gate, undo);
                 // A plan or a parameter of a masked column may be quoted while it is bound.
-                self.tell_error(frame, &sqlstate, None, !gate.known().masks.is_empty())?;
+                self.tell_error(frame, &sqlstate, None, !gate.known().masks.is_free())?;
                 self.batch_failed(gate);
                 Ok(())
             }
             Some(Pending::Describe(_) | Pending::Own(Own::Shape(_))) => {
-                self.tell_error(frame, &sqlstate, None, !gate.known().masks.is_empty())?;
+                self.tell_error(frame, &sqlstate, None, !gate.known().masks.is_free())?;
                 self.batch_failed(gate);
                 Ok(())
             }
@@ -79,7 +79,7 @@ impl Machine {
             // An error of the commit that a Sync brings, or of a connection that ends.
             Some(sync @ Pending::Sync) => {
                 self.pending.push_front(sync);
-                self.tell_error(frame, &sqlstate, None, !gate.known().masks.is_empty())
+                self.tell_error(frame, &sqlstate, None, !gate.known().masks.is_free())
             }
             Some(local @ (Pending::Local { .. } | Pending::CopyEnd)) => {
                 self.pending.push_front(local);
@@ -104,7 +104,7 @@ impl Machine {
             Own::Commit(_) => {
                 // A deferred constraint, as if the client's own statement had failed at its commit.
                 self.pending.push_front(Pending::Own(Own::Commit(Vec::new())));
-                self.tell_error(frame, sqlstate, None, !gate.known().masks.is_empty())
+                self.tell_error(frame, sqlstate, None, !gate.known().masks.is_free())
             }
             // These fail on purpose.
             Own::Abort | Own::AbortQuietly => {
@@ -115,7 +115,7 @@ impl Machine {
                 self.batch_failed(gate);
                 Ok(())
             }
-            Own::Shape(_) | Own::SearchPath(_) | Own::Begin | Own::Rollback | Own::Catalog(_) => {
+            Own::Shape(_) | Own::SearchPath(_) | Own::Begin | Own::Rollback | Own::Path | Own::Catalog(_) | Own::CatalogDone => {
                 Err(End::Upstream(format!("a question of the proxy's own failed with {sqlstate}")))
             }
         }

@@ -118,7 +118,7 @@ impl Machine {
     /// Asks the upstream what columns a prepared statement returns, where masks depend on it and nobody knows yet.
     fn want_shape(&mut self, gate: &Gate, name: &[u8], prepared: &Prepared) {
         if prepared.shape.get().is_none()
-            && !gate.known().masks.is_empty()
+            && !gate.known().masks.is_free()
             && prepared.part.and_then(|part| part.of(&prepared.of)).is_some()
             && self.out.describe(name).is_ok()
         {

@@ -223,6 +223,11 @@ impl Machine {
         self.wait.is_some()
     }
 
+    /// Bytes for the client, before anything else is said: the greeting.
+    pub fn out_mut(&mut self) -> &mut Vec<u8> {
+        self.out.client_mut()
+    }
+
     /// Ends a turn: what was held is recorded, outcomes are written. The upstream's bytes may leave after this.
     pub fn end_turn(&mut self, gate: &mut Gate) {
         self.settle_held(gate);

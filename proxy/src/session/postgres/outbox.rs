@@ -39,6 +39,8 @@ pub(super) enum OwnSql<'a> {
     Fail,
     /// One of the catalog's queries.
     Catalog(&'static str),
+    /// The search_path for the rest of the transaction: around the catalog's queries.
+    Path(&'a str),
 }
 
 impl OwnSql<'_> {
@@ -55,6 +57,10 @@ impl OwnSql<'_> {
             Self::Role(Some(role)) => Owned(format!("SET ROLE \"{}\"", role.replace('"', "\"\""))),
             Self::Fail => Borrowed("denied by hallpass"),
             Self::Catalog(text) => Borrowed(text),
+            // A path may hold anything the server took for names: it is quoted as the text it is.
+            Self::Path(path) => {
+                Owned(format!("SELECT pg_catalog.set_config('search_path', '{}', true)", path.replace('\'', "''")))
+            }
         }
     }
 }

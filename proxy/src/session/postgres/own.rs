@@ -51,7 +51,8 @@ impl Machine {
             gate.set_private(None);
             return Ok(Ready::NotYet(Stop::Refresh));
         }
-        self.fetch_private();
+        let path = Arc::clone(gate.search_path());
+        self.fetch_private(&path);
         Ok(Ready::NotYet(Stop::Hold))
     }
 
@@ -127,14 +128,19 @@ impl Machine {
         }
     }
 
-    /// Starts to fetch the catalog as the open transaction sees it.
-    fn fetch_private(&mut self) {
+    /// Starts to fetch the catalog as the open transaction sees it, under an empty search_path so that definitions
+    /// are printed with all their schemas.
+    fn fetch_private(&mut self, path: &str) {
         self.private.clear();
+        self.out.own_query(&OwnSql::Path(""));
+        self.pending.push_back(Pending::Own(Own::Path));
         for (index, sql) in crate::session::catalog::postgres::QUERIES.iter().enumerate() {
             self.out.own_query(&OwnSql::Catalog(sql));
             self.pending.push_back(Pending::Own(Own::Catalog(index)));
             self.private.push(Vec::new());
         }
+        self.out.own_query(&OwnSql::Path(path));
+        self.pending.push_back(Pending::Own(Own::CatalogDone));
         self.catalog_dirty = false;
         self.wait = Some(Wait::Own);
     }
@@ -142,7 +148,7 @@ impl Machine {
 
 impl Machine {
     /// ReadyForQuery after something of the proxy's own.
-    pub(super) fn own_ready(&mut self, gate: &mut Gate, own: Own, status: TransactionStatus) {
+    pub(super) fn own_ready(&mut self, gate: &mut Gate, own: Own, status: TransactionStatus) -> Result<(), End> {
         match own {
             Own::SearchPath(path) => {
                 if let Some(path) = path {
@@ -171,16 +177,18 @@ impl Machine {
                 self.tell_ready(status);
             }
             Own::AbortQuietly => self.wait = None,
-            Own::Catalog(index) => {
-                if index + 1 == self.private.len() {
-                    let tables = std::mem::take(&mut self.private);
-                    gate.learn_private(&tables);
-                    self.wait = None;
+            Own::CatalogDone => {
+                let tables = std::mem::take(&mut self.private);
+                if let Err(error) = gate.learn_private(&tables) {
+                    return Err(End::Upstream(error));
                 }
+                self.wait = None;
             }
+            Own::Path | Own::Catalog(_) => {}
             // Answered without ReadyForQuery.
             Own::Shape(_) | Own::AbortBatch => {}
         }
+        Ok(())
     }
 }
 

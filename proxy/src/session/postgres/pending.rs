@@ -100,6 +100,10 @@ pub(super) enum Own {
     AbortBatch,
     /// One of the catalog's queries, as a Query; which.
     Catalog(usize),
+    /// The search_path emptied before them, as a Query.
+    Path,
+    /// The search_path set back after them, as a Query.
+    CatalogDone,
 }
 
 impl Own {
@@ -121,7 +125,7 @@ impl Own {
                 }
                 Ok(false)
             }
-            Self::Fence { .. } | Self::Begin | Self::Commit(_) | Self::Rollback | Self::Abort | Self::AbortQuietly => {
+            Self::Path | Self::CatalogDone | Self::Fence { .. } | Self::Begin | Self::Commit(_) | Self::Rollback | Self::Abort | Self::AbortQuietly => {
                 Ok(false)
             }
             // Its error is handled where errors are; nothing else can answer it.

@@ -25,24 +25,18 @@ impl Machine {
     /// how to take that back.
     pub(super) fn plan(&mut self, gate: &mut Gate, of: &Arc<Understanding>, index: usize) -> Result<Run, ClientError> {
         let whole = Part::Whole(index);
-        let mut allowance = self.decide(gate, of, whole)?;
-        let mut rows_of = (Arc::clone(of), whole);
         let effect = whole.of(of).map_or(&Effect::None, |statement| &statement.effect);
-        match effect {
+        let (rows_of, allowance) = match effect {
+            // The rows and the rights are those of what is named; only the arguments are its own.
             Effect::Execute { name } => {
                 let prepared = self.current(gate, name.as_bytes())?;
-                if let Some(part) = prepared.part {
-                    allowance = self.decide(gate, &prepared.of, part)?;
-                    rows_of = (prepared.of, part);
-                }
+                gate.decide_arguments(of, index)?;
+                self.named(gate, prepared)?
             }
             Effect::Fetch { name } => {
-                let portal = self.names.portal(name.as_bytes()).ok_or_else(|| ClientError::UnknownPortal(name.to_string()))?;
-                let (held, part) = (Arc::clone(&portal.prepared.of), portal.prepared.part);
-                if let Some(part) = part {
-                    allowance = self.decide(gate, &held, part)?;
-                    rows_of = (held, part);
-                }
+                let unknown = || ClientError::UnknownPortal(name.to_string());
+                let portal = self.names.portal(name.as_bytes()).ok_or_else(unknown)?.prepared.clone();
+                self.named(gate, portal)?
             }
             Effect::None
             | Effect::Begin
@@ -59,11 +53,22 @@ impl Machine {
             | Effect::DiscardAll
             | Effect::CopyOut
             | Effect::CopyIn
-            | Effect::ChangesCatalog => {}
-        }
+            | Effect::ChangesCatalog => ((Arc::clone(of), whole), self.decide(gate, of, whole)?),
+        };
         let mut run = Run::new(of, index, rows_of, allowance);
         run.undo = self.follow(gate, of, index);
         Ok(run)
+    }
+
+    /// Decides what a prepared statement or cursor runs.
+    fn named(
+        &self,
+        gate: &mut Gate,
+        prepared: Prepared,
+    ) -> Result<((Arc<Understanding>, Part), Arc<Allowance>), ClientError> {
+        let part = prepared.part.unwrap_or(Part::Whole(0));
+        let allowance = self.decide(gate, &prepared.of, part)?;
+        Ok(((prepared.of, part), allowance))
     }
 
     /// Decides one part of a text.

@@ -228,7 +228,7 @@ impl Machine {
         match self.pending.pop_front() {
             Some(Pending::Sync | Pending::Substitute { .. }) => self.tell_ready(status),
             Some(Pending::Query(job)) if job.finished => self.query_over(gate, *job, status),
-            Some(Pending::Own(own)) => self.own_ready(gate, own, status),
+            Some(Pending::Own(own)) => self.own_ready(gate, own, status)?,
             other => {
                 return Err(End::Upstream(format!(
                     "ready while {} was pending",
@@ -246,7 +246,7 @@ impl Machine {
 
     /// The client is told that its turn is over, unless it believes its transaction failed and the upstream does not.
     pub(super) fn tell_ready(&mut self, status: TransactionStatus) {
-        if std::mem::take(&mut self.must_abort) && status == TransactionStatus::Open {
+        if std::mem::take(&mut self.must_abort) && status == TransactionStatus::Open && self.pending.is_empty() {
             self.abort_transaction();
             return;
         }

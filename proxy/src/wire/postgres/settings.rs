@@ -4,7 +4,7 @@
 use crate::error::ClientError;
 
 /// One setting that the upstream is started with.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Setting {
     /// In lower case.
     pub name: String,

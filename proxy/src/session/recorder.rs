@@ -16,16 +16,16 @@ use tokio::sync::Notify;
 /// How long an outcome may wait for company.
 const WAIT: Duration = Duration::from_millis(5);
 
-/// One thread's ledger.
+/// One thread's recorder.
 #[derive(Debug)]
-pub struct Ledger {
+pub struct Recorder {
     journal: Journal,
     waiting: Mutex<Vec<Event>>,
     some: Notify,
 }
 
-impl Ledger {
-    /// An empty ledger.
+impl Recorder {
+    /// A recorder without anything waiting.
     pub fn new(journal: Journal) -> Arc<Self> {
         Arc::new(Self { journal, waiting: Mutex::default(), some: Notify::new() })
     }
