@@ -15,9 +15,10 @@ use common::{Authority, Identity};
 use hallpass::{
     clock::Clock,
     config::{ListenerTls, ServerIdentity},
+    error::ClientError,
     net::tls::Security,
     session::{
-        login::{Doorway, LoggedIn, LoginEnd, login},
+        login::{Doorway, LoggedIn, LoginEnd, login, turn_away},
         throttle::Throttle,
     },
     store::{
@@ -330,6 +331,30 @@ async fn raw_bytes_get_what_the_manual_says() {
     assert!(String::from_utf8_lossy(&answer).contains("expected a SASL response, got message type \"Q\""));
     let ends = server.ends.lock().unwrap().join("\n");
     assert!(ends.contains("a cancel request") && ends.contains("the login took too long"), "{ends}");
+}
+
+#[tokio::test]
+async fn a_full_house_says_so_and_still_cancels() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (security, throttle, clock) = (Security::Off, Throttle::new(), Clock::system());
+    let timeout = Duration::from_secs(2);
+    let door = Doorway { security: &security, lookup: &Users, throttle: &throttle, clock: &clock, timeout };
+    let psql = tokio::task::spawn_blocking(move || {
+        let text = format!("host=127.0.0.1 port={port} user=ann");
+        Command::new("psql").args(["-XAtc", "SELECT 1", &text]).output().unwrap()
+    });
+    let (socket, _) = listener.accept().await.unwrap();
+    let end = turn_away(socket, &door, ClientError::TooManyConnections).await;
+    assert!(matches!(end, LoginEnd::Refused { user: Some(user), .. } if user == "ann"));
+    let told = String::from_utf8(psql.await.unwrap().stderr).unwrap();
+    assert!(told.contains("FATAL:  too many connections"), "{told}");
+
+    let mut client = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    client.write_all(b"\0\0\0\x10\x04\xd2\x16\x2e\0\0\0\x01abcd").await.unwrap();
+    let (socket, _) = listener.accept().await.unwrap();
+    let end = turn_away(socket, &door, ClientError::TooManyConnections).await;
+    assert!(matches!(end, LoginEnd::Cancel(key) if key.process == 1 && key.secret == b"abcd"));
 }
 
 #[tokio::test]

@@ -67,6 +67,7 @@ fn hash_of(algorithm: &AlgorithmIdentifier<'_>) -> Option<Hash> {
 #[cfg(test)]
 mod tests {
     use rcgen::{CertificateParams, DnType, KeyPair, PKCS_ECDSA_P384_SHA384, PKCS_ED25519};
+    use rustls::pki_types::{CertificateDer, pem::PemObject};
 
     use super::*;
 
@@ -85,6 +86,15 @@ mod tests {
         let ed25519 = made("a", &KeyPair::generate_for(&PKCS_ED25519).unwrap());
         assert_eq!(end_point(&ed25519), None);
         assert_eq!(end_point(b"not a certificate"), None);
+    }
+
+    #[test]
+    fn rsa_in_its_old_and_new_forms_has_a_hash() {
+        let read = |pem: &str| CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
+        let pss = read(include_str!("testdata/rsa-pss-sha384.pem"));
+        assert_eq!(end_point(&pss).unwrap(), Sha384::digest(&pss).to_vec());
+        let sha1 = read(include_str!("testdata/rsa-sha1.pem"));
+        assert_eq!(end_point(&sha1).unwrap(), Sha256::digest(&sha1).to_vec(), "RFC 5929: SHA-256 in place of SHA-1");
     }
 
     #[test]

@@ -154,3 +154,81 @@ impl AsyncWrite for Stream {
         each!(self.get_mut(), inner => Pin::new(inner).poll_shutdown(cx))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use rcgen::{CertificateParams, KeyPair};
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+
+    use super::*;
+    use crate::{
+        config::{ServerIdentity, UpstreamTls},
+        net::tls::{ClientTls, ServerTls},
+    };
+
+    async fn sockets() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        (listener.accept().await.unwrap().0, client)
+    }
+
+    /// Both ends of a connection, plain and under TLS.
+    async fn pairs() -> Vec<(Stream, Stream)> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str| folder.path().join(name);
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec!["localhost".into()]).unwrap();
+        fs::write(file("crt"), params.self_signed(&key).unwrap().pem()).unwrap();
+        fs::write(file("key"), key.serialize_pem()).unwrap();
+        let identity = ServerIdentity { certificate: file("crt"), key: file("key"), client_ca: None };
+        let server = ServerTls::load(&identity).unwrap();
+        let ClientTls::Use { connector, name } = ClientTls::load(&UpstreamTls::Require, "localhost").unwrap() else {
+            panic!("TLS is wanted")
+        };
+        let (ours, theirs) = sockets().await;
+        let (ours, theirs) = tokio::join!(server.acceptor().accept(ours), connector.connect(name, theirs));
+        let encrypted = (Stream::TlsClient(Box::new(ours.unwrap())), Stream::TlsUpstream(Box::new(theirs.unwrap())));
+        let (ours, theirs) = sockets().await;
+        tune(&ours).unwrap();
+        vec![(Stream::Tcp(ours), Stream::Tcp(theirs)), encrypted]
+    }
+
+    #[tokio::test]
+    async fn reading_without_waiting_finds_what_is_there() {
+        for (mut ours, mut theirs) in pairs().await {
+            let mut buf = [0; 16];
+            // Under TLS 1.3 session tickets come first; they are no data.
+            assert_eq!(ours.try_read(&mut buf).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+            assert_eq!(theirs.try_read(&mut buf).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+            assert_eq!(theirs.write_vectored(&[IoSlice::new(b"he"), IoSlice::new(b"llo")]).await.unwrap(), 5);
+            theirs.flush().await.unwrap();
+            ours.read_exact(&mut buf[..1]).await.unwrap();
+            assert_eq!(ours.try_read(&mut buf[1..]).unwrap(), 4);
+            assert_eq!(&buf[..5], b"hello");
+            assert_eq!(ours.try_write(b"back").unwrap(), 4);
+            ours.flush().await.unwrap();
+            theirs.read_exact(&mut buf[..4]).await.unwrap();
+            assert_eq!(&buf[..4], b"back");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_end_without_a_goodbye_is_an_end() {
+        for (mut ours, mut theirs) in pairs().await {
+            // Everything is read, so that the socket is closed and not reset.
+            ours.write_all(b"x").await.unwrap();
+            ours.flush().await.unwrap();
+            theirs.read_exact(&mut [0]).await.unwrap();
+            match theirs {
+                Stream::TlsUpstream(tls) => drop(tls.into_inner().0),
+                other => drop(other),
+            }
+            assert_eq!(ours.read(&mut [0; 16]).await.unwrap(), 0);
+        }
+    }
+}

@@ -126,16 +126,35 @@ pub async fn login(socket: TcpStream, peer: IpAddr, door: &Doorway<'_>) -> Resul
     tune(&socket)?;
     match timeout(door.timeout, converse(socket, peer, door)).await {
         Ok(Ok(logged_in)) => Ok(logged_in),
-        Ok(Err(Stop::Gone(error))) => Err(LoginEnd::Gone(error)),
-        Ok(Err(Stop::Cancel(key))) => Err(LoginEnd::Cancel(key)),
-        Ok(Err(Stop::Refuse(refusal))) => {
+        Ok(Err(stop)) => Err(end(stop).await),
+        Err(_) => Err(LoginEnd::TimedOut),
+    }
+}
+
+/// Refuses a new connection for a reason that lies in the proxy: [`ClientError::TooManyConnections`],
+/// [`ClientError::Draining`]. Waits for its startup packet, as clients read an error nowhere else, and lets a
+/// CancelRequest through: those have to work when nothing else does.
+pub async fn turn_away(socket: TcpStream, door: &Doorway<'_>, error: ClientError) -> LoginEnd {
+    let turned = timeout(door.timeout, open(socket, door.security)).await;
+    match turned {
+        Ok(Ok((talk, startup))) => end(refuse(talk, Some(startup), error)).await,
+        Ok(Err(stop)) => end(stop).await,
+        Err(_) => LoginEnd::TimedOut,
+    }
+}
+
+/// Tells a refused client why, and closes.
+async fn end(stop: Stop) -> LoginEnd {
+    match stop {
+        Stop::Gone(error) => LoginEnd::Gone(error),
+        Stop::Cancel(key) => LoginEnd::Cancel(key),
+        Stop::Refuse(refusal) => {
             let Refusal { talk, startup, error } = *refusal;
             // Told or not, it is over.
             let _ = timeout(GOODBYE, talk.goodbye(&error)).await;
             let (user, database) = startup.map(|startup| (startup.user, startup.database)).unzip();
-            Err(LoginEnd::Refused { user, database, error })
+            LoginEnd::Refused { user, database, error }
         }
-        Err(_) => Err(LoginEnd::TimedOut),
     }
 }
 

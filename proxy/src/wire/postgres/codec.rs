@@ -1,6 +1,8 @@
 //! Frames of the v3 protocol, found by length alone and borrowed from the read buffer, and the reader that takes a
 //! frame's body apart. Decides nothing about what a message means; `frontend` and `backend` do.
 
+use std::ffi::CStr;
+
 use thiserror::Error;
 
 /// A message with a tag has five bytes before its body: the tag, and a length that counts itself.
@@ -194,10 +196,10 @@ impl<'a> Body<'a> {
     /// # Errors
     /// When there is no NUL before the body's end.
     pub fn text(&mut self) -> Result<&'a [u8], Malformed> {
-        let end = memchr(self.rest).ok_or(Malformed::Unterminated { message: self.message })?;
-        let (text, rest) = self.rest.split_at(end);
-        self.rest = rest.get(1..).unwrap_or_default();
-        Ok(text)
+        let unterminated = Malformed::Unterminated { message: self.message };
+        let text = CStr::from_bytes_until_nul(self.rest).map_err(|_| unterminated)?;
+        self.rest = self.rest.get(text.count_bytes() + 1..).unwrap_or_default();
+        Ok(text.to_bytes())
     }
 
     /// The next `count` bytes.
@@ -258,10 +260,6 @@ impl<'a> Body<'a> {
     pub fn end(&self) -> Result<(), Malformed> {
         if self.rest.is_empty() { Ok(()) } else { Err(Malformed::Trailing { message: self.message }) }
     }
-}
-
-fn memchr(bytes: &[u8]) -> Option<usize> {
-    bytes.iter().position(|byte| *byte == 0)
 }
 
 /// A value's format.

@@ -150,10 +150,9 @@ pub fn scrub_error(tag: u8, body: &[u8], kind: &str) -> Result<Vec<u8>, Malforme
     let mut out = Vec::with_capacity(64 + kind.len());
     let _ = message(&mut out, Some(tag), |scrubbed| {
         for code in [b'S', b'V', b'C'] {
-            if let Some(text) = report.get(code) {
-                // A SQLSTATE and a severity are short words; anything else there is not the server's own.
-                let honest = text.len() <= 32;
-                field(scrubbed, code, if honest { text } else { b"XX000" });
+            // Severities and SQLSTATEs are short words; something long in their place is not the server's own.
+            if let Some(text) = report.get(code).filter(|text| text.len() <= 32) {
+                field(scrubbed, code, text);
             }
         }
         field(scrubbed, b'M', kind.as_bytes());
