@@ -1,5 +1,6 @@
 //! The proxy as a library, so that tests and benchmarks can reach its parts; `main.rs` is the program.
 
+pub mod api;
 pub mod clock;
 pub mod config;
 pub mod error;

@@ -317,7 +317,7 @@ fn statement_requests_are_for_reading() {
     let with = |action: Action| Ask {
         subject: AskFor::Statement {
             text: "…".into(),
-            understood: Arc::new(statement(action)),
+            understood: vec![Arc::new(statement(action))],
             export: false,
             unmask: true,
         },
