@@ -1,5 +1,6 @@
-//! Fetches a [`Catalog`] from a Postgres server, 12 to 18: one query for each kind of object, in one snapshot.
-//! Reads system catalogs only, and keeps nothing between calls.
+//! A Postgres server's catalog, 12 to 18: one query for each kind of object, answered in text, and the [`Catalog`]
+//! made of the answers. The queries run over the proxy's own connection, or inside a client's transaction that has
+//! changed names; either way the search_path must be empty, so that definitions are printed with all their schemas.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -7,83 +8,181 @@ use hallpass_policy::catalog::{
     Cast, Catalog, Column, Function, FunctionKind, Operator, QualifiedName, Relation, RelationKind, UserType,
     UserTypeKind,
 };
-use tokio_postgres::{Client, Error, Row};
+use thiserror::Error;
+use tokio_postgres::{Client, SimpleQueryMessage};
 
-/// Fetches everything the gate knows about the database that `client` is connected to, as version `version`.
-/// The client's search_path is left empty, so that the server prints definitions with qualified names.
-///
-/// # Errors
-/// The server's, or the connection's.
-pub async fn fetch(client: &Client, version: u64) -> Result<Catalog, Error> {
-    // One snapshot for all queries: a view is never seen with the columns of its next version.
-    client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY").await?;
-    let fetched = fetch_all(client, version).await;
-    client.batch_execute("ROLLBACK").await?;
-    fetched
+/// The rows of one answer, values as text.
+pub type Table = Vec<Vec<Option<String>>>;
+
+/// Why there is no catalog.
+#[derive(Debug, Error)]
+pub enum CatalogError {
+    /// The server's error, or the connection's.
+    #[error(transparent)]
+    Server(#[from] tokio_postgres::Error),
+    /// An answer without a value that every server gives.
+    #[error("query {query} of the catalog lacks a value in column {column}")]
+    Missing {
+        /// Which of [`QUERIES`].
+        query: usize,
+        /// Which column.
+        column: usize,
+    },
 }
 
-async fn fetch_all(client: &Client, version: u64) -> Result<Catalog, Error> {
-    let mut catalog = session(client, version).await?;
-    client.batch_execute("SELECT pg_catalog.set_config('search_path', '', true)").await?;
-    for row in client.query(SCHEMAS, &[]).await? {
-        catalog.schemas.push(row.try_get::<_, &str>(0)?.into());
+/// What [`build`] is made of, in its order.
+pub const QUERIES: [&str; 9] =
+    [SESSION, SCHEMAS, COLUMNS, RELATIONS, INHERITANCE, FUNCTIONS, OPERATORS, CASTS, TYPES];
+
+/// Fetches everything the gate knows about the database that `client` is connected to, as version `version`.
+///
+/// # Errors
+/// [`CatalogError`].
+pub async fn fetch(client: &Client, version: u64) -> Result<Catalog, CatalogError> {
+    // One snapshot for all queries: a view is never seen with the columns of its next version.
+    client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL search_path = ''").await?;
+    let mut tables = Vec::with_capacity(QUERIES.len());
+    let mut failed = None;
+    for query in QUERIES {
+        match client.simple_query(query).await {
+            Ok(answer) => tables.push(rows(&answer)),
+            Err(error) => {
+                failed = Some(error);
+                break;
+            }
+        }
     }
-    relations(client, &mut catalog).await?;
-    functions(client, &mut catalog).await?;
-    for row in client.query(OPERATORS, &[]).await? {
-        let name = qualified(&row, 0)?;
-        let operator = Operator { name: name.clone(), function: qualified(&row, 2)?, extension: text(&row, 4)? };
-        catalog.operators.entry(name.name).or_default().push(operator);
+    client.batch_execute("ROLLBACK").await?;
+    match failed {
+        Some(error) => Err(error.into()),
+        None => build(&tables, version),
     }
-    for row in client.query(CASTS, &[]).await? {
-        catalog.casts.push(Cast {
-            source: qualified(&row, 0)?,
-            target: qualified(&row, 2)?,
-            function: qualified(&row, 4)?,
-            extension: text(&row, 6)?,
-        });
-    }
-    types(client, &mut catalog).await?;
-    Ok(catalog)
 }
 
 /// Changes when anything does that [`fetch`] reads and that DDL can change; the same otherwise. Cheap enough to ask
 /// every few seconds. Row versions are compared, so a rolled back change may be reported as one.
 ///
 /// # Errors
-/// The server's, or the connection's.
-pub async fn fingerprint(client: &Client) -> Result<String, Error> {
-    client.query_one(FINGERPRINT, &[]).await?.try_get(0)
+/// [`CatalogError`].
+pub async fn fingerprint(client: &Client) -> Result<String, CatalogError> {
+    let tables = [rows(&client.simple_query(FINGERPRINT).await?)];
+    Ok(Rows { query: 0, tables: &tables }.iter().next().map_or(Ok(""), |row| row.text(0))?.to_owned())
 }
 
-async fn session(client: &Client, version: u64) -> Result<Catalog, Error> {
-    let row = client
-        .query_one(
-            "SELECT pg_catalog.current_database()::pg_catalog.text, CURRENT_USER::pg_catalog.text, reset_val \
-             FROM pg_catalog.pg_settings WHERE name OPERATOR(pg_catalog.=) 'search_path'",
-            &[],
-        )
-        .await?;
-    Ok(Catalog {
-        version,
-        database: row.try_get(0)?,
-        login: row.try_get(1)?,
-        default_search_path: row.try_get(2)?,
-        ..Catalog::default()
-    })
+fn rows(answer: &[SimpleQueryMessage]) -> Table {
+    answer
+        .iter()
+        .filter_map(|message| match message {
+            SimpleQueryMessage::Row(row) => Some((0..row.len()).map(|at| row.get(at).map(ToOwned::to_owned)).collect()),
+            _ => None,
+        })
+        .collect()
 }
 
-async fn relations(client: &Client, catalog: &mut Catalog) -> Result<(), Error> {
+/// One answer, to be read row by row.
+struct Rows<'a> {
+    query: usize,
+    tables: &'a [Table],
+}
+
+impl<'a> Rows<'a> {
+    fn iter(&self) -> impl Iterator<Item = Row<'a>> + use<'a> {
+        let query = self.query;
+        let rows: &'a [Vec<Option<String>>] = self.tables.get(query).map_or(&[], Vec::as_slice);
+        rows.iter().map(move |values| Row { query, values })
+    }
+}
+
+/// One row of an answer.
+struct Row<'a> {
+    query: usize,
+    values: &'a [Option<String>],
+}
+
+impl<'a> Row<'a> {
+    fn optional(&self, column: usize) -> Option<&'a str> {
+        self.values.get(column)?.as_deref()
+    }
+
+    fn shared(&self, column: usize) -> Option<Arc<str>> {
+        self.optional(column).map(Arc::from)
+    }
+
+    fn text(&self, column: usize) -> Result<&'a str, CatalogError> {
+        self.optional(column).ok_or(CatalogError::Missing { query: self.query, column })
+    }
+
+    fn number<N: std::str::FromStr>(&self, column: usize) -> Result<N, CatalogError> {
+        self.text(column)?.parse().map_err(|_| CatalogError::Missing { query: self.query, column })
+    }
+
+    fn qualified(&self, column: usize) -> Result<QualifiedName, CatalogError> {
+        Ok(QualifiedName::new(self.text(column)?, self.text(column + 1)?))
+    }
+}
+
+/// Makes a catalog of the answers to [`QUERIES`].
+///
+/// # Errors
+/// [`CatalogError::Missing`].
+pub fn build(tables: &[Table], version: u64) -> Result<Catalog, CatalogError> {
+    let answer = |query| Rows { query, tables }.iter();
+    let mut catalog = Catalog { version, ..Catalog::default() };
+    for row in answer(0) {
+        row.text(0)?.clone_into(&mut catalog.database);
+        row.text(1)?.clone_into(&mut catalog.login);
+        row.text(2)?.clone_into(&mut catalog.default_search_path);
+    }
+    for row in answer(1) {
+        catalog.schemas.push(row.text(0)?.into());
+    }
+    relations(answer(2), answer(3), answer(4), &mut catalog)?;
+    for row in answer(5) {
+        catalog.add_function(function(&row)?);
+    }
+    for row in answer(6) {
+        let name = row.qualified(0)?;
+        let operator = Operator { name: name.clone(), function: row.qualified(2)?, extension: row.shared(4) };
+        catalog.operators.entry(name.name).or_default().push(operator);
+    }
+    for row in answer(7) {
+        let (source, target, function) = (row.qualified(0)?, row.qualified(2)?, row.qualified(4)?);
+        catalog.casts.push(Cast { source, target, function, extension: row.shared(6) });
+    }
+    for row in answer(8) {
+        let name = row.qualified(0)?;
+        let checks = || row.optional(3).unwrap_or_default().split('\x1f').filter(|check| !check.is_empty());
+        let kind = match row.text(2)? {
+            "e" => UserTypeKind::Enum,
+            "d" => UserTypeKind::Domain { checks: checks().map(Arc::from).collect() },
+            "c" => UserTypeKind::Composite,
+            _ => UserTypeKind::Other,
+        };
+        catalog.types.insert(name.clone(), UserType { name, kind, extension: row.shared(4) });
+    }
+    Ok(catalog)
+}
+
+fn relations<'a>(
+    column_rows: impl Iterator<Item = Row<'a>>,
+    relation_rows: impl Iterator<Item = Row<'a>>,
+    inheritance: impl Iterator<Item = Row<'a>>,
+    catalog: &mut Catalog,
+) -> Result<(), CatalogError> {
     let mut columns: HashMap<u32, Vec<Column>> = HashMap::new();
-    for row in client.query(COLUMNS, &[]).await? {
-        let column =
-            Column { name: row.try_get::<_, &str>(1)?.into(), number: row.try_get(2)?, type_oid: row.try_get(3)?, generated: text(&row, 4)? };
-        columns.entry(row.try_get(0)?).or_default().push(column);
+    for row in column_rows {
+        let column = Column {
+            name: row.text(1)?.into(),
+            number: row.number(2)?,
+            type_oid: row.number(3)?,
+            generated: row.shared(4),
+        };
+        columns.entry(row.number(0)?).or_default().push(column);
     }
     let mut relations: HashMap<u32, Relation> = HashMap::new();
-    for row in client.query(RELATIONS, &[]).await? {
-        let oid = row.try_get(0)?;
-        let kind = match row.try_get::<_, &str>(3)? {
+    for row in relation_rows {
+        let oid = row.number(0)?;
+        let kind = match row.text(3)? {
             "r" | "p" => RelationKind::Table,
             "v" => RelationKind::View,
             "m" => RelationKind::MaterializedView,
@@ -93,17 +192,17 @@ async fn relations(client: &Client, catalog: &mut Catalog) -> Result<(), Error> 
         };
         let relation = Relation {
             oid,
-            name: qualified(&row, 1)?,
+            name: row.qualified(1)?,
             kind,
             columns: columns.remove(&oid).unwrap_or_default(),
-            definition: text(&row, 4)?,
+            definition: row.shared(4),
             parents: Vec::new(),
             children: Vec::new(),
         };
         relations.insert(oid, relation);
     }
-    for row in client.query(INHERITANCE, &[]).await? {
-        let (child, parent): (u32, u32) = (row.try_get(0)?, row.try_get(1)?);
+    for row in inheritance {
+        let (child, parent): (u32, u32) = (row.number(0)?, row.number(1)?);
         let name = |oid| relations.get(&oid).map(|relation: &Relation| relation.name.clone());
         let (Some(child_name), Some(parent_name)) = (name(child), name(parent)) else { continue };
         if let Some(relation) = relations.get_mut(&child) {
@@ -119,59 +218,35 @@ async fn relations(client: &Client, catalog: &mut Catalog) -> Result<(), Error> 
     Ok(())
 }
 
-async fn functions(client: &Client, catalog: &mut Catalog) -> Result<(), Error> {
-    for row in client.query(FUNCTIONS, &[]).await? {
-        let kind = match row.try_get::<_, &str>(2)? {
-            "a" => FunctionKind::Aggregate,
-            "w" => FunctionKind::Window,
-            "p" => FunctionKind::Procedure,
-            _ => FunctionKind::Function,
-        };
-        let count = |at| row.try_get::<_, i16>(at).map(|count| u16::try_from(count).unwrap_or(0));
-        let most = count(4)?;
-        let variadic: bool = row.try_get(5)?;
-        catalog.add_function(Function {
-            name: qualified(&row, 0)?,
-            kind,
-            min_args: count(3)?,
-            max_args: (!variadic).then_some(most),
-            extension: text(&row, 6)?,
-        });
-    }
-    Ok(())
+fn function(row: &Row<'_>) -> Result<Function, CatalogError> {
+    let kind = match row.text(2)? {
+        "a" => FunctionKind::Aggregate,
+        "w" => FunctionKind::Window,
+        "p" => FunctionKind::Procedure,
+        _ => FunctionKind::Function,
+    };
+    let most = row.number(4)?;
+    let variadic = row.text(5)? == "t";
+    Ok(Function {
+        name: row.qualified(0)?,
+        kind,
+        min_args: row.number(3)?,
+        max_args: (!variadic).then_some(most),
+        extension: row.shared(6),
+    })
 }
 
-async fn types(client: &Client, catalog: &mut Catalog) -> Result<(), Error> {
-    for row in client.query(TYPES, &[]).await? {
-        let name = qualified(&row, 0)?;
-        let kind = match row.try_get::<_, &str>(2)? {
-            "e" => UserTypeKind::Enum,
-            "d" => {
-                let checks: Vec<String> = row.try_get(3)?;
-                UserTypeKind::Domain { checks: checks.into_iter().map(Arc::from).collect() }
-            }
-            "c" => UserTypeKind::Composite,
-            _ => UserTypeKind::Other,
-        };
-        catalog.types.insert(name.clone(), UserType { name, kind, extension: text(&row, 4)? });
-    }
-    Ok(())
-}
-
-fn qualified(row: &Row, at: usize) -> Result<QualifiedName, Error> {
-    Ok(QualifiedName::new(row.try_get::<_, &str>(at)?, row.try_get::<_, &str>(at + 1)?))
-}
-
-fn text(row: &Row, at: usize) -> Result<Option<Arc<str>>, Error> {
-    Ok(row.try_get::<_, Option<&str>>(at)?.map(Arc::from))
-}
+const SESSION: &str = "
+    SELECT pg_catalog.current_database(), CURRENT_USER, reset_val
+      FROM pg_catalog.pg_settings WHERE name = 'search_path'";
 
 const SCHEMAS: &str = "SELECT nspname::pg_catalog.text FROM pg_catalog.pg_namespace ORDER BY 1";
 
 /// Relations, indexes among them, without TOAST and other sessions' temporary ones.
 const RELATIONS: &str = "
     SELECT c.oid, n.nspname::text, c.relname::text, c.relkind::text,
-           CASE WHEN c.relkind IN ('v', 'm') THEN pg_catalog.pg_get_viewdef(c.oid) END
+           CASE WHEN c.relkind IN ('v', 'm') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
+                THEN pg_catalog.pg_get_viewdef(c.oid) END
       FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
      WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'i', 'I', 'c') AND c.relpersistence <> 't'
        AND n.nspname <> 'pg_toast' AND NOT (n.nspname = 'pg_catalog' AND c.relkind IN ('i', 'c'))";
@@ -235,8 +310,8 @@ const CASTS: &str = "
 /// Types outside pg_catalog, row types of relations among them, without arrays.
 const TYPES: &str = "
     SELECT n.nspname::text, t.typname::text, t.typtype::text,
-           ARRAY(SELECT pg_catalog.pg_get_constraintdef(c.oid) FROM pg_catalog.pg_constraint c
-                  WHERE c.contypid = t.oid ORDER BY c.conname),
+           (SELECT pg_catalog.string_agg(pg_catalog.pg_get_constraintdef(c.oid), E'\\x1f' ORDER BY c.conname)
+              FROM pg_catalog.pg_constraint c WHERE c.contypid = t.oid),
            e.extname::text
       FROM pg_catalog.pg_type t
       JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
