@@ -4,6 +4,7 @@ pub mod api;
 pub mod clock;
 pub mod config;
 pub mod error;
+pub mod server;
 pub mod session;
 pub mod shared;
 pub mod store;
