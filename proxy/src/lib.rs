@@ -1,6 +1,7 @@
 //! The proxy as a library, so that tests and benchmarks can reach its parts; `main.rs` is the program.
 
 pub mod api;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod error;

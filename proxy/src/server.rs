@@ -1,7 +1,12 @@
 //! The running proxy: opens the data folder, journal, audit and store, serves the API, follows configuration and signals,
 //! and ends in order. Prints nothing; holds no protocol.
 
-use std::{io, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use arc_swap::ArcSwap;
 use hallpass_audit::{
@@ -112,7 +117,7 @@ impl Proxy {
 }
 
 /// The folder, for its owner alone.
-fn make_data_dir(path: &std::path::Path) -> io::Result<()> {
+fn make_data_dir(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))
@@ -155,10 +160,7 @@ async fn serve(proxy: Arc<Proxy>) -> Result<(), ServeError> {
         tracing::warn!(sessions = proxy.shared.sessions.len(), "sessions were cut off");
     }
     tasks.shutdown().await;
-    let socket = proxy.shared.config.load().server.data_dir.join(api::SOCKET);
-    if let Err(error) = std::fs::remove_file(&socket) {
-        tracing::warn!(%error, "the API's socket stays");
-    }
+    remove_socket(&proxy.shared);
     proxy.record("stopped")
 }
 
@@ -169,6 +171,45 @@ fn start_listeners(proxy: &Arc<Proxy>, _stopping: &watch::Receiver<bool>) -> Res
         tracing::warn!(name = %listener.name, "this build serves the API alone; the listener is not opened");
     }
     Ok(())
+}
+
+/// The API of a data folder that no proxy serves, for as long as one command takes: `hallpass user add` before the first
+/// `hallpass serve`. It holds the journal's lock, so that no proxy starts meanwhile. Opens no listener.
+#[derive(Debug)]
+pub struct Offline {
+    proxy: Arc<Proxy>,
+    tasks: JoinSet<()>,
+    _stop: watch::Sender<bool>,
+}
+
+impl Offline {
+    /// Opens `data_dir` and serves its socket. `config` is only named, not read: users need none of it.
+    ///
+    /// # Errors
+    /// As [`Proxy::open`].
+    pub async fn open(config: &Path, data_dir: PathBuf) -> Result<Self, ServeError> {
+        let built_in = Config::parse(config, "").map_err(|_| ServeError::System(io::ErrorKind::InvalidData.into()))?;
+        let mut config = built_in.0;
+        config.server.data_dir = data_dir;
+        let proxy = Arc::new(Proxy::open(config, Clock::system())?);
+        let (stop, stopping) = watch::channel(false);
+        let mut tasks = JoinSet::new();
+        serve_api(&proxy, &stopping, &mut tasks).await?;
+        Ok(Self { proxy, tasks, _stop: stop })
+    }
+
+    /// Ends it; the audit of what was done is in `audit.db` then.
+    pub async fn close(mut self) {
+        self.tasks.shutdown().await;
+        remove_socket(&self.proxy.shared);
+    }
+}
+
+fn remove_socket(shared: &Shared) {
+    let socket = shared.config.load().server.data_dir.join(api::SOCKET);
+    if let Err(error) = std::fs::remove_file(&socket) {
+        tracing::warn!(%error, "the API's socket stays");
+    }
 }
 
 /// The API on the socket and, if configured, on TCP.

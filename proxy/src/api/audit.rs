@@ -157,6 +157,15 @@ async fn stats(State(api): State<Arc<Api>>, Caller(actor): Caller) -> Answer<Jso
     read(&api, &actor, |data| Ok(AuditReader::open(data)?.stats()?)).await.map(Json)
 }
 
-async fn check(State(api): State<Arc<Api>>, Caller(actor): Caller) -> Answer<Json<Report>> {
-    read(&api, &actor, |data| Ok(verify(data)?)).await.map(Json)
+/// A report, and whether all is well.
+#[derive(Debug, Serialize)]
+struct Verified {
+    intact: bool,
+    #[serde(flatten)]
+    report: Report,
+}
+
+async fn check(State(api): State<Arc<Api>>, Caller(actor): Caller) -> Answer<Json<Verified>> {
+    let report = read(&api, &actor, |data| Ok(verify(data)?)).await?;
+    Ok(Json(Verified { intact: report.is_intact(), report }))
 }
