@@ -29,6 +29,8 @@ mod policy;
 pub mod problem;
 mod requests;
 mod sessions;
+#[cfg(test)]
+mod tests;
 mod users;
 
 use auth::Peer;

@@ -1,6 +1,6 @@
 //! `hallpass serve`: loads the configuration, sets logging up, runs the proxy.
 
-use std::{error::Error, process::ExitCode};
+use std::{error::Error, io::IsTerminal, process::ExitCode};
 
 use tracing_subscriber::EnvFilter;
 
@@ -16,7 +16,8 @@ pub(super) fn serve(common: &Common) -> Result<ExitCode, Failure> {
         Err(faults) => return Err(check::refused(&faults)),
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let colours = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr).init();
     match server::run(config) {
         Ok(()) => Ok(ExitCode::SUCCESS),
         Err(error) => Err(Failure::failed(with_causes(&error))),
