@@ -1,13 +1,14 @@
 //! The HTTP API, on the Unix socket of the data folder and, if wanted, on TCP: requests, approvals, grants, users,
 //! sessions, audit. Decides nothing itself: the ledger and the registry do.
 
-use std::{fmt, future::Future, io, net::SocketAddr, os::unix::fs::MetadataExt, path::Path, pin::Pin, sync::Arc};
+use std::{fmt, future::Future, io, os::unix::fs::MetadataExt, path::Path, pin::Pin, sync::Arc};
 
 use axum::{
     Json, Router,
     http::{StatusCode, Uri},
     routing::get,
 };
+use hallpass_audit::sqlite::Importer;
 use hallpass_policy::{
     ids::TargetName,
     statement::{Refusal, Statement},
@@ -20,6 +21,7 @@ use crate::{
     store::ledger::{Decided, Ledger},
 };
 
+pub mod audit;
 mod auth;
 pub mod body;
 mod input;
@@ -27,6 +29,8 @@ mod policy;
 pub mod problem;
 mod requests;
 mod sessions;
+#[cfg(test)]
+mod tests;
 mod users;
 
 use auth::Peer;
@@ -58,6 +62,8 @@ pub struct Api {
     pub shared: Arc<Shared>,
     /// Users, requests, grants.
     pub ledger: Arc<Ledger>,
+    /// Moves the journal to `audit.db`.
+    pub importer: Arc<Importer>,
     /// For statement requests.
     pub reader: Arc<dyn StatementReader>,
     /// The OS user who runs the proxy: an admin on the Unix socket.
@@ -78,7 +84,8 @@ pub fn router(api: Arc<Api>) -> Router {
         .merge(users::routes())
         .merge(requests::routes())
         .merge(sessions::routes())
-        .merge(policy::routes());
+        .merge(policy::routes())
+        .merge(audit::routes());
     Router::new().nest("/api/v1", v1).fallback(unknown).method_not_allowed_fallback(wrong_method).with_state(api)
 }
 
@@ -130,13 +137,12 @@ pub async fn serve_socket(
 /// Serves TCP until `stop` resolves.
 ///
 /// # Errors
-/// When the address cannot be bound.
+/// When the listener fails.
 pub async fn serve_tcp(
-    address: SocketAddr,
+    listener: TcpListener,
     routes: Router,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    let listener = TcpListener::bind(address).await?;
     tracing::info!(address = %listener.local_addr()?, "API");
     axum::serve(listener, routes.into_make_service_with_connect_info::<Peer>()).with_graceful_shutdown(stop).await
 }

@@ -107,7 +107,7 @@ fn ask(role: &str, targets: &[&str], minutes: u32) -> Ask {
     Ask {
         user: None,
         subject: AskFor::Role(RoleName::new(role)),
-        targets: targets.iter().map(|name| TargetName::new(name)).collect(),
+        targets: targets.iter().map(TargetName::new).collect(),
         duration: MINUTE * minutes,
         reason: "INC-1".into(),
     }
