@@ -1,21 +1,47 @@
-//! SQL text to [`Statement`]s by the server's own grammar (`pg_query`), every node kind listed.
+//! SQL text to [`Statement`](super::Statement)s by the server's own grammar (`pg_query`), every node kind listed.
 //! Runs nothing, and prints no SQL that is sent anywhere: the client's bytes are what is forwarded.
 //!
-//! Top-down: [`parse`] bounds and parses the text, `statement` sends each kind to its file, `query` and `dml` find
-//! columns and their lineage through `scope` and `expression`, `function` says what a call may do, `session` reads
-//! SET and its kin, `utility` and `ddl` the rest, `walk` is what they share.
+//! Top-down: [`parse`] bounds and parses the text, [`text`] follows several statements in one text, [`dispatch`] sends
+//! each kind to its file: `session`, `prepared`, `explain`, `copy`, `create`, `alter`, `drop`, `maintain` and `admin`
+//! for utility statements, `row_statement` for those with rows. `query` and `dml` find columns and their lineage through
+//! `scope` and `expression`, `function` says what a call may do, `catalogs` which system relations hold only names.
 
 use crate::{
     catalog::Catalog,
     statement::{Names, Refusal, Understood},
 };
 
+mod admin;
+mod alter;
+mod catalogs;
+mod copy;
+mod create;
+mod dispatch;
+mod drop;
+mod explain;
+mod function;
+mod function_list;
+mod identity;
+mod maintain;
+mod nesting;
+mod names;
+mod node;
+mod parse;
+mod prepared;
+mod search_path;
+mod session;
+mod set_config;
+mod setting;
+mod table_parts;
+mod text;
 mod walk;
 
 /// Understands `text`, all of its statements, with the names of `catalog` under `names`.
 ///
 /// # Errors
 /// A [`Refusal`] when anything in it is not understood.
-pub fn understand(_text: &str, _catalog: &Catalog, _names: &Names) -> Result<Understood, Refusal> {
-    Err(Refusal::new(crate::statement::RefusalKind::Unsupported, "not built yet"))
+pub fn understand(text: &str, catalog: &Catalog, names: &Names) -> Result<Understood, Refusal> {
+    parse::guarded(text, || text::understand(text, catalog, names))
 }
+mod rows_stub;
+use rows_stub::{expression, relation, row_statement, scope};

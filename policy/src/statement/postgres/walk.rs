@@ -15,6 +15,8 @@ pub(super) struct Walk<'a> {
     pub(super) catalog: &'a Catalog,
     /// The session's search_path, split and with `"$user"` replaced; `pg_catalog` is put first where it is implied.
     pub(super) search_path: &'a [Arc<str>],
+    /// Where an unqualified CREATE goes: the first schema of the setting; `None`: nowhere.
+    pub(super) creation: Option<Arc<str>>,
     /// Permissions found so far.
     pub(super) needs: BTreeSet<Need>,
     /// Uses found so far.
@@ -34,6 +36,7 @@ impl<'a> Walk<'a> {
         Self {
             catalog,
             search_path,
+            creation: None,
             needs: BTreeSet::new(),
             uses: BTreeSet::new(),
             touches: BTreeSet::new(),
