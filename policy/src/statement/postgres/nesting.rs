@@ -108,9 +108,19 @@ impl Scan<'_> {
         self.chain();
     }
 
+    /// An operator, or `::`. The lexer splits runs of `+` and `-` into one token each, other runs are one.
     fn symbol(&mut self) {
-        // One token for each byte: `- - -` may be written `+-+-` where the lexer splits an operator.
+        let first = self.peek(0);
         self.at += 1;
+        if first == b':' {
+            self.at += usize::from(self.peek(0) == b':');
+        } else if !matches!(first, b'+' | b'-') {
+            while matches!(self.peek(0), b'~' | b'!' | b'@' | b'#' | b'^' | b'&' | b'|' | b'?' | b'*' | b'/' | b'%' | b'<' | b'>' | b'=')
+                && !(self.peek(0) == b'/' && self.peek(1) == b'*')
+            {
+                self.at += 1;
+            }
+        }
         self.chain();
     }
 
