@@ -10,7 +10,31 @@ use crate::{
     statement::{Names, Refusal, Understood},
 };
 
+mod call;
+mod catalogs;
+mod condition;
+mod dml;
+mod expression;
+mod from;
+mod function;
+mod join;
+mod json;
+mod merge;
+mod node;
+mod output_name;
+mod query;
+mod reach;
+mod relation;
+mod row_statement;
+mod scope;
+mod sublink;
+mod table_function;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 mod walk;
+mod with;
 
 /// Understands `text`, all of its statements, with the names of `catalog` under `names`.
 ///
