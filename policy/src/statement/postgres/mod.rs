@@ -13,28 +13,49 @@ use crate::{
 
 mod admin;
 mod alter;
+mod call;
 mod catalogs;
+mod condition;
 mod copy;
 mod create;
 mod dispatch;
+mod dml;
 mod drop;
 mod explain;
+mod expression;
+mod from;
 mod function;
 mod function_list;
 mod identity;
+mod join;
+mod json;
 mod maintain;
-mod nesting;
+mod merge;
 mod names;
+mod nesting;
 mod node;
+mod output_name;
 mod parse;
 mod prepared;
+mod query;
+mod reach;
+mod relation;
+mod row_statement;
+mod scope;
 mod search_path;
 mod session;
 mod set_config;
 mod setting;
+mod sublink;
+mod table_function;
 mod table_parts;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 mod text;
 mod walk;
+mod with;
 
 /// Understands `text`, all of its statements, with the names of `catalog` under `names`.
 ///
@@ -43,5 +64,3 @@ mod walk;
 pub fn understand(text: &str, catalog: &Catalog, names: &Names) -> Result<Understood, Refusal> {
     parse::guarded(text, || text::understand(text, catalog, names))
 }
-mod rows_stub;
-use rows_stub::{expression, relation, row_statement, scope};

@@ -147,10 +147,21 @@ pub(super) fn stored_expression(
     value: &NodeEnum,
 ) -> Result<Lineage, Refusal> {
     let before = walk.needs.clone();
-    let lineage = relation_expression(walk, relation, value)?;
+    let lineage = over(walk, relation, value)?;
     let sequences = Object::Session("sequences".into());
     walk.needs.retain(|need| need.object != sequences || before.contains(need));
     Ok(lineage)
+}
+
+/// An expression over a relation as it is about to be, which may differ from what the walk has seen of that name.
+///
+/// # Errors
+/// When it is not understood.
+pub(super) fn over(walk: &mut Walk<'_>, relation: &Arc<Relation>, value: &NodeEnum) -> Result<Lineage, Refusal> {
+    walk.shapes.clear();
+    let lineage = relation_expression(walk, relation, value);
+    walk.shapes.clear();
+    lineage
 }
 
 /// An expression outside any query: arguments of EXECUTE and CALL, bounds of partitions.

@@ -26,7 +26,7 @@ pub(super) fn required<'n>(node: Option<&'n Box<Node>>, of: &str) -> Result<&'n 
 }
 
 /// All nodes of a list, the empty ones left out.
-pub(super) fn all(nodes: &[Node]) -> impl DoubleEndedIterator<Item = &NodeEnum> {
+pub(super) fn all(nodes: &[Node]) -> impl DoubleEndedIterator<Item = &NodeEnum> + Clone {
     nodes.iter().filter_map(|node| node.node.as_ref())
 }
 

@@ -8,9 +8,9 @@ use protobuf::ConstrType;
 
 use super::{
     function,
-    names::{new_name, stored_expression},
+    names::{new_name, over, stored_expression},
     node,
-    relation::{relation_expression, resolve_relation},
+    relation::resolve_relation,
     walk::{Walk, column_ref},
 };
 use crate::{
@@ -161,7 +161,7 @@ pub(super) fn index_elements(walk: &mut Walk<'_>, relation: &Arc<Relation>, elem
 /// # Errors
 /// When it is not understood.
 pub(super) fn inferred(walk: &mut Walk<'_>, relation: &Arc<Relation>, value: &NodeEnum) -> Result<(), Refusal> {
-    let lineage = relation_expression(walk, relation, value)?;
+    let lineage = over(walk, relation, value)?;
     walk.used(&lineage, &Usage::Inference);
     Ok(())
 }
