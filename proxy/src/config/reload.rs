@@ -39,7 +39,7 @@ pub fn reload(shared: &Shared) -> Reloaded {
             for what in &needs_restart {
                 tracing::warn!("{what} needs a restart; until then the old value stays");
             }
-            shared.config.store(Arc::new(new));
+            shared.reconfigure(new);
             tracing::info!(file = %old.path.display(), "configuration reloaded");
             record(shared, "allow", "reloaded".to_owned());
             Reloaded::InForce { needs_restart }
