@@ -1,4 +1,5 @@
 //! The program from outside: real processes in a temp folder, no database. Each test has a folder and a port of its own.
+#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "helpers of tests fail and print like tests")]
 
 use std::{
     io::{BufRead, BufReader, Write},
