@@ -162,7 +162,7 @@ async fn serve(proxy: Arc<Proxy>) -> Result<(), ServeError> {
     let mut tasks = JoinSet::new();
     serve_api(&proxy, &stopping, &mut tasks).await?;
     tasks.spawn(fetcher::keep(Arc::clone(&proxy.shared)));
-    let lookup: Arc<dyn LoginLookup> = proxy.ledger.clone();
+    let lookup: Arc<dyn LoginLookup> = Arc::new(Arc::clone(&proxy.ledger));
     let workers = listen::start(&proxy.shared, &lookup)?;
     tasks.spawn(reload::follow(Arc::clone(&proxy.shared), hangups));
     tasks.spawn(sweep(Arc::clone(&proxy.ledger)));

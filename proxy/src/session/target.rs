@@ -13,7 +13,7 @@ use std::{
 use ahash::AHashMap;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use hallpass_policy::{
-    catalog::Catalog,
+    catalog::{Catalog, Relation},
     decide::Policy,
     ids::TargetName,
     mask::plan::Masks,
@@ -98,7 +98,11 @@ static GENERATION: AtomicU64 = AtomicU64::new(1);
 impl Known {
     /// Compiles `policy`'s masks over `catalog`.
     pub fn new(catalog: Catalog, policy: &Policy, target: &TargetName) -> Self {
-        let masks = Masks::compile(&policy.masks, target, &catalog, |relation| postgres::lineage_of(&catalog, relation)).masks;
+        let lineage_of = |relation: &Relation| {
+            let relation = catalog.relations.get(&relation.name)?;
+            postgres::lineage_of(&catalog, relation)
+        };
+        let masks = Masks::compile(&policy.masks, target, &catalog, lineage_of).masks;
         Self {
             catalog: Arc::new(catalog),
             masks: Arc::new(masks),

@@ -6,9 +6,11 @@
 //! for utility statements, `row_statement` for those with rows. `query` and `dml` find columns and their lineage through
 //! `scope` and `expression`, `function` says what a call may do, `catalogs` which system relations hold only names.
 
+use std::sync::Arc;
+
 use crate::{
-    catalog::Catalog,
-    statement::{Names, Refusal, Understood},
+    catalog::{Catalog, Relation},
+    statement::{Lineage, Names, Refusal, Understood},
 };
 
 mod admin;
@@ -63,4 +65,12 @@ mod with;
 /// A [`Refusal`] when anything in it is not understood.
 pub fn understand(text: &str, catalog: &Catalog, names: &Names) -> Result<Understood, Refusal> {
     parse::guarded(text, || text::understand(text, catalog, names))
+}
+
+/// What feeds each column of `relation`, in their order: views, materialized views and generated columns are followed
+/// to what is stored. `None` when a definition is not understood.
+pub fn lineage_of(catalog: &Catalog, relation: &Arc<Relation>) -> Option<Vec<Lineage>> {
+    let mut walk = walk::Walk::new(catalog, relation::definition_path());
+    let fields = relation::fields(&mut walk, relation, relation::Rows::Only).ok()?;
+    Some(fields.iter().map(|field| Lineage::clone(&field.lineage)).collect())
 }

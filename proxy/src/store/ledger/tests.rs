@@ -62,13 +62,9 @@ impl World {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (config, _) = Config::parse(Path::new("proxy.toml"), CONFIG).unwrap();
-        let shared = Arc::new(Shared {
-            config: ArcSwap::from_pointee(config),
-            grants: GrantTable::new(),
-            journal: Journal::open(folder.path(), Durability::Process).unwrap(),
-            clock: Clock::fixed(Timestamp(1_000_000)),
-            sessions: Arc::new(Sessions::new()),
-        });
+        let journal = Journal::open(folder.path(), Durability::Process).unwrap();
+        let clock = Clock::fixed(Timestamp(1_000_000));
+        let shared = Arc::new(Shared::new(config, journal, clock, HashKey::new(&[0; 32])));
         let store = SqliteStore::open(&folder.path().join("grants.db")).unwrap();
         let world =
             Self { ledger: Ledger::new(Box::new(store), Arc::clone(&shared)).unwrap(), shared, _folder: folder };
