@@ -10,5 +10,6 @@ pub mod process;
 pub mod proxy;
 pub mod psql;
 pub mod python;
+pub mod shop;
 pub mod tls;
 pub mod wire;

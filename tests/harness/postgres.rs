@@ -220,7 +220,6 @@ fn arguments(bin: &Path, data: &Path, port: u16, options: &Options) -> Vec<std::
         format!("port={port}"),
         "unix_socket_directories=".to_owned(),
         "fsync=off".to_owned(),
-        "synchronous_commit=off".to_owned(),
         "full_page_writes=off".to_owned(),
         "max_connections=200".to_owned(),
         "max_wal_senders=8".to_owned(),

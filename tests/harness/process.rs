@@ -91,8 +91,7 @@ impl Kept {
         if let Some(account) = keep.account {
             command.uid(account.uid).gid(account.gid).current_dir("/");
         }
-        let mut keeper =
-            command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("`sh` runs from the PATH");
+        let mut keeper = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("`sh` runs from the PATH");
         let mut line = String::new();
         let stdout = keeper.stdout.take().expect("the keeper's stdout is piped");
         BufReader::new(stdout).read_line(&mut line).expect("the keeper says its child's pid");

@@ -128,6 +128,11 @@ impl Proxy {
         self.with_process(Kept::peak_memory)
     }
 
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.with_process(Kept::pid)
+    }
+
     /// Whether it runs.
     pub fn alive(&self) -> bool {
         self.with_process(Kept::alive)
@@ -183,7 +188,17 @@ impl Proxy {
     #[track_caller]
     pub fn request(&self, user: &str, role: &str, database: &str, duration: &str) -> u64 {
         let asked = self.json(&[
-            "request", "--user", user, "--role", role, "--database", database, "--for", duration, "--reason", "test",
+            "request",
+            "--user",
+            user,
+            "--role",
+            role,
+            "--database",
+            database,
+            "--for",
+            duration,
+            "--reason",
+            "test",
         ]);
         id(&asked, &["request_id", "id"])
     }

@@ -68,7 +68,10 @@ fn meaning(message: &Message) -> String {
     match message.tag {
         b'T' => {
             let of = |body: &[u8]| {
-                columns(body).into_iter().map(|column| (column.name, column.type_oid, column.format)).collect::<Vec<_>>()
+                columns(body)
+                    .into_iter()
+                    .map(|column| (column.name, column.type_oid, column.format))
+                    .collect::<Vec<_>>()
             };
             format!("columns {:?}", of(&message.body))
         }

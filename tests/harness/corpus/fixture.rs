@@ -56,8 +56,7 @@ impl Fixture {
 
     /// Direct login of the proxy's account: the owner, or the superuser.
     pub fn account(&self, superuser: bool) -> Startup {
-        let (user, password) =
-            if superuser { ("shop_admin", ADMIN_PASSWORD) } else { ("shop_owner", OWNER_PASSWORD) };
+        let (user, password) = if superuser { ("shop_admin", ADMIN_PASSWORD) } else { ("shop_owner", OWNER_PASSWORD) };
         Startup::new(self.port(), user, password, DATABASE)
     }
 

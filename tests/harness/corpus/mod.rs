@@ -58,12 +58,9 @@ pub fn attack_through(fixture: &Fixture, gate: &mut Gate) -> Report {
     for case in attacks() {
         let before = fixture.state();
         let gate_cell = std::cell::RefCell::new(&mut *gate);
-        let (verdict, strict) = attack(
-            fixture,
-            &case,
-            &mut |case| gate_cell.borrow_mut().startup(case),
-            &mut |_| gate_cell.borrow_mut().revoke(&case),
-        );
+        let (verdict, strict) = attack(fixture, &case, &mut |case| gate_cell.borrow_mut().startup(case), &mut |_| {
+            gate_cell.borrow_mut().revoke(&case)
+        });
         let stopped = verdict == Verdict::Stopped;
         let mut note = format!("{verdict:?}");
         if stopped && strict && case.expect == "masked" {
