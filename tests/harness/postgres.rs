@@ -83,6 +83,11 @@ pub fn bin() -> PathBuf {
     }
 }
 
+/// Programs that speak TLS: some builds do not. `HALLPASS_PG_TLS_BIN`, or the usual ones.
+pub fn tls_bin() -> PathBuf {
+    std::env::var_os("HALLPASS_PG_TLS_BIN").map_or_else(bin, PathBuf::from)
+}
+
 impl Server {
     /// One server for the whole test process: SCRAM, everything else default. Use a [`Server::database`] of your own.
     pub fn shared() -> &'static Self {
@@ -92,7 +97,7 @@ impl Server {
 
     /// Starts one of its own.
     pub fn start(options: &Options) -> Self {
-        let bin = bin();
+        let bin = if options.tls.is_some() { tls_bin() } else { bin() };
         let account = server_account();
         let folder = tempfile::Builder::new().prefix("hallpass-pg-").tempdir().expect("a temporary folder").keep();
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).expect("our own folder");

@@ -34,7 +34,8 @@ impl Psql {
 
     /// A psql or pgbench command with everything but its arguments.
     pub fn command(&self, program: &str) -> Command {
-        let beside = postgres::bin().join(program);
+        let tls = self.environment.iter().any(|(name, value)| name == "PGSSLMODE" && value != "disable");
+        let beside = if tls { postgres::tls_bin() } else { postgres::bin() }.join(program);
         let mut command = if beside.exists() { Command::new(beside) } else { Command::new(program) };
         command.env("PGHOST", "127.0.0.1").env("PGPORT", self.port.to_string());
         command.env("PGUSER", &self.user).env("PGPASSWORD", &self.password).env("PGDATABASE", &self.database);
