@@ -206,10 +206,29 @@ impl Proxy {
     /// Asks for one statement in somebody's name. Returns the request's id.
     #[track_caller]
     pub fn request_statement(&self, user: &str, statement: &str, database: &str, more: &[&str]) -> u64 {
-        let fixed = ["request", "--user", user, "--statement", statement, "--database", database];
+        self.try_request_statement(user, statement, database, more).unwrap_or_else(|told| panic!("{told:?}"))
+    }
+
+    /// The same, where a refusal is an answer.
+    ///
+    /// # Errors
+    /// What the command said.
+    pub fn try_request_statement(
+        &self,
+        user: &str,
+        statement: &str,
+        database: &str,
+        more: &[&str],
+    ) -> Result<u64, Output> {
+        let fixed = ["request", "--json", "--user", user, "--statement", statement, "--database", database];
         let rest = ["--for", "1h", "--reason", "test"];
         let arguments: Vec<&str> = fixed.into_iter().chain(rest).chain(more.iter().copied()).collect();
-        id(&self.json(&arguments), &["request_id", "id"])
+        let told = self.cli(&arguments);
+        if told.code != 0 {
+            return Err(told);
+        }
+        let asked = serde_json::from_str(&told.stdout).unwrap_or_else(|error| panic!("no JSON: {error}: {told:?}"));
+        Ok(id(&asked, &["request_id", "id"]))
     }
 
     /// Approves a request. Returns the grant's id.

@@ -42,6 +42,19 @@ fn a_disabled_user_comes_back_when_enabled_and_not_when_removed() {
 }
 
 #[test]
+fn a_contractor_expires() {
+    let shop = Shop::new("contractor");
+    let add = ["user", "add", "dora", "--password-stdin", "--expires", "3s"];
+    shop.proxy.cli_with_input(&add, &format!("{PASSWORD}\n")).ok();
+    let mut dora = shop.proxy.connect("dora", "shop");
+    assert_eq!(dora.query("SELECT 1").ok().value(), "1");
+    std::thread::sleep(std::time::Duration::from_millis(3200));
+    assert_eq!(error(shop.proxy.try_connect("dora", "shop")).code(), "28P01");
+    let reply = dora.query("SELECT 1");
+    assert!(!reply.errors.is_empty() || reply.status == '-', "an expired user's session ends: {reply:?}");
+}
+
+#[test]
 fn a_new_password_replaces_the_old_one() {
     let shop = Shop::new("passwd");
     shop.proxy.cli_with_input(&["user", "passwd", "alice", "--password-stdin"], "another one\n").ok();

@@ -2,6 +2,7 @@
 //! attack is real, and through the proxy. It knows the corpus' format and the contract, and nothing of the proxy's inside.
 
 pub mod case;
+pub mod clients;
 mod compare;
 mod fixture;
 mod gate;
