@@ -1,0 +1,79 @@
+//! `hallpass check`: a broken file is told with line, key and mend; a good one is good.
+
+use hallpass_tests::{
+    config::{Settings, Target},
+    postgres::Server,
+    proxy::Proxy,
+    shop,
+};
+
+fn prepared(rules: &str) -> Proxy {
+    let database = Server::shared().database("check");
+    Proxy::prepare(Settings::new(vec![Target::new("shop", &database)], rules))
+}
+
+#[test]
+fn a_good_file_is_good() {
+    prepared(shop::RULES).cli(&["check"]).ok();
+}
+
+#[test]
+fn faults_name_line_key_and_mend() {
+    for (broken, words) in [
+        ("[roles.reader]\nalow = [\"select\"]", &["alow", "allow"][..]),
+        ("[roles.reader]\nallow = [\"selekt\"]", &["selekt", "select"]),
+        ("[roles.reader]\nallow = [\"select\"]\nmax_duration = \"8 parsecs\"", &["max_duration", "8 parsecs"]),
+        ("[[masks]]\ncolumns = [\"email\"]\nwith = \"full\"", &["columns", "email"]),
+        ("[[masks]]\ncolumns = [\"*/*.*.email\"]\nwith = \"rot13\"", &["rot13", "full"]),
+        ("[[approvals]]\nroles = [\"nobody\"]\napprovers = [\"group:x\"]", &["nobody"]),
+        (
+            "[databases.two]\nprotocol = \"postgres\"\nhost = \"h\"\nuser = \"u\"\npassword = \"plain\"",
+            &["password", "env"],
+        ),
+        ("[[review]]\nrule = \"update-without-wher\"\nlevel = \"block\"", &["update-without-where"]),
+    ] {
+        let proxy = prepared(broken);
+        let told = proxy.cli(&["check"]);
+        assert_eq!(told.code, 1, "{broken}: {told:?}");
+        let text = format!("{}{}", told.stdout, told.stderr);
+        for word in words.iter().copied().chain(["proxy.toml"]) {
+            assert!(text.contains(word), "{broken}\nshould say {word}: {text}");
+        }
+        let line_of = |needle: &str| {
+            let file = std::fs::read_to_string(proxy.config()).expect("it is ours");
+            file.lines().position(|line| line.contains(needle)).map(|at| at + 1).expect("the fault is in the file")
+        };
+        let fault = broken.lines().rev().find(|line| words.iter().any(|word| line.contains(word))).expect("a line");
+        let line = line_of(fault);
+        assert!(text.contains(&format!(":{line}")), "{broken}\nshould say line {line}: {text}");
+    }
+}
+
+#[test]
+fn serve_refuses_a_broken_file() {
+    let proxy = prepared("[roles.reader]\nalow = []");
+    let told = proxy.cli(&["serve"]);
+    assert_eq!(told.code, 1);
+    assert!(told.stderr.contains("alow"), "{told:?}");
+}
+
+#[test]
+fn usage_errors_are_2_and_help_is_everywhere() {
+    let proxy = prepared("");
+    assert_eq!(proxy.cli(&["no-such-command"]).code, 2);
+    for command in [
+        "serve", "check", "user", "request", "requests", "approve", "reject", "grants", "revoke", "sessions", "kill",
+        "audit",
+    ] {
+        let help = proxy.cli(&[command, "--help"]).ok();
+        assert!(help.contains("Usage"), "{command}: {help}");
+    }
+}
+
+#[test]
+fn a_command_without_a_running_proxy_says_so() {
+    let proxy = prepared("");
+    let told = proxy.cli(&["requests"]);
+    assert_eq!(told.code, 1);
+    assert!(told.stderr.contains("hallpass serve"), "{told:?}");
+}
