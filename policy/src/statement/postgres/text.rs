@@ -8,9 +8,7 @@ use pg_query::NodeEnum;
 use super::{dispatch, node, parse, search_path::SearchPath};
 use crate::{
     catalog::Catalog,
-    statement::{
-        Action, Effect, Names, Need, Object, Outputs, Refusal, RefusalKind, Setting, Statement, Understood,
-    },
+    statement::{Action, Effect, Names, Need, Object, Outputs, Refusal, RefusalKind, Setting, Statement, Understood},
 };
 
 /// Understands all statements of `text`.
@@ -54,7 +52,15 @@ impl Course {
     fn statement(&self, node: &NodeEnum, catalog: &Catalog) -> Result<Statement, Refusal> {
         let Some(path) = &self.path else {
             let nowhere = SearchPath::read("", catalog)?;
-            let statement = dispatch::statement(node, catalog, &nowhere)?;
+            let statement = dispatch::statement(node, catalog, &nowhere).map_err(|refusal| match refusal.kind {
+                RefusalKind::UnknownRelation | RefusalKind::UnknownFunction => apart("search_path was reset"),
+                RefusalKind::Unparsed
+                | RefusalKind::Unsupported
+                | RefusalKind::UnknownColumn
+                | RefusalKind::Ambiguous
+                | RefusalKind::Forbidden
+                | RefusalKind::TooComplex => refusal,
+            })?;
             return if is_of_the_session(&statement) { Ok(statement) } else { Err(apart("search_path was reset")) };
         };
         let statement = dispatch::statement(node, catalog, path)?;
@@ -108,7 +114,10 @@ fn is_of_the_session(statement: &Statement) -> bool {
         Outputs::Columns(columns) => !columns.is_empty() && !matches!(statement.effect, Effect::Set { .. }),
         Outputs::OfPrepared(_) | Outputs::OfCursor(_) => true,
     };
-    !rows && statement.needs.is_empty() && statement.touches.is_empty() && !matches!(statement.effect, Effect::ChangesCatalog)
+    !rows
+        && statement.needs.is_empty()
+        && statement.touches.is_empty()
+        && !matches!(statement.effect, Effect::ChangesCatalog)
 }
 
 /// New names only, none looked up: `CREATE TABLE a (…); CREATE TABLE b (…)`.

@@ -76,8 +76,12 @@ async fn session(client: &Client, version: u64) -> Result<Catalog, Error> {
 async fn relations(client: &Client, catalog: &mut Catalog) -> Result<(), Error> {
     let mut columns: HashMap<u32, Vec<Column>> = HashMap::new();
     for row in client.query(COLUMNS, &[]).await? {
-        let column =
-            Column { name: row.try_get::<_, &str>(1)?.into(), number: row.try_get(2)?, type_oid: row.try_get(3)?, generated: text(&row, 4)? };
+        let column = Column {
+            name: row.try_get::<_, &str>(1)?.into(),
+            number: row.try_get(2)?,
+            type_oid: row.try_get(3)?,
+            generated: text(&row, 4)?,
+        };
         columns.entry(row.try_get(0)?).or_default().push(column);
     }
     let mut relations: HashMap<u32, Relation> = HashMap::new();
