@@ -13,7 +13,7 @@ const TABLES: &[&str] = &["customers", "orders", "items", "employees", "vault", 
 
 const STATEMENTS: &[&str] = &[
     "SELECT * FROM customers",
-    "SELECT c.a FROM customers c JOIN orders o ON o.a = c.a LEFT JOIN items i USING (a)",
+    "SELECT c.a FROM customers c JOIN orders o ON o.a = c.a LEFT JOIN items i ON i.a = o.a",
     "SELECT a FROM customers WHERE a IN (SELECT a FROM orders WHERE EXISTS (SELECT 1 FROM vault))",
     "SELECT (SELECT max(a) FROM vault) FROM customers",
     "SELECT a FROM customers ORDER BY (SELECT a FROM vault LIMIT 1)",
@@ -123,7 +123,7 @@ fn we_find_what_sqlparser_misreads() {
     let names = Names { search_path: "public".into() };
     for text in [
         "SELECT a FROM ONLY vault",
-        "SELECT a FROM customers UNION ALL TABLE vault",
+        "SELECT a, b FROM customers UNION ALL TABLE vault",
         "TABLE vault",
         "COPY vault TO STDOUT",
     ] {

@@ -1,10 +1,12 @@
 //! Which relations of the system catalogs everybody may read: those that hold names and types, not data.
 //! Decides nothing about the user's own relations.
 
-use super::walk::Walk;
+use std::sync::Arc;
+
+use super::walk::{Walk, column_ref};
 use crate::{
     catalog::{ColumnRef, QualifiedName, Relation},
-    statement::{Action, Object, Output, Refusal},
+    statement::{Action, Lineage, Object, Output, Refusal},
 };
 
 /// `pg_catalog` relations that clients read to find their way: psql's `\d` family, pg_dump, IDEs, ORMs. Sorted.
@@ -61,6 +63,12 @@ pub(super) fn change(walk: &mut Walk<'_>, action: Action, relation: &QualifiedNa
 /// Whether `schema` belongs to the server itself.
 pub(super) fn is_system_schema(schema: &str) -> bool {
     matches!(schema, "pg_catalog" | "information_schema" | "pg_toast")
+}
+
+/// What feeds a column of a catalog relation: nothing that masks are about, but a secret is followed.
+pub(super) fn lineage(relation: &Relation, column: &Arc<str>) -> Lineage {
+    let column = column_ref(&relation.name, column);
+    if is_secret(&column) { Lineage::copy_of(column) } else { Lineage::constant() }
 }
 
 /// Adds the need that a statement has which shows or uses a column of [`SECRETS`], wherever it comes from.

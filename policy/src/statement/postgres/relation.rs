@@ -15,7 +15,7 @@ use super::{
     walk::{Walk, column_ref},
 };
 use crate::{
-    catalog::{Catalog, QualifiedName, Relation, RelationKind},
+    catalog::{Catalog, Column, QualifiedName, Relation, RelationKind},
     statement::{Lineage, Refusal, RefusalKind},
 };
 
@@ -102,7 +102,8 @@ pub(super) fn fields(walk: &mut Walk<'_>, relation: &Arc<Relation>, rows: Rows) 
     let fields = match relation.kind {
         _ if is_catalog(relation) => {
             catalogs::read(walk, relation)?;
-            relation.columns.iter().map(|c| Field { name: Arc::clone(&c.name), lineage: Arc::default() }).collect()
+            let field = |c: &Column| Field::new(&c.name, catalogs::lineage(relation, &c.name));
+            relation.columns.iter().map(field).collect()
         }
         RelationKind::View | RelationKind::MaterializedView => {
             walk.touch(&relation.name);
