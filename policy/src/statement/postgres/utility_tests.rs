@@ -281,6 +281,8 @@ fn earlier_statements_name_the_later_ones() {
         "DISCARD ALL; SELECT a FROM t",
         "ALTER TABLE t RENAME TO u; SELECT a FROM t",
         "CREATE VIEW u AS SELECT 1; SELECT a FROM t",
+        "ALTER TABLE orders RENAME TO x; ALTER TABLE orders ADD COLUMN b int",
+        "ALTER TABLE orders ADD COLUMN b int; SELECT id FROM orders",
     ] {
         assert_eq!(all_of(refused).map(|_| ()).map_err(|r| r.kind), Err(RefusalKind::Unsupported), "{refused}");
     }
@@ -288,6 +290,7 @@ fn earlier_statements_name_the_later_ones() {
         "BEGIN; SELECT a FROM t; COMMIT",
         "SELECT pg_advisory_unlock_all(); CLOSE ALL; UNLISTEN *; RESET ALL",
         "CREATE TABLE x (a int); CREATE TABLE y (a int); COMMIT",
+        "ALTER TABLE orders ALTER COLUMN note DROP NOT NULL; ALTER TABLE orders ALTER COLUMN note DROP DEFAULT",
         "",
         "-- nothing",
     ] {
