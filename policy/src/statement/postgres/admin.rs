@@ -84,13 +84,15 @@ fn infrastructure(statement: &NodeEnum) -> Option<(Verb, &'static str)> {
         NodeEnum::AlterExtensionStmt(_) | NodeEnum::AlterExtensionContentsStmt(_) => ("ALTER EXTENSION", "extensions"),
         NodeEnum::CreatedbStmt(_) => ("CREATE DATABASE", "databases"),
         NodeEnum::DropdbStmt(_) => ("DROP DATABASE", "databases"),
-        NodeEnum::AlterDatabaseStmt(_) | NodeEnum::AlterDatabaseSetStmt(_) | NodeEnum::AlterDatabaseRefreshCollStmt(_) => {
-            ("ALTER DATABASE", "databases")
-        }
+        NodeEnum::AlterDatabaseStmt(_)
+        | NodeEnum::AlterDatabaseSetStmt(_)
+        | NodeEnum::AlterDatabaseRefreshCollStmt(_) => ("ALTER DATABASE", "databases"),
         NodeEnum::AlterSystemStmt(_) => ("ALTER SYSTEM", "the server's configuration"),
         NodeEnum::CreateTableSpaceStmt(_) => ("CREATE TABLESPACE", "tablespaces"),
         NodeEnum::DropTableSpaceStmt(_) => ("DROP TABLESPACE", "tablespaces"),
-        NodeEnum::AlterTableSpaceOptionsStmt(_) | NodeEnum::AlterTableMoveAllStmt(_) => ("ALTER TABLESPACE", "tablespaces"),
+        NodeEnum::AlterTableSpaceOptionsStmt(_) | NodeEnum::AlterTableMoveAllStmt(_) => {
+            ("ALTER TABLESPACE", "tablespaces")
+        }
         NodeEnum::CreateForeignTableStmt(_) => ("CREATE FOREIGN TABLE", "foreign tables"),
         NodeEnum::ImportForeignSchemaStmt(_) => ("IMPORT FOREIGN SCHEMA", "foreign tables"),
         NodeEnum::CreateFdwStmt(_) => ("CREATE FOREIGN DATA WRAPPER", "foreign servers"),

@@ -103,7 +103,9 @@ fn command(walk: &mut Walk<'_>, relation: &Arc<Relation>, command: &protobuf::Al
             walk.used(&lineage, &Usage::Reshape);
             Ok(())
         }
-        (At::AtAlterColumnType, Some(NodeEnum::ColumnDef(column))) => change_type(walk, relation, &command.name, column),
+        (At::AtAlterColumnType, Some(NodeEnum::ColumnDef(column))) => {
+            change_type(walk, relation, &command.name, column)
+        }
         (At::AtAddConstraint, Some(NodeEnum::Constraint(constraint))) => {
             table_parts::constraint(walk, relation, None, constraint, Parts::Added)
         }

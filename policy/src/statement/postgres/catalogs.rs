@@ -1,10 +1,12 @@
 //! Which relations of the system catalogs everybody may read: those that hold names and types, not data.
 //! Decides nothing about the user's own relations.
 
-use super::walk::Walk;
+use std::sync::Arc;
+
+use super::walk::{Walk, column_ref};
 use crate::{
     catalog::{ColumnRef, QualifiedName, Relation},
-    statement::{Action, Object, Output, Refusal},
+    statement::{Action, Lineage, Object, Output, Refusal},
 };
 
 /// `pg_catalog` relations that clients read to find their way: psql's `\d` family, pg_dump, IDEs, ORMs. Sorted.
@@ -16,13 +18,13 @@ const NAMES: &[&str] = &[
     "pg_description", "pg_enum", "pg_event_trigger", "pg_extension", "pg_foreign_data_wrapper", "pg_foreign_server",
     "pg_foreign_table", "pg_group", "pg_index", "pg_indexes", "pg_inherits", "pg_init_privs", "pg_language",
     "pg_largeobject_metadata", "pg_matviews", "pg_namespace", "pg_opclass", "pg_operator", "pg_opfamily",
-    "pg_parameter_acl", "pg_partitioned_table", "pg_policies", "pg_policy", "pg_prepared_statements", "pg_proc",
+    "pg_parameter_acl", "pg_partitioned_table", "pg_policies", "pg_policy", "pg_prepared_statements", "pg_prepared_xacts", "pg_proc",
     "pg_publication", "pg_publication_namespace", "pg_publication_rel", "pg_publication_tables", "pg_range",
     "pg_rewrite", "pg_roles", "pg_rules", "pg_seclabel", "pg_seclabels", "pg_sequence", "pg_sequences", "pg_settings",
     "pg_shdepend", "pg_shdescription", "pg_shseclabel", "pg_statistic_ext", "pg_subscription", "pg_subscription_rel",
     "pg_tables", "pg_tablespace", "pg_timezone_abbrevs", "pg_timezone_names", "pg_transform", "pg_trigger",
     "pg_ts_config", "pg_ts_config_map", "pg_ts_dict", "pg_ts_parser", "pg_ts_template", "pg_type", "pg_user",
-    "pg_user_mapping", "pg_views",
+    "pg_user_mapping", "pg_user_mappings", "pg_views",
 ];
 
 /// `information_schema` views that show options, among which passwords are kept.
@@ -30,7 +32,7 @@ const OPTIONS: &[&str] = &["_pg_user_mappings", "user_mapping_options"];
 
 /// Columns that hold secrets in relations that are otherwise names: a connection string, a password.
 const SECRETS: &[(&str, &str)] =
-    &[("pg_authid", "rolpassword"), ("pg_subscription", "subconninfo"), ("pg_user_mapping", "umoptions")];
+    &[("pg_subscription", "subconninfo"), ("pg_user_mapping", "umoptions"), ("pg_user_mappings", "umoptions")];
 
 /// The statement reads `relation`, one of `pg_catalog` or `information_schema`: names and types are everybody's, data
 /// about other sessions, statistics of values and secrets need `admin`.
@@ -61,6 +63,12 @@ pub(super) fn change(walk: &mut Walk<'_>, action: Action, relation: &QualifiedNa
 /// Whether `schema` belongs to the server itself.
 pub(super) fn is_system_schema(schema: &str) -> bool {
     matches!(schema, "pg_catalog" | "information_schema" | "pg_toast")
+}
+
+/// What feeds a column of a catalog relation: nothing that masks are about, but a secret is followed.
+pub(super) fn lineage(relation: &Relation, column: &Arc<str>) -> Lineage {
+    let column = column_ref(&relation.name, column);
+    if is_secret(&column) { Lineage::copy_of(column) } else { Lineage::constant() }
 }
 
 /// Adds the need that a statement has which shows or uses a column of [`SECRETS`], wherever it comes from.

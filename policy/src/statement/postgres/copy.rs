@@ -57,7 +57,8 @@ fn copy_out(walk: &mut Walk<'_>, copy: &protobuf::CopyStmt, on_server: bool) -> 
         }
         (Some(_), Some(_)) | (None, None) => return Err(node::unsupported("this form of COPY")),
     };
-    let to = Usage::Travel(Arc::from(if on_server { "COPY … TO a file of the server" } else { "COPY … TO STDOUT" }));
+    let to =
+        Usage::Travel(Arc::from(if on_server { "COPY … TO a file of the server" } else { "COPY … TO STDOUT" }));
     if let Outputs::Columns(columns) = &rows.outputs {
         for column in columns {
             walk.used(&column.lineage, &to);

@@ -92,7 +92,8 @@ fn columns(walk: &mut Walk<'_>, table: &protobuf::CreateStmt) -> Result<Vec<Arc<
 /// # Errors
 /// When a bound is not understood.
 pub(super) fn partition_bound(walk: &mut Walk<'_>, bound: &protobuf::PartitionBoundSpec) -> Result<(), Refusal> {
-    for value in node::all(&bound.listdatums).chain(node::all(&bound.lowerdatums)).chain(node::all(&bound.upperdatums)) {
+    for value in node::all(&bound.listdatums).chain(node::all(&bound.lowerdatums)).chain(node::all(&bound.upperdatums))
+    {
         let keyword = matches!(value, NodeEnum::PartitionRangeDatum(_)) || is_bound_keyword(value);
         if !keyword {
             constant_expression(walk, value)?;

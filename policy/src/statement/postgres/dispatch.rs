@@ -4,7 +4,9 @@
 use pg_query::NodeEnum;
 
 use super::{
-    admin, alter, catalogs, copy, create, drop, explain, identity::identity, maintain, node, prepared,
+    admin, alter, catalogs, copy, create, drop, explain,
+    identity::identity,
+    maintain, node, prepared,
     row_statement::{reach, row_statement},
     search_path::SearchPath,
     session, set_config,

@@ -28,23 +28,52 @@ pub(super) enum Purity {
 
 /// Extensions whose functions, operators and casts only compute, whoever installed them. Sorted.
 const TRUSTED_EXTENSIONS: &[&str] = &[
-    "btree_gin", "btree_gist", "citext", "cube", "earthdistance", "fuzzystrmatch", "hstore", "intarray", "isn", "ltree",
-    "pg_trgm", "pgcrypto", "seg", "unaccent", "uuid-ossp",
+    "btree_gin",
+    "btree_gist",
+    "citext",
+    "cube",
+    "earthdistance",
+    "fuzzystrmatch",
+    "hstore",
+    "intarray",
+    "isn",
+    "ltree",
+    "pg_trgm",
+    "pgcrypto",
+    "seg",
+    "unaccent",
+    "uuid-ossp",
 ];
 
 /// Operators that never fail whatever their operands. LIKE is not among them: a pattern that ends in its escape
 /// character fails only where the text matches so far.
 const TOTAL_OPERATORS: &[&str] = &[
-    "=", "<>", "!=", "<", ">", "<=", ">=", "||", "->", "->>", "#>", "#>>", "@>", "<@", "?", "?|", "?&", "&&", "^@", "~<~",
-    "~<=~", "~>=~", "~>~",
+    "=", "<>", "!=", "<", ">", "<=", ">=", "||", "->", "->>", "#>", "#>>", "@>", "<@", "?", "?|", "?&", "&&", "^@",
+    "~<~", "~<=~", "~>=~", "~>~",
 ];
 
 /// Functions that make JSON of a value, by the cast to `json` of its type if somebody made one.
 const JSON_MAKERS: &[&str] = &[
-    "array_to_json", "json_agg", "json_agg_strict", "json_build_array", "json_build_object", "json_object_agg",
-    "json_object_agg_strict", "json_object_agg_unique", "json_object_agg_unique_strict", "jsonb_agg", "jsonb_agg_strict",
-    "jsonb_build_array", "jsonb_build_object", "jsonb_object_agg", "jsonb_object_agg_strict", "jsonb_object_agg_unique",
-    "jsonb_object_agg_unique_strict", "row_to_json", "to_json", "to_jsonb",
+    "array_to_json",
+    "json_agg",
+    "json_agg_strict",
+    "json_build_array",
+    "json_build_object",
+    "json_object_agg",
+    "json_object_agg_strict",
+    "json_object_agg_unique",
+    "json_object_agg_unique_strict",
+    "jsonb_agg",
+    "jsonb_agg_strict",
+    "jsonb_build_array",
+    "jsonb_build_object",
+    "jsonb_object_agg",
+    "jsonb_object_agg_strict",
+    "jsonb_object_agg_unique",
+    "jsonb_object_agg_unique_strict",
+    "row_to_json",
+    "to_json",
+    "to_jsonb",
 ];
 
 /// A call of the function called `path` with `args` arguments; adds what it needs.
@@ -66,8 +95,10 @@ pub(super) fn call(walk: &mut Walk<'_>, path: &[String], args: usize) -> Result<
         None => found == "pg_catalog" || walk.search_path.iter().any(|listed| **listed == *found),
     };
     let known = walk.catalog.functions.get(name).map_or(&[][..], Vec::as_slice);
-    let fitting: Vec<&Function> =
-        known.iter().filter(|f| in_sight(&f.name.schema) && takes(f, args) && f.kind != FunctionKind::Procedure).collect();
+    let fitting: Vec<&Function> = known
+        .iter()
+        .filter(|f| in_sight(&f.name.schema) && takes(f, args) && f.kind != FunctionKind::Procedure)
+        .collect();
     for function in &fitting {
         if &*function.name.schema != "pg_catalog" && &*function.name.schema != "information_schema" {
             note(of_user(walk, &function.name, function.extension.as_ref()));
@@ -75,9 +106,8 @@ pub(super) fn call(walk: &mut Walk<'_>, path: &[String], args: usize) -> Result<
     }
     let system = schema.unwrap_or("pg_catalog");
     let is_system = system == "pg_catalog" || (system == "information_schema" && name.starts_with("_pg_"));
-    let has_system = fitting
-        .iter()
-        .any(|function| matches!(&*function.name.schema, "pg_catalog" | "information_schema"));
+    let has_system =
+        fitting.iter().any(|function| matches!(&*function.name.schema, "pg_catalog" | "information_schema"));
     if is_system && (has_system || (fitting.is_empty() && listed(name).is_some())) {
         note(built_in(walk, name, args));
     }
@@ -100,8 +130,7 @@ pub(super) fn call(walk: &mut Walk<'_>, path: &[String], args: usize) -> Result<
 /// When the name has more than two parts.
 pub(super) fn operator(walk: &mut Walk<'_>, path: &[String]) -> Result<Purity, Refusal> {
     let (schema, symbol) = split(path, "operator")?;
-    let mut purity =
-        if TOTAL_OPERATORS.contains(&symbol) { Purity::Total } else { Purity::Compute };
+    let mut purity = if TOTAL_OPERATORS.contains(&symbol) { Purity::Total } else { Purity::Compute };
     for operator in walk.catalog.operators.get(symbol).map_or(&[][..], Vec::as_slice) {
         let in_sight = match schema {
             Some(schema) => &*operator.name.schema == schema,
@@ -197,7 +226,9 @@ fn listed(name: &str) -> Option<Purity> {
 fn built_in(walk: &mut Walk<'_>, name: &str, args: usize) -> Purity {
     if JSON_MAKERS.contains(&name) {
         let catalog = walk.catalog;
-        for cast in catalog.casts.iter().filter(|cast| &*cast.target.name == "json" && !trusted(cast.extension.as_ref())) {
+        for cast in
+            catalog.casts.iter().filter(|cast| &*cast.target.name == "json" && !trusted(cast.extension.as_ref()))
+        {
             need_cast(walk, cast);
         }
     }
@@ -209,6 +240,8 @@ fn built_in(walk: &mut Walk<'_>, name: &str, args: usize) -> Purity {
         "ts_rewrite" if args == 3 => {}
         "nextval" => walk.need(Action::Insert, Object::Session("sequences".into())),
         "setval" => walk.need(Action::Update, Object::Session("sequences".into())),
+        // It gives up locks of the session's own: pools send it when a connection comes back.
+        "pg_advisory_unlock" | "pg_advisory_unlock_shared" | "pg_advisory_unlock_all" => {}
         _ if name.contains("advisory") => walk.need(Action::Lock, Object::Session("advisory locks".into())),
         _ => walk.need(Action::Admin, Object::Session(format!("function pg_catalog.{name}").into())),
     }
@@ -328,7 +361,9 @@ mod tests {
             assert!(list.is_sorted());
         }
         for list in [TOTAL, NULLNESS, COMPUTE] {
-            for name in ["pg_sleep", "dblink", "lo_get", "pg_read_file", "query_to_xml", "pg_stat_get_activity", "ts_stat"] {
+            for name in
+                ["pg_sleep", "dblink", "lo_get", "pg_read_file", "query_to_xml", "pg_stat_get_activity", "ts_stat"]
+            {
                 assert!(!list.contains(&name), "{name}");
             }
         }

@@ -11,7 +11,8 @@ use sha2::{Digest, Sha256};
 /// SHA-256 of the statement's tree.
 pub(super) fn identity(statement: &NodeEnum) -> [u8; 32] {
     let mut hasher = Sha256::new();
-    let written = statement.serialize(&mut serde_json::Serializer::with_formatter(&mut hasher, WithoutPositions::default()));
+    let written =
+        statement.serialize(&mut serde_json::Serializer::with_formatter(&mut hasher, WithoutPositions::default()));
     if written.is_err() {
         // A hasher never fails to be written to; should it, the mark keeps this hash from equalling any other.
         hasher.update(b"incomplete");

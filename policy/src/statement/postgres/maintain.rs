@@ -2,7 +2,10 @@
 
 use pg_query::{Node, NodeEnum, protobuf};
 
-use super::{admin, catalogs, dispatch::Draft, function, names::constant_expression, node, relation::resolve_relation, walk::Walk};
+use super::{
+    admin, catalogs, dispatch::Draft, function, names::constant_expression, node, relation::resolve_relation,
+    walk::Walk,
+};
 use crate::statement::{Action, Effect, Object, Outputs, Refusal, Verb};
 
 /// Any of these but CALL.

@@ -56,6 +56,8 @@ mod testing;
 #[cfg(test)]
 mod tests;
 mod text;
+#[cfg(test)]
+mod utility_tests;
 mod walk;
 mod with;
 

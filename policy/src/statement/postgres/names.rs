@@ -76,16 +76,23 @@ pub(super) fn range_var(path: &[String]) -> Result<protobuf::RangeVar, Refusal> 
     })
 }
 
+/// The relation called `name`, indexes among them, which no query can name.
+fn find<'c>(walk: &Walk<'c>, name: &protobuf::RangeVar) -> Option<&'c Arc<Relation>> {
+    if !name.schemaname.is_empty() {
+        return walk.catalog.relation(&name.schemaname, &name.relname);
+    }
+    walk.search_path.iter().find_map(|schema| walk.catalog.relation(schema, &name.relname))
+}
+
 /// The name of a relation that is changed or dropped; one that does not exist is named as if it were made, for
 /// IF EXISTS.
 ///
 /// # Errors
 /// As [`new_name`].
 pub(super) fn existing_or_new(walk: &Walk<'_>, name: &protobuf::RangeVar) -> Result<QualifiedName, Refusal> {
-    match resolve_relation(walk, name) {
-        Ok(relation) => Ok(relation.name.clone()),
-        Err(refusal) if refusal.kind == RefusalKind::UnknownRelation => new_name(walk, name),
-        Err(refusal) => Err(refusal),
+    match find(walk, name) {
+        Some(relation) => Ok(relation.name.clone()),
+        None => new_name(walk, name),
     }
 }
 
@@ -117,7 +124,10 @@ pub(super) fn ddl(walk: &mut Walk<'_>, name: &QualifiedName) {
 /// When it does not.
 pub(super) fn ddl_on(walk: &mut Walk<'_>, name: Option<&protobuf::RangeVar>) -> Result<Arc<Relation>, Refusal> {
     let name = name.ok_or_else(|| node::unsupported("a statement without a relation"))?;
-    let relation = resolve_relation(walk, name)?;
+    let relation = match find(walk, name) {
+        Some(relation) if name.catalogname.is_empty() => Arc::clone(relation),
+        Some(_) | None => resolve_relation(walk, name)?,
+    };
     ddl(walk, &relation.name);
     walk.touch(&relation.name);
     Ok(relation)
@@ -174,7 +184,8 @@ pub(super) fn constant_expression(walk: &mut Walk<'_>, value: &NodeEnum) -> Resu
 
 /// A relation that is being made, so that expressions over its columns can be read.
 pub(super) fn imagined<'c>(name: &QualifiedName, columns: impl Iterator<Item = &'c str>) -> Relation {
-    let columns = columns.zip(1..).map(|(name, number)| Column { name: name.into(), number, type_oid: 0, generated: None });
+    let columns =
+        columns.zip(1..).map(|(name, number)| Column { name: name.into(), number, type_oid: 0, generated: None });
     Relation {
         oid: 0,
         name: name.clone(),

@@ -20,7 +20,15 @@ impl Level {
 
 /// An upper bound on the depth of the tree that `text` parses to, in steps of a few nodes each.
 pub(super) fn nesting(text: &str) -> usize {
-    let mut scan = Scan { bytes: text.as_bytes(), at: 0, levels: Vec::new(), current: Level::default(), below: 0, deepest: 0, after_dot: false };
+    let mut scan = Scan {
+        bytes: text.as_bytes(),
+        at: 0,
+        levels: Vec::new(),
+        current: Level::default(),
+        below: 0,
+        deepest: 0,
+        after_dot: false,
+    };
     while scan.step() {}
     scan.deepest
 }
@@ -115,8 +123,10 @@ impl Scan<'_> {
         if first == b':' {
             self.at += usize::from(self.peek(0) == b':');
         } else if !matches!(first, b'+' | b'-') {
-            while matches!(self.peek(0), b'~' | b'!' | b'@' | b'#' | b'^' | b'&' | b'|' | b'?' | b'*' | b'/' | b'%' | b'<' | b'>' | b'=')
-                && !(self.peek(0) == b'/' && self.peek(1) == b'*')
+            while matches!(
+                self.peek(0),
+                b'~' | b'!' | b'@' | b'#' | b'^' | b'&' | b'|' | b'?' | b'*' | b'/' | b'%' | b'<' | b'>' | b'='
+            ) && !(self.peek(0) == b'/' && self.peek(1) == b'*')
             {
                 self.at += 1;
             }
@@ -168,7 +178,8 @@ impl Scan<'_> {
                 if escapes && self.peek(0) != quote {
                     let end = self.at;
                     self.skip_blank();
-                    let continues = self.peek(0) == quote && self.bytes.get(end..self.at).is_some_and(|b| b.contains(&b'\n') || b.contains(&b'\r'));
+                    let continues = self.peek(0) == quote
+                        && self.bytes.get(end..self.at).is_some_and(|b| b.contains(&b'\n') || b.contains(&b'\r'));
                     if !continues {
                         self.at = end;
                         return;
@@ -238,8 +249,8 @@ impl Scan<'_> {
 /// Words that take operands without a bracket, so that a run of them nests.
 fn is_operator_word(word: &[u8]) -> bool {
     const WORDS: [&[u8]; 16] = [
-        b"not", b"is", b"isnull", b"notnull", b"collate", b"at", b"between", b"like", b"ilike", b"similar", b"in", b"when",
-        b"else", b"array", b"over", b"escape",
+        b"not", b"is", b"isnull", b"notnull", b"collate", b"at", b"between", b"like", b"ilike", b"similar", b"in",
+        b"when", b"else", b"array", b"over", b"escape",
     ];
     WORDS.iter().any(|known| word.eq_ignore_ascii_case(known))
 }
@@ -252,14 +263,26 @@ mod tests {
     fn honest_texts_are_shallow_and_towers_are_not() {
         for (text, most) in [
             ("SELECT 1", 2),
-            ("INSERT INTO t VALUES (1, '((((((((((((', $$((((((((((((((((($$), (2, E'\\'((((((((((((((('), (3, \"((((((((\")", 10),
+            (
+                "INSERT INTO t VALUES (1, '((((((((((((', $$((((((((((((((((($$), (2, E'\\'((((((((((((((('), (3, \"((((((((\")",
+                10,
+            ),
             ("SELECT a /* (((((((((((((( /* ((((((( */ */ -- ((((((((((((", 2),
         ] {
             assert!(nesting(text) <= most, "{text}: {}", nesting(text));
         }
         let conditions = format!("SELECT * FROM t WHERE {}", vec!["(a = 1 AND b <> -2)"; 5000].join(" OR "));
         assert!(nesting(&conditions) < 20, "{}", nesting(&conditions));
-        for (unit, close) in [("(", ")"), ("- ", ""), ("NOT ", ""), ("1 || ", ""), ("SELECT 1 UNION ", ""), ("ARRAY[", "]"), ("a::b.", ""), ("CASE WHEN a.end AND a. /**/ end THEN ", "")] {
+        for (unit, close) in [
+            ("(", ")"),
+            ("- ", ""),
+            ("NOT ", ""),
+            ("1 || ", ""),
+            ("SELECT 1 UNION ", ""),
+            ("ARRAY[", "]"),
+            ("a::b.", ""),
+            ("CASE WHEN a.end AND a. /**/ end THEN ", ""),
+        ] {
             let text = format!("SELECT {}1{}", unit.repeat(1000), close.repeat(1000));
             assert!(nesting(&text) >= 1000, "{unit}: {}", nesting(&text));
         }

@@ -66,8 +66,9 @@ pub(super) fn statements(text: &str) -> Result<Vec<protobuf::RawStmt>, Refusal> 
     match pg_query::parse(text, 0) {
         Ok(parsed) => Ok(parsed.protobuf.stmts),
         Err(pg_query::Error::Parse(message)) => Err(Refusal::new(RefusalKind::Unparsed, message)),
-        Err(other) => Err(Refusal::new(RefusalKind::Unsupported, "the statement could not be analysed")
-            .detail(other.to_string())),
+        Err(other) => {
+            Err(Refusal::new(RefusalKind::Unsupported, "the statement could not be analysed").detail(other.to_string()))
+        }
     }
 }
 

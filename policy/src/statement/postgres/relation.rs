@@ -15,7 +15,7 @@ use super::{
     walk::{Walk, column_ref},
 };
 use crate::{
-    catalog::{Catalog, QualifiedName, Relation, RelationKind},
+    catalog::{Catalog, Column, QualifiedName, Relation, RelationKind},
     statement::{Lineage, Refusal, RefusalKind},
 };
 
@@ -60,10 +60,9 @@ pub(super) fn resolve_relation(walk: &Walk<'_>, name: &protobuf::RangeVar) -> Re
     };
     match found {
         Some(relation) => match relation.kind {
-            RelationKind::Other => Err(Refusal::new(
-                RefusalKind::Unsupported,
-                format!("\"{}\" is not a table or view", name.relname),
-            )),
+            RelationKind::Other => {
+                Err(Refusal::new(RefusalKind::Unsupported, format!("\"{}\" is not a table or view", name.relname)))
+            }
             RelationKind::Table
             | RelationKind::View
             | RelationKind::MaterializedView
@@ -75,16 +74,13 @@ pub(super) fn resolve_relation(walk: &Walk<'_>, name: &protobuf::RangeVar) -> Re
 }
 
 fn unknown(name: &protobuf::RangeVar) -> Refusal {
-    let shown = if name.schemaname.is_empty() {
-        name.relname.clone()
-    } else {
-        format!("{}.{}", name.schemaname, name.relname)
-    };
+    let shown =
+        if name.schemaname.is_empty() { name.relname.clone() } else { format!("{}.{}", name.schemaname, name.relname) };
     let refusal = Refusal::new(RefusalKind::UnknownRelation, format!("relation \"{shown}\" does not exist"));
     if name.schemaname == "hallpass" {
-        return refusal.detail("schema hallpass belongs to the proxy; it does not answer this relation").hint(
-            "ask with the command line: hallpass grants, hallpass requests",
-        );
+        return refusal
+            .detail("schema hallpass belongs to the proxy; it does not answer this relation")
+            .hint("ask with the command line: hallpass grants, hallpass requests");
     }
     refusal
 }
@@ -106,7 +102,8 @@ pub(super) fn fields(walk: &mut Walk<'_>, relation: &Arc<Relation>, rows: Rows) 
     let fields = match relation.kind {
         _ if is_catalog(relation) => {
             catalogs::read(walk, relation)?;
-            relation.columns.iter().map(|c| Field { name: Arc::clone(&c.name), lineage: Arc::default() }).collect()
+            let field = |c: &Column| Field::new(&c.name, catalogs::lineage(relation, &c.name));
+            relation.columns.iter().map(field).collect()
         }
         RelationKind::View | RelationKind::MaterializedView => {
             walk.touch(&relation.name);
@@ -256,4 +253,3 @@ fn statement(tree: &protobuf::ParseResult) -> Option<&NodeEnum> {
         _ => None,
     }
 }
-

@@ -175,7 +175,10 @@ mod tests {
         };
         assert_eq!(effect("SELECT pg_catalog.set_config('search_path', '', false)"), set("search_path", "", false));
         assert_eq!(effect("SELECT set_config('TimeZone', 'UTC', true) AS x"), set("timezone", "UTC", true));
-        assert_eq!(effect("SELECT current_setting('jit') AS cur, set_config('jit', 'off', false)"), set("jit", "off", false));
+        assert_eq!(
+            effect("SELECT current_setting('jit') AS cur, set_config('jit', 'off', false)"),
+            set("jit", "off", false)
+        );
         assert_eq!(effect("SELECT set_config('jit', $1, false)"), Some(Effect::None));
         for refused in [
             "SELECT set_config('search_path', $1, false)",

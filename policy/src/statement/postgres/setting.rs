@@ -109,9 +109,15 @@ pub(super) fn show(walk: &mut Walk<'_>, name: &str) {
 }
 
 fn is_free(name: &str) -> bool {
-    let of_application = name.split_once('.').is_some_and(|(prefix, _)| APPLICATION_PREFIXES.binary_search(&prefix).is_ok());
-    of_application || FREE.binary_search(&name).is_ok() || name.starts_with("enable_") || name == "jit" || name.starts_with("jit_above_")
-        || name == "jit_inline_above_cost" || name == "jit_optimize_above_cost"
+    let of_application =
+        name.split_once('.').is_some_and(|(prefix, _)| APPLICATION_PREFIXES.binary_search(&prefix).is_ok());
+    of_application
+        || FREE.binary_search(&name).is_ok()
+        || name.starts_with("enable_")
+        || name == "jit"
+        || name.starts_with("jit_above_")
+        || name == "jit_inline_above_cost"
+        || name == "jit_optimize_above_cost"
 }
 
 fn only(name: &str, value: Value<'_>, allowed: impl Fn(&str) -> bool) -> Result<(), Refusal> {
@@ -129,9 +135,12 @@ fn only(name: &str, value: Value<'_>, allowed: impl Fn(&str) -> bool) -> Result<
 }
 
 fn not_followed(name: &str) -> Refusal {
-    Refusal::new(RefusalKind::Unsupported, format!("parameter \"{name}\" cannot be set to a value that is not in the text"))
-        .detail("the proxy follows this setting, so its value has to be in plain sight")
-        .hint(format!("SET {name} = 'value'"))
+    Refusal::new(
+        RefusalKind::Unsupported,
+        format!("parameter \"{name}\" cannot be set to a value that is not in the text"),
+    )
+    .detail("the proxy follows this setting, so its value has to be in plain sight")
+    .hint(format!("SET {name} = 'value'"))
 }
 
 /// Refuses to change who the session is.
@@ -148,7 +157,10 @@ fn is_on(text: &str) -> bool {
 }
 
 fn is_off(text: &str) -> bool {
-    matches!(text.to_ascii_lowercase().as_str(), "of" | "off" | "0" | "f" | "fa" | "fal" | "fals" | "false" | "n" | "no")
+    matches!(
+        text.to_ascii_lowercase().as_str(),
+        "of" | "off" | "0" | "f" | "fa" | "fal" | "fals" | "false" | "n" | "no"
+    )
 }
 
 #[cfg(test)]

@@ -8,9 +8,7 @@ use pg_query::NodeEnum;
 use super::{dispatch, node, parse, search_path::SearchPath};
 use crate::{
     catalog::Catalog,
-    statement::{
-        Action, Effect, Names, Need, Object, Outputs, Refusal, RefusalKind, Setting, Statement, Understood,
-    },
+    statement::{Action, Effect, Names, Need, Object, Outputs, Refusal, RefusalKind, Setting, Statement, Understood},
 };
 
 /// Understands all statements of `text`.
@@ -24,7 +22,7 @@ pub(super) fn understand(text: &str, catalog: &Catalog, names: &Names) -> Result
     for raw in &parsed {
         let node = node::boxed(raw.stmt.as_ref()).ok_or_else(|| node::unsupported("an empty statement"))?;
         let statement = course.statement(node, catalog)?;
-        course.follow(&statement, catalog)?;
+        course.follow(&statement, changes_parts(node), catalog)?;
         statements.push(statement);
     }
     let fingerprint = if statements.is_empty() { Arc::from("") } else { parse::fingerprint(text)? };
@@ -37,8 +35,19 @@ struct Course {
     /// The search_path in force; `None` once it was reset to what only the session knows.
     path: Option<SearchPath>,
     moved: Moved,
-    names_changed: bool,
+    changed: Changed,
     rolled_back: bool,
+}
+
+/// What earlier statements have changed in the catalog.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Changed {
+    #[default]
+    Nothing,
+    /// Columns, constraints, indexes: every relation's name still means that relation.
+    Parts,
+    /// Which relation a name means.
+    Names,
 }
 
 /// Whether the text has set search_path.
@@ -54,17 +63,30 @@ impl Course {
     fn statement(&self, node: &NodeEnum, catalog: &Catalog) -> Result<Statement, Refusal> {
         let Some(path) = &self.path else {
             let nowhere = SearchPath::read("", catalog)?;
-            let statement = dispatch::statement(node, catalog, &nowhere)?;
+            let statement = dispatch::statement(node, catalog, &nowhere).map_err(|refusal| match refusal.kind {
+                RefusalKind::UnknownRelation | RefusalKind::UnknownFunction => apart("search_path was reset"),
+                RefusalKind::Unparsed
+                | RefusalKind::Unsupported
+                | RefusalKind::UnknownColumn
+                | RefusalKind::Ambiguous
+                | RefusalKind::Forbidden
+                | RefusalKind::TooComplex => refusal,
+            })?;
             return if is_of_the_session(&statement) { Ok(statement) } else { Err(apart("search_path was reset")) };
         };
         let statement = dispatch::statement(node, catalog, path)?;
-        if self.names_changed && !is_of_the_session(&statement) && !only_creates(&statement) {
+        let certain = match self.changed {
+            Changed::Nothing => true,
+            Changed::Parts => changes_parts(node) || is_of_the_session(&statement) || only_creates(&statement),
+            Changed::Names => is_of_the_session(&statement) || only_creates(&statement),
+        };
+        if !certain {
             return Err(apart("an earlier statement changes what names mean"));
         }
         Ok(statement)
     }
 
-    fn follow(&mut self, statement: &Statement, catalog: &Catalog) -> Result<(), Refusal> {
+    fn follow(&mut self, statement: &Statement, only_parts: bool, catalog: &Catalog) -> Result<(), Refusal> {
         match &statement.effect {
             Effect::Set { name, value, local } if &**name == "search_path" => {
                 self.path = match value {
@@ -79,7 +101,9 @@ impl Course {
             }
             Effect::Rollback | Effect::RollbackTo => self.rolled_back = true,
             Effect::Commit if self.moved == Moved::Local => self.rolled_back = true,
-            Effect::ChangesCatalog => self.names_changed = true,
+            Effect::ChangesCatalog => {
+                self.changed = self.changed.max(if only_parts { Changed::Parts } else { Changed::Names });
+            }
             Effect::None
             | Effect::Begin
             | Effect::Commit
@@ -101,6 +125,11 @@ impl Course {
     }
 }
 
+/// ALTER TABLE but for renaming and moving, CREATE INDEX, COMMENT.
+fn changes_parts(node: &NodeEnum) -> bool {
+    matches!(node, NodeEnum::AlterTableStmt(_) | NodeEnum::IndexStmt(_) | NodeEnum::CommentStmt(_))
+}
+
 /// Transactions, settings and the like: they mean the same under any names.
 fn is_of_the_session(statement: &Statement) -> bool {
     let rows = match &statement.outputs {
@@ -108,7 +137,10 @@ fn is_of_the_session(statement: &Statement) -> bool {
         Outputs::Columns(columns) => !columns.is_empty() && !matches!(statement.effect, Effect::Set { .. }),
         Outputs::OfPrepared(_) | Outputs::OfCursor(_) => true,
     };
-    !rows && statement.needs.is_empty() && statement.touches.is_empty() && !matches!(statement.effect, Effect::ChangesCatalog)
+    !rows
+        && statement.needs.is_empty()
+        && statement.touches.is_empty()
+        && !matches!(statement.effect, Effect::ChangesCatalog)
 }
 
 /// New names only, none looked up: `CREATE TABLE a (…); CREATE TABLE b (…)`.
