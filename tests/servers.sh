@@ -1,5 +1,6 @@
 # Sourced by examples/demo/run and bench/run: throwaway servers in a temporary folder, on free ports, under an account
-# without rights. Stops exactly what it started. Sets state, postgres_port, proxy_port, api_port and the pids.
+# without rights. Stops exactly what it started. Sets state, config, the ports and the pids;
+# $hallpass is the binary.
 # shellcheck shell=bash
 
 state=$(mktemp -d "${TMPDIR:-/tmp}/hallpass.XXXXXX")
@@ -67,17 +68,21 @@ owner_psql() {
   PGPASSWORD=shop-secret psql -X -q -v ON_ERROR_STOP=1 -h 127.0.0.1 -p "$postgres_port" -U shop_owner shop "$@" >/dev/null
 }
 
+# A hallpass command by whoever runs the proxy. The configuration is named, as one in the current folder would come first.
+as_admin() { "$hallpass" --config "$config" "$@"; }
+
 # start_hallpass TEMPLATE — of a proxy.toml.
 start_hallpass() {
   local template=$1
   proxy_port=$(free_port)
   api_port=$(free_port)
-  export HALLPASS_CONFIG=$state/proxy.toml SHOP_PASSWORD=shop-secret
+  config=$state/proxy.toml
+  export SHOP_PASSWORD=shop-secret
   sed -e "s|@STATE@|$state|; s|@API_PORT@|$api_port|; s|@PROXY_PORT@|$proxy_port|; s|@POSTGRES_PORT@|$postgres_port|" \
-    "$template" >"$HALLPASS_CONFIG"
-  "$hallpass" check >&2
+    "$template" >"$config"
+  as_admin check >&2
   say "starting hallpass on port $proxy_port"
-  setsid "$hallpass" serve >"$state/hallpass.log" 2>&1 &
+  setsid "$hallpass" serve --config "$config" >"$state/hallpass.log" 2>&1 &
   hallpass_pid=$!
   until_ready hallpass bash -c "exec 3<>/dev/tcp/127.0.0.1/$proxy_port"
   until_ready "hallpass' socket" test -S "$state/data/api.sock"
