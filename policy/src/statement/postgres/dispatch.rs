@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     catalog::Catalog,
-    statement::{Effect, Outputs, Reach, Refusal, Statement, Verb},
+    statement::{Action, Effect, Object, Outputs, Reach, Refusal, Statement, Verb},
 };
 
 /// What a statement is besides what its walk has found.

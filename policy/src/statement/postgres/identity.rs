@@ -74,7 +74,7 @@ mod tests {
 
     fn of(text: &str) -> [u8; 32] {
         let parsed = statements(text).expect("parses");
-        identity(parsed[0].stmt.as_ref().and_then(|s| s.node.as_ref()).expect("a statement"))
+        identity(parsed[0].stmt.as_ref().and_then(|s| s.node.as_ref()).expect("a statement"), &BTreeSet::new())
     }
 
     #[test]

@@ -15,8 +15,8 @@ use super::{
     walk::{Walk, column_ref},
 };
 use crate::{
-    catalog::{Catalog, Column, QualifiedName, Relation, RelationKind},
-    statement::{Lineage, Refusal, RefusalKind},
+    catalog::{Catalog, Column, ColumnRef, QualifiedName, Relation, RelationKind},
+    statement::{Lineage, Refusal, RefusalKind, Via},
 };
 
 /// Which rows a name stands for.
