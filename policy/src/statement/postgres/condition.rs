@@ -39,9 +39,9 @@ pub(super) fn condition(walk: &mut Walk<'_>, scope: &Scope<'_>, value: &NodeEnum
                     walk.used(&lineage, &Usage::Inference);
                     Ok(())
                 }
-                Ok(BoolTestType::IsTrue | BoolTestType::IsNotTrue | BoolTestType::IsFalse | BoolTestType::IsNotFalse) => {
-                    condition(walk, scope, inner)
-                }
+                Ok(
+                    BoolTestType::IsTrue | BoolTestType::IsNotTrue | BoolTestType::IsFalse | BoolTestType::IsNotFalse,
+                ) => condition(walk, scope, inner),
                 Ok(BoolTestType::Undefined) | Err(_) => Err(node::unsupported("a test of unknown kind")),
             }
         }

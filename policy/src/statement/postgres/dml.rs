@@ -134,11 +134,7 @@ impl Target {
     }
 }
 
-fn insert(
-    walk: &mut Walk<'_>,
-    outer: Option<&Scope<'_>>,
-    insert: &InsertStmt,
-) -> Result<Option<Vec<Field>>, Refusal> {
+fn insert(walk: &mut Walk<'_>, outer: Option<&Scope<'_>>, insert: &InsertStmt) -> Result<Option<Vec<Field>>, Refusal> {
     let scope = level(walk, outer, insert.with_clause.as_ref())?;
     let mut target = target(walk, insert.relation.as_ref())?;
     target.need(walk, Action::Insert);
@@ -328,11 +324,7 @@ fn one_of_row(walk: &mut Walk<'_>, scope: &Scope<'_>, source: &NodeEnum, number:
     }
 }
 
-fn update(
-    walk: &mut Walk<'_>,
-    outer: Option<&Scope<'_>>,
-    update: &UpdateStmt,
-) -> Result<Option<Vec<Field>>, Refusal> {
+fn update(walk: &mut Walk<'_>, outer: Option<&Scope<'_>>, update: &UpdateStmt) -> Result<Option<Vec<Field>>, Refusal> {
     let mut scope = level(walk, outer, update.with_clause.as_ref())?;
     let mut target = target(walk, update.relation.as_ref())?;
     target.need(walk, Action::Update);
@@ -344,11 +336,7 @@ fn update(
     returning(walk, &mut scope, &target, update.returning_clause.as_ref())
 }
 
-fn delete(
-    walk: &mut Walk<'_>,
-    outer: Option<&Scope<'_>>,
-    delete: &DeleteStmt,
-) -> Result<Option<Vec<Field>>, Refusal> {
+fn delete(walk: &mut Walk<'_>, outer: Option<&Scope<'_>>, delete: &DeleteStmt) -> Result<Option<Vec<Field>>, Refusal> {
     let mut scope = level(walk, outer, delete.with_clause.as_ref())?;
     let target = target(walk, delete.relation.as_ref())?;
     target.need(walk, Action::Delete);
@@ -359,12 +347,7 @@ fn delete(
 }
 
 /// WHERE of an UPDATE or DELETE: one that looks at no column of the target lets every row through or none.
-fn filter(
-    walk: &mut Walk<'_>,
-    scope: &Scope<'_>,
-    filter: Option<&Box<Node>>,
-    every: Reach,
-) -> Result<(), Refusal> {
+fn filter(walk: &mut Walk<'_>, scope: &Scope<'_>, filter: Option<&Box<Node>>, every: Reach) -> Result<(), Refusal> {
     let before = walk.target_reads;
     let Some(filter) = node::boxed(filter) else {
         walk.reaches(every);
@@ -420,4 +403,3 @@ pub(super) fn returning(
     }
     query::targets(walk, scope, &clause.exprs).map(Some)
 }
-

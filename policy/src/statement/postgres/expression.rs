@@ -311,12 +311,7 @@ pub(super) fn expand(
     Ok(true)
 }
 
-fn star(
-    walk: &mut Walk<'_>,
-    scope: &Scope<'_>,
-    reference: &ColumnRef,
-    fields: &mut Vec<Field>,
-) -> Result<(), Refusal> {
+fn star(walk: &mut Walk<'_>, scope: &Scope<'_>, reference: &ColumnRef, fields: &mut Vec<Field>) -> Result<(), Refusal> {
     let (_, table) = reference.fields.split_last().unwrap_or((&Node { node: None }, &[]));
     let table = node::strings(table)?;
     let table: Vec<&str> = table.iter().map(String::as_str).collect();

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use pg_query::{
     Node, NodeEnum,
     protobuf::{
-        Alias, JsonTable, JsonTableColumnType, RangeFunction, RangeSubselect, RangeTableFunc,
-        RangeTableSample, RangeVar,
+        Alias, JsonTable, JsonTableColumnType, RangeFunction, RangeSubselect, RangeTableFunc, RangeTableSample,
+        RangeVar,
     },
 };
 

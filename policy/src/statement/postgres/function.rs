@@ -20,17 +20,79 @@ pub(super) enum Purity {
 }
 
 const TOTAL: &[&str] = &[
-    "lower", "upper", "concat", "concat_ws", "min", "max", "string_agg", "array_agg", "length", "md5", "left", "right",
-    "row_to_json", "to_jsonb", "json_agg", "lag", "lead", "first_value", "rank", "row_number", "now", "reverse", "bool_or",
-    "unnest", "version", "substring", "grouping", "json_object_keys", "generate_series", "jsonb_pretty", "rank",
+    "lower",
+    "upper",
+    "concat",
+    "concat_ws",
+    "min",
+    "max",
+    "string_agg",
+    "array_agg",
+    "length",
+    "md5",
+    "left",
+    "right",
+    "row_to_json",
+    "to_jsonb",
+    "json_agg",
+    "lag",
+    "lead",
+    "first_value",
+    "rank",
+    "row_number",
+    "now",
+    "reverse",
+    "bool_or",
+    "unnest",
+    "version",
+    "substring",
+    "grouping",
+    "json_object_keys",
+    "generate_series",
+    "jsonb_pretty",
+    "rank",
 ];
 const COMPUTE: &[&str] = &[
-    "sum", "avg", "round", "substr", "to_char", "regexp_split_to_table", "regexp_matches", "format", "jsonb_each", "date_trunc",
-    "percentile_cont", "extract", "timezone", "repeat", "coalesce", "jsonb_path_query", "encode", "convert_to", "like_escape",
-    "similar_to_escape", "pg_get_userbyid", "format_type", "json_array_elements", "pg_get_expr", "json_to_record", "crosstab",
-    "random", "pg_table_is_visible", "xmlexists", "array_to_string", "jsonb_to_recordset", "json_each", "pg_get_constraintdef",
-    "pg_partition_ancestors", "pg_get_indexdef", "pg_relation_is_publishable", "pg_get_triggerdef", "current_setting",
-    "pg_get_statisticsobjdef_columns", "pg_encoding_to_char",
+    "sum",
+    "avg",
+    "round",
+    "substr",
+    "to_char",
+    "regexp_split_to_table",
+    "regexp_matches",
+    "format",
+    "jsonb_each",
+    "date_trunc",
+    "percentile_cont",
+    "extract",
+    "timezone",
+    "repeat",
+    "coalesce",
+    "jsonb_path_query",
+    "encode",
+    "convert_to",
+    "like_escape",
+    "similar_to_escape",
+    "pg_get_userbyid",
+    "format_type",
+    "json_array_elements",
+    "pg_get_expr",
+    "json_to_record",
+    "crosstab",
+    "random",
+    "pg_table_is_visible",
+    "xmlexists",
+    "array_to_string",
+    "jsonb_to_recordset",
+    "json_each",
+    "pg_get_constraintdef",
+    "pg_partition_ancestors",
+    "pg_get_indexdef",
+    "pg_relation_is_publishable",
+    "pg_get_triggerdef",
+    "current_setting",
+    "pg_get_statisticsobjdef_columns",
+    "pg_encoding_to_char",
 ];
 
 pub(super) fn call(walk: &mut Walk<'_>, path: &[String], _args: usize) -> Result<Purity, Refusal> {
@@ -38,7 +100,8 @@ pub(super) fn call(walk: &mut Walk<'_>, path: &[String], _args: usize) -> Result
     if name == "count" {
         return Ok(Purity::Nullness);
     }
-    let of_user = walk.catalog.functions.get(name).and_then(|all| all.first()).filter(|f| &*f.name.schema != "pg_catalog");
+    let of_user =
+        walk.catalog.functions.get(name).and_then(|all| all.first()).filter(|f| &*f.name.schema != "pg_catalog");
     if let Some(function) = of_user {
         walk.need(Action::Call, Object::Function(QualifiedName::clone(&function.name)));
         return Ok(Purity::Compute);
@@ -54,7 +117,9 @@ pub(super) fn call(walk: &mut Walk<'_>, path: &[String], _args: usize) -> Result
 
 pub(super) fn operator(_walk: &mut Walk<'_>, path: &[String]) -> Result<Purity, Refusal> {
     Ok(match path.last().map_or("", String::as_str) {
-        "=" | "<>" | "<" | ">" | "<=" | ">=" | "||" | "~~" | "!~~" | "->" | "->>" | "#>" | "#>>" | "?" | "@>" => Purity::Total,
+        "=" | "<>" | "<" | ">" | "<=" | ">=" | "||" | "~~" | "!~~" | "->" | "->>" | "#>" | "#>>" | "?" | "@>" => {
+            Purity::Total
+        }
         _ => Purity::Compute,
     })
 }

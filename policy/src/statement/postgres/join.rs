@@ -99,12 +99,7 @@ fn only(fields: &[Field], name: &str) -> Result<Arc<Lineage>, Refusal> {
 }
 
 /// What a join lets the others see: its own columns, and its tables by name unless it has an alias.
-fn visible(
-    names: Vec<Entry>,
-    join: &JoinExpr,
-    fields: Vec<Field>,
-    merged: Vec<Field>,
-) -> Result<Vec<Entry>, Refusal> {
+fn visible(names: Vec<Entry>, join: &JoinExpr, fields: Vec<Field>, merged: Vec<Field>) -> Result<Vec<Entry>, Refusal> {
     let opaque = opaque(names.iter()).map(Arc::new);
     let mut entries = Vec::new();
     if join.alias.is_some() {

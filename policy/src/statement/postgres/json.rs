@@ -168,11 +168,7 @@ fn output(walk: &mut Walk<'_>, output: Option<&JsonOutput>) -> Result<Via, Refus
     }
 }
 
-fn aggregate(
-    walk: &mut Walk<'_>,
-    scope: &Scope<'_>,
-    aggregate: Option<&JsonAggConstructor>,
-) -> Result<Via, Refusal> {
+fn aggregate(walk: &mut Walk<'_>, scope: &Scope<'_>, aggregate: Option<&JsonAggConstructor>) -> Result<Via, Refusal> {
     let Some(aggregate) = aggregate else { return Ok(Via::Total) };
     for sort in node::all(&aggregate.agg_order) {
         let NodeEnum::SortBy(sort) = sort else { return Err(node::unexpected(sort, "an aggregate's ORDER BY")) };

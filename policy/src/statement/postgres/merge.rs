@@ -30,7 +30,8 @@ pub(super) fn merge(
     let source = node::required(merge.source_relation.as_ref(), "MERGE")?;
     let source = from::item(walk, &mut scope, source)?;
 
-    let both = |target: &Target| -> Vec<Entry> { std::iter::once(target.entry.clone()).chain(source.clone()).collect() };
+    let both =
+        |target: &Target| -> Vec<Entry> { std::iter::once(target.entry.clone()).chain(source.clone()).collect() };
     scope.entries = both(&target);
     let on = node::required(merge.join_condition.as_ref(), "MERGE")?;
     let before = walk.target_reads;

@@ -104,11 +104,7 @@ fn plain(walk: &mut Walk<'_>, mut scope: Scope<'_>, select: &SelectStmt) -> Resu
 ///
 /// # Errors
 /// When something in it is not understood.
-pub(super) fn targets(
-    walk: &mut Walk<'_>,
-    scope: &Scope<'_>,
-    list: &[pg_query::Node],
-) -> Result<Vec<Field>, Refusal> {
+pub(super) fn targets(walk: &mut Walk<'_>, scope: &Scope<'_>, list: &[pg_query::Node]) -> Result<Vec<Field>, Refusal> {
     let mut fields = Vec::with_capacity(list.len());
     for item in node::all(list) {
         let NodeEnum::ResTarget(target) = item else { return Err(node::unexpected(item, "a target list")) };

@@ -60,10 +60,9 @@ pub(super) fn resolve_relation(walk: &Walk<'_>, name: &protobuf::RangeVar) -> Re
     };
     match found {
         Some(relation) => match relation.kind {
-            RelationKind::Other => Err(Refusal::new(
-                RefusalKind::Unsupported,
-                format!("\"{}\" is not a table or view", name.relname),
-            )),
+            RelationKind::Other => {
+                Err(Refusal::new(RefusalKind::Unsupported, format!("\"{}\" is not a table or view", name.relname)))
+            }
             RelationKind::Table
             | RelationKind::View
             | RelationKind::MaterializedView
@@ -75,16 +74,13 @@ pub(super) fn resolve_relation(walk: &Walk<'_>, name: &protobuf::RangeVar) -> Re
 }
 
 fn unknown(name: &protobuf::RangeVar) -> Refusal {
-    let shown = if name.schemaname.is_empty() {
-        name.relname.clone()
-    } else {
-        format!("{}.{}", name.schemaname, name.relname)
-    };
+    let shown =
+        if name.schemaname.is_empty() { name.relname.clone() } else { format!("{}.{}", name.schemaname, name.relname) };
     let refusal = Refusal::new(RefusalKind::UnknownRelation, format!("relation \"{shown}\" does not exist"));
     if name.schemaname == "hallpass" {
-        return refusal.detail("schema hallpass belongs to the proxy; it does not answer this relation").hint(
-            "ask with the command line: hallpass grants, hallpass requests",
-        );
+        return refusal
+            .detail("schema hallpass belongs to the proxy; it does not answer this relation")
+            .hint("ask with the command line: hallpass grants, hallpass requests");
     }
     refusal
 }
@@ -256,4 +252,3 @@ fn statement(tree: &protobuf::ParseResult) -> Option<&NodeEnum> {
         _ => None,
     }
 }
-

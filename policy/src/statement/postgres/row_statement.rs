@@ -82,4 +82,3 @@ fn select_into(walk: &mut Walk<'_>, into: &IntoClause, fields: &[Field]) -> Resu
     }
     Ok(())
 }
-

@@ -129,11 +129,7 @@ pub(super) fn rename(item: &str, names: &[pg_query::Node], fields: &mut [Field])
     if names.len() > fields.len() {
         return Err(Refusal::new(
             RefusalKind::UnknownColumn,
-            format!(
-                "table \"{item}\" has {} columns available but {} columns specified",
-                fields.len(),
-                names.len()
-            ),
+            format!("table \"{item}\" has {} columns available but {} columns specified", fields.len(), names.len()),
         ));
     }
     for (field, name) in fields.iter_mut().zip(names) {
@@ -143,12 +139,7 @@ pub(super) fn rename(item: &str, names: &[pg_query::Node], fields: &mut [Field])
 }
 
 /// An item of WITH RECURSIVE: as an ordinary one if it does not name itself, else to a fixpoint.
-fn recursive(
-    walk: &mut Walk<'_>,
-    scope: &mut Scope<'_>,
-    item: &CommonTableExpr,
-    number: u32,
-) -> Result<(), Refusal> {
+fn recursive(walk: &mut Walk<'_>, scope: &mut Scope<'_>, item: &CommonTableExpr, number: u32) -> Result<(), Refusal> {
     match plain(walk, scope, item) {
         Ok(shape) => {
             know(scope, number, shape);
