@@ -188,7 +188,7 @@ fn generated(walk: &mut Walk<'_>, relation: &Arc<Relation>, text: &str) -> Resul
     };
     match select.target_list.as_slice() {
         [protobuf::Node { node: Some(NodeEnum::ResTarget(target)) }] => {
-            let value = node::required(target.val.as_ref(), "generated column")?;
+            let value = node::required(target.val.as_deref(), "generated column")?;
             let scope = Scope::of(plain_entry(walk.catalog, relation));
             walk.authored(|walk| expression::expression(walk, &scope, value))
         }
@@ -248,7 +248,7 @@ fn parse(text: &str) -> Result<protobuf::ParseResult, Refusal> {
 
 fn statement(tree: &protobuf::ParseResult) -> Option<&NodeEnum> {
     match tree.stmts.as_slice() {
-        [only] => node::boxed(only.stmt.as_ref()),
+        [only] => node::optional(only.stmt.as_deref()),
         _ => None,
     }
 }
