@@ -41,6 +41,53 @@ pub enum Kind {
     Config,
 }
 
+impl Kind {
+    /// Every kind, in the contract's order; the place in this list is the journal's code for it, so only append.
+    pub const ALL: [Self; 15] = [
+        Self::SessionStart,
+        Self::LoginFailed,
+        Self::Attempt,
+        Self::Denied,
+        Self::Outcome,
+        Self::SessionEnd,
+        Self::Request,
+        Self::Approval,
+        Self::Rejection,
+        Self::GrantStart,
+        Self::GrantEnd,
+        Self::BreakGlass,
+        Self::Review,
+        Self::Admin,
+        Self::Config,
+    ];
+
+    /// As in `events.kind`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::SessionStart => "session_start",
+            Self::LoginFailed => "login_failed",
+            Self::Attempt => "attempt",
+            Self::Denied => "denied",
+            Self::Outcome => "outcome",
+            Self::SessionEnd => "session_end",
+            Self::Request => "request",
+            Self::Approval => "approval",
+            Self::Rejection => "rejection",
+            Self::GrantStart => "grant_start",
+            Self::GrantEnd => "grant_end",
+            Self::BreakGlass => "break_glass",
+            Self::Review => "review",
+            Self::Admin => "admin",
+            Self::Config => "config",
+        }
+    }
+
+    /// The kind that is written `name` in `events.kind`.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
+}
+
 /// Names an attempt until SQLite has given it a `seq`: unique within one data folder, across restarts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct AttemptId(pub u64);

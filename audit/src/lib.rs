@@ -3,3 +3,10 @@
 
 pub mod event;
 pub mod journal;
+pub mod query;
+mod record;
+mod segment;
+pub mod sqlite;
+mod sync;
+pub mod verify;
+mod watermark;

@@ -22,6 +22,12 @@ pub enum ClientError {
     /// Not understood.
     #[error("{0}")]
     Refused(Refusal),
+    /// A Bind, Describe or EXECUTE names a prepared statement that does not exist.
+    #[error("prepared statement \"{0}\" does not exist")]
+    UnknownStatement(String),
+    /// An Execute, Describe or FETCH names a portal or cursor that does not exist.
+    #[error("portal \"{0}\" does not exist")]
+    UnknownPortal(String),
     /// The grant a statement ran under is over.
     #[error("{message}")]
     GrantEnded {
@@ -91,6 +97,8 @@ impl ClientError {
                 RefusalKind::Forbidden => "42501",
                 RefusalKind::TooComplex => "54001",
             },
+            Self::UnknownStatement(_) => "26000",
+            Self::UnknownPortal(_) => "34000",
             Self::LimitExceeded { sqlstate, .. } | Self::StartupRefused { sqlstate, .. } => sqlstate,
             Self::AuditUnavailable => "58030",
             Self::UpstreamUnavailable { .. } => "08006",
@@ -107,6 +115,8 @@ impl ClientError {
             Self::Refused(refusal) => refusal.detail.as_deref(),
             Self::UpstreamUnavailable { reason, .. } => Some(reason.as_str()),
             Self::AuthenticationFailed { .. }
+            | Self::UnknownStatement(_)
+            | Self::UnknownPortal(_)
             | Self::GrantEnded { .. }
             | Self::LimitExceeded { .. }
             | Self::AuditUnavailable
@@ -129,6 +139,8 @@ impl ClientError {
             }
             Self::AuditUnavailable => Some("tell an administrator: the proxy's data folder is full or not writable"),
             Self::AuthenticationFailed { .. }
+            | Self::UnknownStatement(_)
+            | Self::UnknownPortal(_)
             | Self::UpstreamUnavailable { .. }
             | Self::ProtocolViolation(_)
             | Self::TooManyConnections

@@ -1,4 +1,5 @@
-//! `proxy.toml`, checked: what the rest of the proxy reads. Raw text to these types is `raw`'s and `check`'s affair.
+//! `proxy.toml`, checked: what the rest of the proxy reads. From text to these types is the affair of `load` (the file),
+//! `reader` (tables with places) and `sections` (one file a section); `reload` replaces a configuration in force.
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -7,6 +8,16 @@ use hallpass_policy::{
     decide::Policy,
     ids::{ListenerName, RoleName, TargetName, UserName},
 };
+
+pub mod diagnostic;
+pub mod load;
+mod reader;
+pub mod reload;
+pub mod rules;
+pub(crate) mod sections;
+#[cfg(test)]
+mod tests;
+pub mod units;
 
 /// A whole configuration. Immutable; a reload makes a new one.
 #[derive(Clone, Debug)]
@@ -19,6 +30,8 @@ pub struct Config {
     pub audit: Audit,
     /// `[api] address`, if the API listens on TCP, too.
     pub api_address: Option<SocketAddr>,
+    /// `[admins]`: who may do everything through the API, besides the OS user who runs the proxy.
+    pub admins: Vec<hallpass_policy::role::Party>,
     /// `[[listeners]]`.
     pub listeners: Vec<Listener>,
     /// `[databases.NAME]`.

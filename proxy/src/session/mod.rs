@@ -1,3 +1,17 @@
-//! A client's session, from login to goodbye, written once for both protocols.
+//! A client's session, from login to goodbye: `listen` accepts, `login` says who it is, `serve` puts the session
+//! together, `relay` moves bytes, `gate` decides and records, `postgres` is the protocol's own machine.
 
+pub mod catalog;
+pub mod fetcher;
+pub mod gate;
+pub mod listen;
+pub mod login;
+pub mod parameters;
+pub mod postgres;
+pub mod recorder;
 pub mod registry;
+pub mod relay;
+pub mod serve;
+pub mod target;
+pub mod throttle;
+pub mod upstream;

@@ -3,10 +3,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use hallpass_audit::event::Origin;
@@ -23,6 +20,8 @@ pub enum Signal {
     Kill,
     /// The proxy shuts down: end when nothing runs.
     Drain,
+    /// Grants or the configuration changed: look at them anew.
+    Recheck,
 }
 
 /// One open session, for people.
@@ -40,8 +39,24 @@ pub struct SessionInfo {
     pub grant: Option<GrantId>,
 }
 
+/// What a session runs now; shared with it, so that noting it costs a statement next to nothing.
+#[derive(Debug, Default)]
+pub struct Running(Mutex<Option<(Arc<str>, Option<GrantId>)>>);
+
+impl Running {
+    /// Notes what runs; `None` when nothing does.
+    pub fn set(&self, statement: Option<(Arc<str>, Option<GrantId>)>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = statement;
+    }
+
+    fn get(&self) -> Option<(Arc<str>, Option<GrantId>)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
 struct Entry {
     info: SessionInfo,
+    running: Arc<Running>,
     signals: mpsc::Sender<Signal>,
     key: (i32, Arc<[u8]>),
 }
@@ -50,7 +65,6 @@ struct Entry {
 #[derive(Default)]
 pub struct Sessions {
     open: Mutex<HashMap<SessionId, Entry>>,
-    count: AtomicU64,
 }
 
 impl std::fmt::Debug for Sessions {
@@ -66,23 +80,15 @@ impl Sessions {
     }
 
     /// Enters a session; `key` is the process id and secret the client got for its cancel requests.
-    pub fn enter(&self, info: SessionInfo, key: (i32, Arc<[u8]>)) -> mpsc::Receiver<Signal> {
+    pub fn enter(
+        &self,
+        info: SessionInfo,
+        running: Arc<Running>,
+        key: (i32, Arc<[u8]>),
+    ) -> mpsc::Receiver<Signal> {
         let (signals, receiver) = mpsc::channel(8);
-        self.lock().insert(info.id.clone(), Entry { info, signals, key });
-        self.count.fetch_add(1, Ordering::Relaxed);
+        self.lock().insert(info.id.clone(), Entry { info, running, signals, key });
         receiver
-    }
-
-    /// Notes what a session runs; `None` when it is idle.
-    pub fn running(&self, id: &SessionId, statement: Option<(Arc<str>, Option<GrantId>)>) {
-        if let Some(entry) = self.lock().get_mut(id) {
-            let (statement, grant) = match statement {
-                Some((text, grant)) => (Some(text), grant),
-                None => (None, None),
-            };
-            entry.info.statement = statement;
-            entry.info.grant = grant;
-        }
     }
 
     /// Removes a session.
@@ -102,7 +108,11 @@ impl Sessions {
 
     /// All of them, oldest first.
     pub fn list(&self) -> Vec<SessionInfo> {
-        let mut all: Vec<_> = self.lock().values().map(|entry| entry.info.clone()).collect();
+        let info = |entry: &Entry| {
+            let (statement, grant) = entry.running.get().map_or((None, None), |(text, grant)| (Some(text), grant));
+            SessionInfo { statement, grant, ..entry.info.clone() }
+        };
+        let mut all: Vec<_> = self.lock().values().map(info).collect();
         all.sort_by(|a, b| (a.started, &a.id).cmp(&(b.started, &b.id)));
         all
     }

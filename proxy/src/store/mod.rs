@@ -1,4 +1,139 @@
 //! What hallpass remembers: users, requests, grants. SQLite now; a trait's worth of distance from everything else, so
 //! that a shared database can serve several proxies later.
+//! Keeps and finds; who may do what, the audit and the published grants are the [`ledger`]'s affair.
 
+use std::{fmt, future::Future, pin::Pin};
+
+use hallpass_policy::ids::{GrantId, RequestId, Timestamp, UserName};
+use thiserror::Error;
+
+pub mod actor;
+pub mod credentials;
+pub mod grants;
+pub mod ledger;
+pub mod requests;
+pub mod sqlite;
+pub mod users;
 pub mod watch;
+
+use credentials::Credentials;
+use grants::{GrantRecord, NewGrant};
+use requests::{Approved, NewRequest, Request};
+use users::{NewKey, NewUser, User};
+
+/// Why the store did not answer. Never an answer itself: whoever gets it refuses.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// SQLite said no.
+    #[error("grants.db: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// The file is from another version.
+    #[error("grants.db has schema version {found}, this hallpass knows {known}")]
+    Version {
+        /// What the file says.
+        found: i64,
+        /// What we write.
+        known: i64,
+    },
+    /// A value in the file that no version wrote.
+    #[error("grants.db holds a value that hallpass did not write: {0}")]
+    Corrupt(String),
+    /// The system gives no random bytes.
+    #[error("the system gives no random bytes")]
+    NoRandomness,
+    /// The thread that asked the store died.
+    #[error("the store's thread ended early")]
+    Interrupted,
+}
+
+/// Where users, requests and grants are kept. Blocks: call it where waiting is allowed.
+pub trait Store: Send + Sync + fmt::Debug {
+    /// Begins a transaction: nobody else changes anything until it ends. Dropped without [`Transaction::commit`],
+    /// nothing of it happened.
+    ///
+    /// # Errors
+    /// When the store cannot be reached.
+    fn begin(&self) -> Result<Box<dyn Transaction + '_>, StoreError>;
+}
+
+/// Which requests are wanted.
+#[derive(Clone, Debug, Default)]
+pub struct RequestFilter {
+    /// Only this user's.
+    pub user: Option<UserName>,
+    /// Only those that can still be decided.
+    pub pending: bool,
+}
+
+/// Which grants are wanted.
+#[derive(Clone, Debug, Default)]
+pub struct GrantFilter {
+    /// Only this user's.
+    pub user: Option<UserName>,
+    /// Only those that had not ended before this moment.
+    pub not_ended_before: Option<Timestamp>,
+}
+
+/// One transaction: reads see what it wrote.
+pub trait Transaction {
+    /// One user, with keys' infos.
+    fn user(&self, name: &UserName) -> Result<Option<User>, StoreError>;
+    /// All users by name.
+    fn users(&self) -> Result<Vec<User>, StoreError>;
+    /// Adds a user without keys; false when the name is taken.
+    fn insert_user(&self, user: &NewUser) -> Result<bool, StoreError>;
+    /// Replaces groups, expiry and whether disabled.
+    fn update_user(&self, user: &User) -> Result<(), StoreError>;
+    /// Removes a user and all keys.
+    fn remove_user(&self, name: &UserName) -> Result<(), StoreError>;
+
+    /// What a login of this user is checked against; for an unknown user [`Credentials::unknown`].
+    fn credentials(&self, name: &str) -> Result<Credentials, StoreError>;
+    /// Adds a key; its number.
+    fn insert_key(&self, user: &UserName, key: &NewKey) -> Result<i64, StoreError>;
+    /// Removes the user's password, if any.
+    fn remove_password(&self, user: &UserName) -> Result<(), StoreError>;
+    /// Removes one of the user's tokens; false when there is no such.
+    fn remove_token(&self, user: &UserName, id: i64) -> Result<bool, StoreError>;
+    /// Whose token has this digest, and when the token stops working.
+    fn token_owner(&self, sha256: &[u8; 32]) -> Result<Option<(User, Option<Timestamp>)>, StoreError>;
+
+    /// Adds a pending request; its number.
+    fn insert_request(&self, request: &NewRequest) -> Result<RequestId, StoreError>;
+    /// One request.
+    fn request(&self, id: RequestId) -> Result<Option<Request>, StoreError>;
+    /// Requests, newest first.
+    fn requests(&self, filter: &RequestFilter) -> Result<Vec<Request>, StoreError>;
+    /// Adds an approval.
+    fn insert_approval(&self, id: RequestId, approval: &Approved) -> Result<(), StoreError>;
+    /// Replaces a request's state.
+    fn update_state(&self, request: &Request) -> Result<(), StoreError>;
+
+    /// Adds a grant; its number.
+    fn insert_grant(&self, grant: &NewGrant) -> Result<GrantId, StoreError>;
+    /// One grant.
+    fn grant(&self, id: GrantId) -> Result<Option<GrantRecord>, StoreError>;
+    /// Grants, newest first.
+    fn grants(&self, filter: &GrantFilter) -> Result<Vec<GrantRecord>, StoreError>;
+    /// Notes that a grant was revoked, and that its end is recorded.
+    fn revoke(&self, id: GrantId, by: &UserName, at: Timestamp, reason: Option<&str>) -> Result<(), StoreError>;
+    /// Grants that ended by themselves until `now` and whose end is not recorded yet. They count as recorded
+    /// from here on.
+    fn take_expired(&self, now: Timestamp) -> Result<Vec<GrantRecord>, StoreError>;
+
+    /// Makes everything true at once.
+    fn commit(self: Box<Self>) -> Result<(), StoreError>;
+}
+
+/// What a login asks the store. The answer for an unknown user is [`Credentials::unknown`]: it looks the same to a
+/// client and takes the same way through the code.
+pub trait LoginLookup: Send + Sync {
+    /// The credentials of `user`, read off the event loop.
+    ///
+    /// # Errors
+    /// When the store cannot be read; the login is then refused.
+    fn login_lookup<'a>(&'a self, user: &'a str) -> LookupFuture<'a>;
+}
+
+/// The future of [`LoginLookup::login_lookup`].
+pub type LookupFuture<'a> = Pin<Box<dyn Future<Output = Result<Credentials, StoreError>> + Send + 'a>>;

@@ -39,13 +39,13 @@ pub(super) fn function(walk: &mut Walk<'_>, scope: &Scope<'_>, call: &FuncCall) 
     for sort in node::all(&call.agg_order) {
         let NodeEnum::SortBy(sort) = sort else { return Err(node::unexpected(sort, "an aggregate's ORDER BY")) };
         sort_operator(walk, sort)?;
-        let key = expression::one(walk, scope, sort.node.as_deref(), Via::Copy)?;
+        let key = expression::one(walk, scope, sort.node.as_ref(), Via::Copy)?;
         walk.used(&key, &Usage::Inference);
         if call.agg_within_group {
             lineage.merge(&key);
         }
     }
-    if let Some(filter) = node::optional(call.agg_filter.as_deref()) {
+    if let Some(filter) = node::boxed(call.agg_filter.as_ref()) {
         condition::condition(walk, scope, filter)?;
     }
     if let Some(over) = &call.over {
@@ -70,10 +70,10 @@ pub(super) fn window(walk: &mut Walk<'_>, scope: &Scope<'_>, window: &WindowDef)
     for sort in node::all(&window.order_clause) {
         let NodeEnum::SortBy(sort) = sort else { return Err(node::unexpected(sort, "a window's ORDER BY")) };
         sort_operator(walk, sort)?;
-        infer(walk, scope, node::required(sort.node.as_deref(), "ORDER BY")?)?;
+        infer(walk, scope, node::required(sort.node.as_ref(), "ORDER BY")?)?;
     }
     for bound in [&window.start_offset, &window.end_offset] {
-        if let Some(bound) = node::optional(bound.as_deref()) {
+        if let Some(bound) = node::boxed(bound.as_ref()) {
             infer(walk, scope, bound)?;
         }
     }

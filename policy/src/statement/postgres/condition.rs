@@ -32,7 +32,7 @@ pub(super) fn condition(walk: &mut Walk<'_>, scope: &Scope<'_>, value: &NodeEnum
         NodeEnum::AExpr(operation) => comparison(walk, scope, operation),
         NodeEnum::NullTest(_) => infer(walk, scope, value),
         NodeEnum::BooleanTest(test) => {
-            let inner = node::required(test.arg.as_deref(), "IS TRUE")?;
+            let inner = node::required(test.arg.as_ref(), "IS TRUE")?;
             match BoolTestType::try_from(test.booltesttype) {
                 Ok(BoolTestType::IsUnknown | BoolTestType::IsNotUnknown) => {
                     let lineage = nullness(walk, scope, inner)?;
@@ -68,7 +68,7 @@ pub(super) fn comparison(walk: &mut Walk<'_>, scope: &Scope<'_>, operation: &AEx
     let equality = is_equality(walk, operation)?;
     expression::operator(walk, operation)?;
     for side in [&operation.lexpr, &operation.rexpr] {
-        let Some(side) = node::optional(side.as_deref()) else { continue };
+        let Some(side) = node::boxed(side.as_ref()) else { continue };
         match side {
             NodeEnum::List(list) => {
                 for item in node::all(&list.items) {
@@ -136,8 +136,7 @@ fn compare(walk: &mut Walk<'_>, scope: &Scope<'_>, side: &NodeEnum, how: Compare
 /// When something in it is not understood.
 pub(super) fn comparand(walk: &mut Walk<'_>, scope: &Scope<'_>, side: &NodeEnum) -> Result<Lineage, Refusal> {
     if let NodeEnum::TypeCast(cast) = side
-        && let (Some(name), Some(inner @ NodeEnum::ColumnRef(_))) =
-            (&cast.type_name, node::optional(cast.arg.as_deref()))
+        && let (Some(name), Some(inner @ NodeEnum::ColumnRef(_))) = (&cast.type_name, node::boxed(cast.arg.as_ref()))
         && is_plain_text(&node::strings(&name.names)?)
         && name.typmods.is_empty()
         && name.array_bounds.is_empty()

@@ -139,7 +139,7 @@ fn insert(walk: &mut Walk<'_>, outer: Option<&Scope<'_>>, insert: &InsertStmt) -
     let mut target = target(walk, insert.relation.as_ref())?;
     target.need(walk, Action::Insert);
     let columns = insert_columns(walk, &scope, &target, &insert.cols)?;
-    match node::optional(insert.select_stmt.as_deref()) {
+    match node::boxed(insert.select_stmt.as_ref()) {
         Some(NodeEnum::SelectStmt(select)) => {
             let source = query::select(walk, Some(&scope), select)?.fields;
             let values: Vec<Lineage> = source.iter().map(|field| Lineage::clone(&field.lineage)).collect();
@@ -185,7 +185,7 @@ fn subscripts(walk: &mut Walk<'_>, scope: &Scope<'_>, path: &[Node]) -> Result<(
             NodeEnum::String(_) => {}
             NodeEnum::AIndices(indices) => {
                 for index in [&indices.lidx, &indices.uidx] {
-                    if let Some(index) = node::optional(index.as_deref()) {
+                    if let Some(index) = node::boxed(index.as_ref()) {
                         condition::infer(walk, scope, index)?;
                     }
                 }
@@ -236,7 +236,7 @@ fn on_conflict(
     scope.entries.push(target.entry.clone());
     scope.entries.push(excluded(target));
     assignments(walk, &scope, target, &conflict.target_list)?;
-    if let Some(filter) = node::optional(conflict.where_clause.as_deref()) {
+    if let Some(filter) = node::boxed(conflict.where_clause.as_ref()) {
         condition(walk, &scope, filter)?;
     }
     Ok(())
@@ -263,7 +263,7 @@ fn arbiter(walk: &mut Walk<'_>, outer: &Scope<'_>, target: &Target, infer: &Infe
     scope.entries.push(Entry { target: None, ..target.entry.clone() });
     for item in node::all(&infer.index_elems) {
         let NodeEnum::IndexElem(element) = item else { return Err(node::unexpected(item, "ON CONFLICT")) };
-        let lineage = match node::optional(element.expr.as_deref()) {
+        let lineage = match node::boxed(element.expr.as_ref()) {
             Some(value) => expression(walk, &scope, value)?,
             None => {
                 let field = target.position(&element.name)?;
@@ -272,7 +272,7 @@ fn arbiter(walk: &mut Walk<'_>, outer: &Scope<'_>, target: &Target, infer: &Infe
         };
         walk.compared(&lineage);
     }
-    match node::optional(infer.where_clause.as_deref()) {
+    match node::boxed(infer.where_clause.as_ref()) {
         Some(filter) => condition(walk, &scope, filter),
         None => Ok(()),
     }
@@ -292,10 +292,10 @@ pub(super) fn assignments(
         let NodeEnum::ResTarget(assigned) = item else { return Err(node::unexpected(item, "SET")) };
         let at = target.position(&assigned.name)?;
         subscripts(walk, scope, &assigned.indirection)?;
-        let value = match node::required(assigned.val.as_deref(), "SET")? {
+        let value = match node::required(assigned.val.as_ref(), "SET")? {
             NodeEnum::SetToDefault(_) => Lineage::constant(),
             NodeEnum::MultiAssignRef(part) => {
-                let source = node::required(part.source.as_deref(), "SET")?;
+                let source = node::required(part.source.as_ref(), "SET")?;
                 one_of_row(walk, scope, source, part.colno)?
             }
             value => expression(walk, scope, value)?,
@@ -316,7 +316,7 @@ fn one_of_row(walk: &mut Walk<'_>, scope: &Scope<'_>, source: &NodeEnum, number:
             values.get(at).cloned().ok_or_else(too_short)
         }
         NodeEnum::SubLink(link) => {
-            let body = node::required(link.subselect.as_deref(), "SET")?;
+            let body = node::required(link.subselect.as_ref(), "SET")?;
             let fields = query::subquery(walk, scope, body)?.fields;
             fields.get(at).map(|field| Lineage::clone(&field.lineage)).ok_or_else(too_short)
         }
@@ -331,7 +331,7 @@ fn update(walk: &mut Walk<'_>, outer: Option<&Scope<'_>>, update: &UpdateStmt) -
     scope.beside.push(target.entry.clone());
     from::items(walk, &mut scope, &update.from_clause)?;
     assignments(walk, &scope, &mut target, &update.target_list)?;
-    filter(walk, &scope, update.where_clause.as_deref(), Reach::EveryUpdate)?;
+    filter(walk, &scope, node::boxed(update.where_clause.as_ref()), Reach::EveryUpdate)?;
     show_written(&mut scope, &target);
     returning(walk, &mut scope, &target, update.returning_clause.as_ref())
 }
@@ -342,14 +342,14 @@ fn delete(walk: &mut Walk<'_>, outer: Option<&Scope<'_>>, delete: &DeleteStmt) -
     target.need(walk, Action::Delete);
     scope.beside.push(target.entry.clone());
     from::items(walk, &mut scope, &delete.using_clause)?;
-    filter(walk, &scope, delete.where_clause.as_deref(), Reach::EveryDelete)?;
+    filter(walk, &scope, node::boxed(delete.where_clause.as_ref()), Reach::EveryDelete)?;
     returning(walk, &mut scope, &target, delete.returning_clause.as_ref())
 }
 
 /// WHERE of an UPDATE or DELETE: one that looks at no column of the target lets every row through or none.
-fn filter(walk: &mut Walk<'_>, scope: &Scope<'_>, filter: Option<&Node>, every: Reach) -> Result<(), Refusal> {
+fn filter(walk: &mut Walk<'_>, scope: &Scope<'_>, filter: Option<&NodeEnum>, every: Reach) -> Result<(), Refusal> {
     let before = walk.target_reads;
-    let Some(filter) = node::optional(filter) else {
+    let Some(filter) = filter else {
         walk.reaches(every);
         return Ok(());
     };

@@ -50,10 +50,10 @@ pub(super) fn expression(walk: &mut Walk<'_>, scope: &Scope<'_>, value: &NodeEnu
         NodeEnum::AArrayExpr(array) => all(walk, scope, &array.elements, Via::Total),
         NodeEnum::RowExpr(row) => all(walk, scope, &row.args, Via::Total),
         NodeEnum::GroupingFunc(grouping) => all(walk, scope, &grouping.args, Via::Copy).map(|_| Lineage::constant()),
-        NodeEnum::NullTest(test) => nullness(walk, scope, node::required(test.arg.as_deref(), "IS NULL")?),
-        NodeEnum::BooleanTest(test) => one(walk, scope, test.arg.as_deref(), Via::Total),
-        NodeEnum::CollateClause(collate) => one(walk, scope, collate.arg.as_deref(), Via::Total),
-        NodeEnum::NamedArgExpr(named) => one(walk, scope, named.arg.as_deref(), Via::Copy),
+        NodeEnum::NullTest(test) => nullness(walk, scope, node::required(test.arg.as_ref(), "IS NULL")?),
+        NodeEnum::BooleanTest(test) => one(walk, scope, test.arg.as_ref(), Via::Total),
+        NodeEnum::CollateClause(collate) => one(walk, scope, collate.arg.as_ref(), Via::Total),
+        NodeEnum::NamedArgExpr(named) => one(walk, scope, named.arg.as_ref(), Via::Copy),
         NodeEnum::AIndirection(indirection) => self::indirection(walk, scope, indirection),
         NodeEnum::XmlExpr(_)
         | NodeEnum::XmlSerialize(_)
@@ -72,7 +72,12 @@ pub(super) fn expression(walk: &mut Walk<'_>, scope: &Scope<'_>, value: &NodeEnu
 }
 
 /// A child that the grammar always fills, after one more step.
-pub(super) fn one(walk: &mut Walk<'_>, scope: &Scope<'_>, value: Option<&Node>, step: Via) -> Result<Lineage, Refusal> {
+pub(super) fn one<B: AsRef<Node>>(
+    walk: &mut Walk<'_>,
+    scope: &Scope<'_>,
+    value: Option<&B>,
+    step: Via,
+) -> Result<Lineage, Refusal> {
     Ok(expression(walk, scope, node::required(value, "expression")?)?.through(step))
 }
 
@@ -142,7 +147,7 @@ pub(super) fn nullness(walk: &mut Walk<'_>, scope: &Scope<'_>, value: &NodeEnum)
 }
 
 fn type_cast(walk: &mut Walk<'_>, scope: &Scope<'_>, cast: &TypeCast) -> Result<Lineage, Refusal> {
-    let lineage = one(walk, scope, cast.arg.as_deref(), Via::Copy)?;
+    let lineage = one(walk, scope, cast.arg.as_ref(), Via::Copy)?;
     let Some(name) = &cast.type_name else { return Err(node::unsupported("a cast to no type")) };
     let purity = function::cast(walk, name)?;
     Ok(lineage.through(via(purity)))
@@ -154,10 +159,10 @@ fn operation(walk: &mut Walk<'_>, scope: &Scope<'_>, operation: &AExpr) -> Resul
     if kind == Ok(AExprKind::AexprNullif) {
         // The result is the first argument or null, and which one is a comparison.
         condition::comparison(walk, scope, operation)?;
-        return one(walk, scope, operation.lexpr.as_deref(), Via::Total);
+        return one(walk, scope, operation.lexpr.as_ref(), Via::Total);
     }
     for side in [&operation.lexpr, &operation.rexpr] {
-        match node::optional(side.as_deref()) {
+        match node::boxed(side.as_ref()) {
             Some(NodeEnum::List(list)) => lineage.merge(&all(walk, scope, &list.items, Via::Copy)?),
             Some(value) => lineage.merge(&expression(walk, scope, value)?),
             None => {}
@@ -197,7 +202,7 @@ pub(super) fn operator(walk: &mut Walk<'_>, operation: &AExpr) -> Result<Via, Re
 
 fn case(walk: &mut Walk<'_>, scope: &Scope<'_>, case: &CaseExpr) -> Result<Lineage, Refusal> {
     let mut lineage = Lineage::constant();
-    let subject = node::optional(case.arg.as_deref());
+    let subject = node::boxed(case.arg.as_ref());
     if let Some(subject) = subject {
         let subject = condition::comparand(walk, scope, subject)?;
         walk.compared(&subject);
@@ -205,16 +210,16 @@ fn case(walk: &mut Walk<'_>, scope: &Scope<'_>, case: &CaseExpr) -> Result<Linea
     }
     for arm in node::all(&case.args) {
         let NodeEnum::CaseWhen(arm) = arm else { return Err(node::unexpected(arm, "CASE")) };
-        let when = node::required(arm.expr.as_deref(), "CASE")?;
+        let when = node::required(arm.expr.as_ref(), "CASE")?;
         if subject.is_some() {
             let when = condition::comparand(walk, scope, when)?;
             walk.compared(&when);
         } else {
             condition::condition(walk, scope, when)?;
         }
-        lineage.merge(&one(walk, scope, arm.result.as_deref(), Via::Total)?);
+        lineage.merge(&one(walk, scope, arm.result.as_ref(), Via::Total)?);
     }
-    if let Some(otherwise) = node::optional(case.defresult.as_deref()) {
+    if let Some(otherwise) = node::boxed(case.defresult.as_ref()) {
         lineage.merge(&expression(walk, scope, otherwise)?);
     }
     Ok(lineage.through(Via::Total))
@@ -222,7 +227,7 @@ fn case(walk: &mut Walk<'_>, scope: &Scope<'_>, case: &CaseExpr) -> Result<Linea
 
 /// `(row).field`, `array[1]`, `json['key']`, and chains of them.
 fn indirection(walk: &mut Walk<'_>, scope: &Scope<'_>, value: &AIndirection) -> Result<Lineage, Refusal> {
-    let base = node::required(value.arg.as_deref(), "expression")?;
+    let base = node::required(value.arg.as_ref(), "expression")?;
     let mut steps = node::all(&value.indirection);
     let mut lineage = match (table_column(walk, scope, base, value)?, steps.clone().next()) {
         (Some(column), Some(_)) => {
@@ -243,7 +248,7 @@ fn indirection(walk: &mut Walk<'_>, scope: &Scope<'_>, value: &AIndirection) -> 
             }
             NodeEnum::AIndices(indices) => {
                 for index in [&indices.lidx, &indices.uidx] {
-                    if let Some(index) = node::optional(index.as_deref()) {
+                    if let Some(index) = node::boxed(index.as_ref()) {
                         lineage.merge(&expression(walk, scope, index)?);
                     }
                 }
@@ -343,7 +348,7 @@ fn row_star(
     value: &AIndirection,
     fields: &mut Vec<Field>,
 ) -> Result<(), Refusal> {
-    let base = node::required(value.arg.as_deref(), "expression")?;
+    let base = node::required(value.arg.as_ref(), "expression")?;
     if value.indirection.len() > 1 {
         return Err(unknown_shape("a field"));
     }

@@ -107,7 +107,7 @@ pub(super) fn lateral<'s, T>(
 }
 
 fn subselect(walk: &mut Walk<'_>, scope: &mut Scope<'_>, subselect: &RangeSubselect) -> Result<Entry, Refusal> {
-    let body = node::required(subselect.subquery.as_deref(), "subquery in FROM")?;
+    let body = node::required(subselect.subquery.as_ref(), "subquery in FROM")?;
     let query = lateral(scope, subselect.lateral, |scope| query::subquery(walk, scope, body))?;
     for field in &query.fields {
         walk.computed(&field.lineage);
@@ -118,7 +118,7 @@ fn subselect(walk: &mut Walk<'_>, scope: &mut Scope<'_>, subselect: &RangeSubsel
 }
 
 fn sample(walk: &mut Walk<'_>, scope: &mut Scope<'_>, sample: &RangeTableSample) -> Result<Entry, Refusal> {
-    let inner = node::required(sample.relation.as_deref(), "TABLESAMPLE")?;
+    let inner = node::required(sample.relation.as_ref(), "TABLESAMPLE")?;
     let NodeEnum::RangeVar(name) = inner else { return Err(node::unexpected(inner, "TABLESAMPLE")) };
     let method = node::strings(&sample.method)?;
     if !matches!(method.last().map(String::as_str), Some("bernoulli" | "system")) {
@@ -129,7 +129,7 @@ fn sample(walk: &mut Walk<'_>, scope: &mut Scope<'_>, sample: &RangeTableSample)
         for argument in node::all(&sample.args) {
             infer(walk, scope, argument)?;
         }
-        match node::optional(sample.repeatable.as_deref()) {
+        match node::boxed(sample.repeatable.as_ref()) {
             Some(seed) => infer(walk, scope, seed),
             None => Ok(()),
         }
@@ -287,11 +287,11 @@ fn xml_table(walk: &mut Walk<'_>, scope: &mut Scope<'_>, table: &RangeTableFunc)
     let fields = lateral(scope, true, |scope| {
         let mut document = Lineage::constant();
         for part in [&table.docexpr, &table.rowexpr] {
-            document.merge(&expression::one(walk, scope, part.as_deref(), Via::Partial)?);
+            document.merge(&expression::one(walk, scope, part.as_ref(), Via::Partial)?);
         }
         for namespace in node::all(&table.namespaces) {
             let NodeEnum::ResTarget(named) = namespace else { return Err(node::unexpected(namespace, "XMLTABLE")) };
-            document.merge(&expression::one(walk, scope, named.val.as_deref(), Via::Partial)?);
+            document.merge(&expression::one(walk, scope, named.val.as_ref(), Via::Partial)?);
         }
         walk.used(&document, &Usage::Inference);
         let mut fields = Vec::new();
@@ -302,7 +302,7 @@ fn xml_table(walk: &mut Walk<'_>, scope: &mut Scope<'_>, table: &RangeTableFunc)
                 function::cast(walk, name)?;
             }
             for part in [&column.colexpr, &column.coldefexpr] {
-                if let Some(part) = node::optional(part.as_deref()) {
+                if let Some(part) = node::boxed(part.as_ref()) {
                     lineage.merge(&expression(walk, scope, part)?.through(Via::Partial));
                 }
             }
@@ -317,7 +317,7 @@ fn xml_table(walk: &mut Walk<'_>, scope: &mut Scope<'_>, table: &RangeTableFunc)
 fn json_table(walk: &mut Walk<'_>, scope: &mut Scope<'_>, table: &JsonTable) -> Result<Entry, Refusal> {
     let fields = lateral(scope, true, |scope| {
         let mut lineage = json::item(walk, scope, table.context_item.as_deref())?;
-        if let Some(path) = table.pathspec.as_deref().and_then(|path| node::optional(path.string.as_deref())) {
+        if let Some(path) = table.pathspec.as_deref().and_then(|path| node::boxed(path.string.as_ref())) {
             lineage.merge(&expression(walk, scope, path)?);
         }
         lineage.merge(&json::passing(walk, scope, &table.passing)?);

@@ -24,11 +24,11 @@ pub(super) fn join(walk: &mut Walk<'_>, scope: &mut Scope<'_>, join: &JoinExpr) 
         Ok(JoinType::JoinInner | JoinType::JoinLeft | JoinType::JoinFull | JoinType::JoinRight) => {}
         _ => return Err(node::unsupported("a join of unknown kind")),
     }
-    let left = item(walk, scope, node::required(join.larg.as_deref(), "JOIN")?)?;
+    let left = item(walk, scope, node::required(join.larg.as_ref(), "JOIN")?)?;
     // The left side is beside the right one: LATERAL may name it.
     let before = scope.beside.len();
     scope.beside.extend(left.iter().cloned());
-    let right = item(walk, scope, node::required(join.rarg.as_deref(), "JOIN")?);
+    let right = item(walk, scope, node::required(join.rarg.as_ref(), "JOIN")?);
     scope.beside.truncate(before);
     let right = right?;
 
@@ -50,7 +50,7 @@ pub(super) fn join(walk: &mut Walk<'_>, scope: &mut Scope<'_>, join: &JoinExpr) 
     fields.extend(one.into_iter().chain(other).filter(|field| !shared.contains(&field.name)));
 
     let mut names: Vec<Entry> = left.into_iter().chain(right).collect();
-    if let Some(quals) = node::optional(join.quals.as_deref()) {
+    if let Some(quals) = node::boxed(join.quals.as_ref()) {
         // ON sees the two sides and the queries around, not the items beside.
         let entries = std::mem::replace(&mut scope.entries, names);
         let result = lateral(scope, false, |scope| condition(walk, scope, quals));

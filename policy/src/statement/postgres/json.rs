@@ -26,7 +26,7 @@ pub(super) fn value(walk: &mut Walk<'_>, scope: &Scope<'_>, value: &NodeEnum) ->
             if let Some(name) = &xml.type_name {
                 function::cast(walk, name)?;
             }
-            one(walk, scope, xml.expr.as_deref(), Via::Partial)
+            one(walk, scope, xml.expr.as_ref(), Via::Partial)
         }
         NodeEnum::JsonFuncExpr(query) => json_query(walk, scope, query),
         NodeEnum::JsonParseExpr(parse) => {
@@ -36,14 +36,14 @@ pub(super) fn value(walk: &mut Walk<'_>, scope: &Scope<'_>, value: &NodeEnum) ->
         }
         NodeEnum::JsonScalarExpr(scalar) => {
             let step = output(walk, scalar.output.as_ref())?;
-            one(walk, scope, scalar.expr.as_deref(), step)
+            one(walk, scope, scalar.expr.as_ref(), step)
         }
         NodeEnum::JsonSerializeExpr(serialize) => {
             let lineage = item(walk, scope, serialize.expr.as_deref())?;
             output(walk, serialize.output.as_ref())?;
             Ok(lineage.through(Via::Partial))
         }
-        NodeEnum::JsonIsPredicate(predicate) => one(walk, scope, predicate.expr.as_deref(), Via::Total),
+        NodeEnum::JsonIsPredicate(predicate) => one(walk, scope, predicate.expr.as_ref(), Via::Total),
         NodeEnum::JsonObjectConstructor(object) => {
             let lineage = items(walk, scope, &object.exprs)?;
             let step = output(walk, object.output.as_ref())?;
@@ -54,7 +54,7 @@ pub(super) fn value(walk: &mut Walk<'_>, scope: &Scope<'_>, value: &NodeEnum) ->
             Ok(lineage.through(output(walk, array.output.as_ref())?))
         }
         NodeEnum::JsonArrayQueryConstructor(array) => {
-            let body = node::required(array.query.as_deref(), "JSON_ARRAY")?;
+            let body = node::required(array.query.as_ref(), "JSON_ARRAY")?;
             let mut lineage = Lineage::constant();
             for field in query::subquery(walk, scope, body)?.fields {
                 lineage.merge(&field.lineage);
@@ -81,7 +81,7 @@ fn xml(walk: &mut Walk<'_>, scope: &Scope<'_>, xml: &XmlExpr) -> Result<Lineage,
     let mut lineage = expression::all(walk, scope, &xml.args, Via::Partial)?;
     for named in node::all(&xml.named_args) {
         let NodeEnum::ResTarget(named) = named else { return Err(node::unexpected(named, "an XML expression")) };
-        lineage.merge(&one(walk, scope, named.val.as_deref(), Via::Partial)?);
+        lineage.merge(&one(walk, scope, named.val.as_ref(), Via::Partial)?);
     }
     Ok(lineage)
 }
@@ -89,7 +89,7 @@ fn xml(walk: &mut Walk<'_>, scope: &Scope<'_>, xml: &XmlExpr) -> Result<Lineage,
 /// JSON_EXISTS, JSON_VALUE, JSON_QUERY.
 fn json_query(walk: &mut Walk<'_>, scope: &Scope<'_>, query: &JsonFuncExpr) -> Result<Lineage, Refusal> {
     let mut lineage = item(walk, scope, query.context_item.as_deref())?;
-    if let Some(path) = node::optional(query.pathspec.as_deref()) {
+    if let Some(path) = node::boxed(query.pathspec.as_ref()) {
         lineage.merge(&expression(walk, scope, path)?);
     }
     lineage.merge(&passing(walk, scope, &query.passing)?);
@@ -122,7 +122,7 @@ pub(super) fn behavior(
     scope: &Scope<'_>,
     behavior: Option<&JsonBehavior>,
 ) -> Result<Lineage, Refusal> {
-    match behavior.and_then(|behavior| node::optional(behavior.expr.as_deref())) {
+    match behavior.and_then(|behavior| node::boxed(behavior.expr.as_ref())) {
         Some(value) => expression(walk, scope, value),
         None => Ok(Lineage::constant()),
     }
@@ -134,7 +134,7 @@ pub(super) fn behavior(
 /// When something in it is not understood.
 pub(super) fn item(walk: &mut Walk<'_>, scope: &Scope<'_>, item: Option<&JsonValueExpr>) -> Result<Lineage, Refusal> {
     match item {
-        Some(item) => one(walk, scope, item.raw_expr.as_deref(), Via::Copy),
+        Some(item) => one(walk, scope, item.raw_expr.as_ref(), Via::Copy),
         None => Ok(Lineage::constant()),
     }
 }
@@ -152,7 +152,7 @@ fn items(walk: &mut Walk<'_>, scope: &Scope<'_>, values: &[Node]) -> Result<Line
 }
 
 fn key_value(walk: &mut Walk<'_>, scope: &Scope<'_>, pair: &JsonKeyValue) -> Result<Lineage, Refusal> {
-    let mut lineage = one(walk, scope, pair.key.as_deref(), Via::Copy)?;
+    let mut lineage = one(walk, scope, pair.key.as_ref(), Via::Copy)?;
     lineage.merge(&item(walk, scope, pair.value.as_deref())?);
     Ok(lineage)
 }
@@ -173,10 +173,10 @@ fn aggregate(walk: &mut Walk<'_>, scope: &Scope<'_>, aggregate: Option<&JsonAggC
     for sort in node::all(&aggregate.agg_order) {
         let NodeEnum::SortBy(sort) = sort else { return Err(node::unexpected(sort, "an aggregate's ORDER BY")) };
         query::sort_operator(walk, sort)?;
-        let key = one(walk, scope, sort.node.as_deref(), Via::Copy)?;
+        let key = one(walk, scope, sort.node.as_ref(), Via::Copy)?;
         walk.used(&key, &Usage::Inference);
     }
-    if let Some(filter) = node::optional(aggregate.agg_filter.as_deref()) {
+    if let Some(filter) = node::boxed(aggregate.agg_filter.as_ref()) {
         condition::condition(walk, scope, filter)?;
     }
     if let Some(over) = &aggregate.over {

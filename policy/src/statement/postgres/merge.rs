@@ -27,13 +27,13 @@ pub(super) fn merge(
 ) -> Result<Option<Vec<Field>>, Refusal> {
     let mut scope = dml::level(walk, outer, merge.with_clause.as_ref())?;
     let mut target = dml::target(walk, merge.relation.as_ref())?;
-    let source = node::required(merge.source_relation.as_deref(), "MERGE")?;
+    let source = node::required(merge.source_relation.as_ref(), "MERGE")?;
     let source = from::item(walk, &mut scope, source)?;
 
     let both =
         |target: &Target| -> Vec<Entry> { std::iter::once(target.entry.clone()).chain(source.clone()).collect() };
     scope.entries = both(&target);
-    let on = node::required(merge.join_condition.as_deref(), "MERGE")?;
+    let on = node::required(merge.join_condition.as_ref(), "MERGE")?;
     let before = walk.target_reads;
     condition(walk, &scope, on)?;
     let joins_all = walk.target_reads == before || reach::filter(on) == Filter::Everything;
@@ -73,7 +73,7 @@ fn action(
     every: bool,
 ) -> Result<(), Refusal> {
     let before = walk.target_reads;
-    let every = match node::optional(clause.condition.as_deref()) {
+    let every = match node::boxed(clause.condition.as_ref()) {
         Some(filter) => {
             condition(walk, scope, filter)?;
             every

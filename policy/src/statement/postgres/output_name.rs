@@ -20,16 +20,16 @@ pub(super) fn of(walk: &Walk<'_>, value: &NodeEnum) -> Arc<str> {
             NodeEnum::TypeCast(cast) => {
                 let types = cast.type_name.as_ref().map(|name| node::strings(&name.names).unwrap_or_default());
                 fallback = fallback.or_else(|| types.unwrap_or_default().pop());
-                node::optional(cast.arg.as_deref())
+                node::boxed(cast.arg.as_ref())
             }
-            NodeEnum::CollateClause(collate) => node::optional(collate.arg.as_deref()),
+            NodeEnum::CollateClause(collate) => node::boxed(collate.arg.as_ref()),
             NodeEnum::AIndirection(indirection) => match last_name(&indirection.indirection) {
                 Some(name) => return Arc::from(name),
-                None => node::optional(indirection.arg.as_deref()),
+                None => node::boxed(indirection.arg.as_ref()),
             },
             NodeEnum::CaseExpr(case) => {
                 fallback = fallback.or_else(|| Some("case".to_owned()));
-                node::optional(case.defresult.as_deref())
+                node::boxed(case.defresult.as_ref())
             }
             NodeEnum::SubLink(link) if link.sub_link_type == SubLinkType::ExprSublink as i32 => {
                 match walk.scalar_names.get(&std::ptr::from_ref::<SubLink>(link).addr()) {

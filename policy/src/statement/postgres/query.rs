@@ -78,14 +78,14 @@ fn level<'s>(walk: &mut Walk<'_>, outer: Option<&'s Scope<'s>>, select: &SelectS
 fn plain(walk: &mut Walk<'_>, mut scope: Scope<'_>, select: &SelectStmt) -> Result<Query, Refusal> {
     from::items(walk, &mut scope, &select.from_clause)?;
     let scope = scope;
-    if let Some(filter) = node::optional(select.where_clause.as_deref()) {
+    if let Some(filter) = node::boxed(select.where_clause.as_ref()) {
         condition::condition(walk, &scope, filter)?;
     }
     let fields = targets(walk, &scope, &select.target_list)?;
     for item in node::all(&select.group_clause) {
         group_item(walk, &scope, &fields, item)?;
     }
-    if let Some(having) = node::optional(select.having_clause.as_deref()) {
+    if let Some(having) = node::boxed(select.having_clause.as_ref()) {
         condition::condition(walk, &scope, having)?;
     }
     for window in node::all(&select.window_clause) {
@@ -108,7 +108,7 @@ pub(super) fn targets(walk: &mut Walk<'_>, scope: &Scope<'_>, list: &[pg_query::
     let mut fields = Vec::with_capacity(list.len());
     for item in node::all(list) {
         let NodeEnum::ResTarget(target) = item else { return Err(node::unexpected(item, "a target list")) };
-        let value = node::required(target.val.as_deref(), "target list")?;
+        let value = node::required(target.val.as_ref(), "target list")?;
         if expression::expand(walk, scope, value, &mut fields)? {
             continue;
         }
@@ -210,7 +210,7 @@ fn order(walk: &mut Walk<'_>, scope: &Scope<'_>, select: &SelectStmt, fields: &[
         Err(_) => return Err(node::unsupported("a LIMIT of unknown kind")),
     }
     for bound in [&select.limit_count, &select.limit_offset] {
-        if let Some(bound) = node::optional(bound.as_deref()) {
+        if let Some(bound) = node::boxed(bound.as_ref()) {
             infer(walk, scope, bound)?;
         }
     }
@@ -221,7 +221,7 @@ fn order(walk: &mut Walk<'_>, scope: &Scope<'_>, select: &SelectStmt, fields: &[
 fn sort_item(walk: &mut Walk<'_>, scope: &Scope<'_>, fields: &[Field], item: &NodeEnum) -> Result<(), Refusal> {
     let NodeEnum::SortBy(sort) = item else { return Err(node::unexpected(item, "ORDER BY")) };
     sort_operator(walk, sort)?;
-    let value = node::required(sort.node.as_deref(), "ORDER BY")?;
+    let value = node::required(sort.node.as_ref(), "ORDER BY")?;
     if let Some(lineage) = by_position(fields, value).or_else(|| by_name(fields, value)) {
         walk.used(&lineage, &Usage::Inference);
         return Ok(());

@@ -54,7 +54,7 @@ impl Truth {
 fn truth(value: &NodeEnum) -> Truth {
     match value {
         NodeEnum::AConst(constant) => constant_truth(constant),
-        NodeEnum::TypeCast(cast) => match node::optional(cast.arg.as_deref()) {
+        NodeEnum::TypeCast(cast) => match node::boxed(cast.arg.as_ref()) {
             Some(inner) => truth(inner),
             None => Truth::Unknown,
         },
@@ -68,7 +68,7 @@ fn truth(value: &NodeEnum) -> Truth {
             }
         }
         NodeEnum::BooleanTest(test) => {
-            let Some(inner) = node::optional(test.arg.as_deref()).map(truth) else { return Truth::Unknown };
+            let Some(inner) = node::boxed(test.arg.as_ref()).map(truth) else { return Truth::Unknown };
             if inner == Truth::Unknown {
                 return Truth::Unknown;
             }
@@ -82,7 +82,7 @@ fn truth(value: &NodeEnum) -> Truth {
                 Ok(BoolTestType::Undefined) | Err(_) => Truth::Unknown,
             }
         }
-        NodeEnum::NullTest(test) => match node::optional(test.arg.as_deref()) {
+        NodeEnum::NullTest(test) => match node::boxed(test.arg.as_ref()) {
             Some(NodeEnum::AConst(constant)) => {
                 Truth::of(constant.isnull == (test.nulltesttype == NullTestType::IsNull as i32))
             }
@@ -126,8 +126,7 @@ fn constant_truth(constant: &AConst) -> Truth {
 }
 
 fn comparison(operation: &AExpr) -> Truth {
-    let (Some(left), Some(right)) =
-        (node::optional(operation.lexpr.as_deref()), node::optional(operation.rexpr.as_deref()))
+    let (Some(left), Some(right)) = (node::boxed(operation.lexpr.as_ref()), node::boxed(operation.rexpr.as_ref()))
     else {
         return Truth::Unknown;
     };

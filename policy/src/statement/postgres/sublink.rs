@@ -38,7 +38,7 @@ pub(super) fn value(walk: &mut Walk<'_>, scope: &Scope<'_>, link: &SubLink) -> R
         Ok(SubLinkType::ArraySublink) => Ok(merged(&fields).through(Via::Total)),
         Ok(SubLinkType::AnySublink | SubLinkType::AllSublink | SubLinkType::RowcompareSublink) => {
             let mut lineage = merged(&fields);
-            if let Some(test) = node::optional(link.testexpr.as_deref()) {
+            if let Some(test) = node::boxed(link.testexpr.as_ref()) {
                 lineage.merge(&expression(walk, scope, test)?);
             }
             let purity = function::operator(walk, &operator(link)?)?;
@@ -68,7 +68,7 @@ pub(super) fn condition(walk: &mut Walk<'_>, scope: &Scope<'_>, link: &SubLink) 
             for field in fields(walk, scope, link)? {
                 walk.compared(&field.lineage);
             }
-            match node::optional(link.testexpr.as_deref()) {
+            match node::boxed(link.testexpr.as_ref()) {
                 Some(NodeEnum::RowExpr(row)) => {
                     for part in node::all(&row.args) {
                         let part = comparand(walk, scope, part)?;
@@ -107,7 +107,7 @@ fn operator(link: &SubLink) -> Result<Vec<String>, Refusal> {
 }
 
 fn fields(walk: &mut Walk<'_>, scope: &Scope<'_>, link: &SubLink) -> Result<Vec<Field>, Refusal> {
-    let body = node::required(link.subselect.as_deref(), "subquery")?;
+    let body = node::required(link.subselect.as_ref(), "subquery")?;
     Ok(query::subquery(walk, scope, body)?.fields)
 }
 

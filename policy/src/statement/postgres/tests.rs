@@ -78,7 +78,7 @@ fn stars_are_expanded_in_the_servers_order() {
 fn views_generated_columns_and_inheritance_are_expanded() {
     check_lineages(&[
         ("SELECT contact FROM v_customers", &["customers.email"]),
-        ("SELECT * FROM v_contacts", &["customers.id", "customers.email", "customers.ssn!", "customers.salary?"]),
+        ("SELECT * FROM v_contacts", &["customers.id", "customers.email", "customers.ssn!", "customers.salary!"]),
         ("SELECT addr FROM mv_customers", &["customers.email"]),
         ("SELECT email_key FROM customers", &["customers.email! customers.email_key"]),
         ("SELECT actor_email FROM events_2025", &["events.actor_email events_2025.actor_email"]),

@@ -90,7 +90,7 @@ pub(super) fn read(walk: &mut Walk<'_>, scope: &Scope<'_>, name: &str) -> Result
 }
 
 fn plain(walk: &mut Walk<'_>, scope: &Scope<'_>, item: &CommonTableExpr) -> Result<Shape, Refusal> {
-    let body = node::required(item.ctequery.as_deref(), "WITH item")?;
+    let body = node::required(item.ctequery.as_ref(), "WITH item")?;
     let fields = match body {
         NodeEnum::SelectStmt(select) => query::select(walk, Some(scope), select)?.fields,
         NodeEnum::InsertStmt(_) | NodeEnum::UpdateStmt(_) | NodeEnum::DeleteStmt(_) | NodeEnum::MergeStmt(_) => {
@@ -148,7 +148,7 @@ fn recursive(walk: &mut Walk<'_>, scope: &mut Scope<'_>, item: &CommonTableExpr,
         Err(refusal) if walk.blocked != Some(number) => return Err(refusal),
         Err(_) => walk.blocked = None,
     }
-    let body = node::required(item.ctequery.as_deref(), "WITH item")?;
+    let body = node::required(item.ctequery.as_ref(), "WITH item")?;
     let NodeEnum::SelectStmt(select) = body else { return Err(node::unexpected(body, "a recursive WITH item")) };
     if select.op != SetOperation::SetopUnion as i32 {
         return Err(node::unsupported("a recursive query that is not `… UNION [ALL] …`"));
@@ -222,7 +222,7 @@ fn cycle_columns(walk: &mut Walk<'_>, fields: &[Field], cycle: &CteCycleClause) 
     let nothing = Scope::top();
     let mut mark = Lineage::constant();
     for value in [&cycle.cycle_mark_value, &cycle.cycle_mark_default] {
-        if let Some(value) = node::optional(value.as_deref()) {
+        if let Some(value) = node::boxed(value.as_ref()) {
             mark.merge(&expression::expression(walk, &nothing, value)?);
         }
     }

@@ -1,0 +1,456 @@
+//! The one gate of a session: what a text means, whether it may run, and that it is recorded before it leaves.
+//! Knows no wire format. A [`Permit`] is made here and nowhere else: decided *and* recorded.
+
+use std::{sync::Arc, time::Instant};
+
+use ahash::AHashMap;
+use hallpass_audit::{
+    event::{AttemptId, Event, Kind, Origin},
+    journal::Durability,
+};
+use hallpass_policy::{
+    decide::{Allowance, Authority, Decision, Denial, Fence, Question, ask_again, decide},
+    grant::{Grant, GrantKind},
+    ids::{GrantId, Principal, RoleName, Timestamp},
+    mask::{apply::HashKey, plan::MaskPlan},
+    role::Limits,
+    statement::{Effect, Names, Outputs, Refusal, RefusalKind, Statement},
+};
+
+use super::{
+    catalog,
+    recorder::Recorder,
+    registry::Running,
+    target::{Known, Target, Understanding},
+};
+use crate::{config, error::ClientError, shared::Shared};
+
+/// Decisions a session keeps; past that it forgets them all and decides anew.
+const DECISIONS_KEPT: usize = 512;
+
+/// A recorded decision: the only thing that lets SQL leave for an upstream.
+#[derive(Debug)]
+pub struct Permit {
+    attempt: AttemptId,
+    allowance: Arc<Allowance>,
+    started: Instant,
+}
+
+impl Permit {
+    /// How the statement may run.
+    pub fn allowance(&self) -> &Arc<Allowance> {
+        &self.allowance
+    }
+}
+
+/// What became of a permitted statement.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Rows returned or changed.
+    pub rows: u64,
+    /// Bytes of row data sent to the client.
+    pub bytes: u64,
+    /// Which columns were masked, if any.
+    pub masked: Option<Arc<str>>,
+    /// The SQLSTATE of what the client got instead.
+    pub error_code: Option<Arc<str>>,
+    /// Why it ended otherwise than by itself.
+    pub reason: Option<Arc<str>>,
+}
+
+/// Why the gate has no answer yet, or says no.
+#[derive(Debug)]
+pub enum Refused {
+    /// The client is told.
+    Client(ClientError),
+    /// A name is unknown and the catalog may be out of date: fetch it and ask again.
+    StaleCatalog,
+}
+
+impl From<ClientError> for Refused {
+    fn from(error: ClientError) -> Self {
+        Self::Client(error)
+    }
+}
+
+/// Everything a cached decision depends on besides the statement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Epoch {
+    grants: u64,
+    config: u64,
+    known: u64,
+}
+
+#[derive(Debug)]
+struct Decided {
+    epoch: Epoch,
+    /// Keeps the understanding alive, so that its address stays its name.
+    _of: Arc<Understanding>,
+    allowance: Arc<Allowance>,
+}
+
+/// One session's gate.
+#[derive(Debug)]
+pub struct Gate {
+    shared: Arc<Shared>,
+    target: Arc<Target>,
+    principal: Principal,
+    scope: Option<Arc<[RoleName]>>,
+    origin: Arc<Origin>,
+    names: Names,
+    /// The catalog as this session's open transaction has changed it; the target's otherwise.
+    private: Option<Arc<Known>>,
+    decided: AHashMap<(usize, usize), Decided>,
+    recorder: Arc<Recorder>,
+    running: Arc<Running>,
+    /// The last refusal for an unknown name was retried with a fresh catalog.
+    retried: bool,
+}
+
+/// Where a session stands: what its gate is made of.
+#[derive(Debug)]
+pub struct Standing {
+    /// What all sessions share.
+    pub shared: Arc<Shared>,
+    /// The thread's outcomes.
+    pub recorder: Arc<Recorder>,
+    /// The database.
+    pub target: Arc<Target>,
+    /// Who logged in.
+    pub principal: Principal,
+    /// The only roles of the listener, if it has any.
+    pub scope: Option<Arc<[RoleName]>>,
+    /// For the audit.
+    pub origin: Arc<Origin>,
+    /// For `hallpass sessions`.
+    pub running: Arc<Running>,
+}
+
+impl Gate {
+    /// A gate for a session that has just logged in, with the names its settings put in force.
+    pub fn new(standing: Standing, names: Names) -> Self {
+        let Standing { shared, recorder, target, principal, scope, origin, running } = standing;
+        Self {
+            shared,
+            recorder,
+            target,
+            principal,
+            scope,
+            origin,
+            names,
+            running,
+            private: None,
+            decided: AHashMap::new(),
+            retried: false,
+        }
+    }
+
+    /// The target this session talks to.
+    pub fn target(&self) -> &Arc<Target> {
+        &self.target
+    }
+
+    /// What all sessions share.
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Who and where.
+    pub fn origin(&self) -> &Arc<Origin> {
+        &self.origin
+    }
+
+    /// The time, for expiry.
+    pub fn now(&self) -> Timestamp {
+        self.shared.clock.now()
+    }
+
+    /// The names and masks in force.
+    pub fn known(&self) -> Arc<Known> {
+        self.private.clone().unwrap_or_else(|| self.target.known())
+    }
+
+    /// The search_path in force has become `path`.
+    pub fn set_search_path(&mut self, path: Arc<str>) {
+        self.names.search_path = path;
+    }
+
+    /// The search_path in force.
+    pub fn search_path(&self) -> &Arc<str> {
+        &self.names.search_path
+    }
+
+    /// From here on this session sees `known`, as its open transaction changed names; `None` ends that.
+    pub fn set_private(&mut self, known: Option<Arc<Known>>) {
+        self.private = known;
+    }
+
+    /// The open transaction sees these names: the catalog's queries, answered inside it.
+    ///
+    /// # Errors
+    /// When the answers are no catalog.
+    pub fn learn_private(&mut self, tables: &[catalog::postgres::Table]) -> Result<(), String> {
+        let version = self.target.known().catalog.version;
+        let catalog = catalog::postgres::build(tables, version).map_err(|error| error.to_string())?;
+        let policy = &self.shared.config.load().policy;
+        self.private = Some(Arc::new(Known::new(catalog, policy, self.target.name())));
+        Ok(())
+    }
+
+    /// Whether this session sees names of its own.
+    pub fn has_private(&self) -> bool {
+        self.private.is_some()
+    }
+
+    /// Understands `text` under the names in force.
+    ///
+    /// # Errors
+    /// [`Refused::StaleCatalog`] once when a name is unknown; then the refusal itself.
+    pub fn understand(&mut self, text: &[u8]) -> Result<Arc<Understanding>, Refused> {
+        let text = std::str::from_utf8(text).map_err(|_| {
+            ClientError::Refused(
+                Refusal::new(RefusalKind::Unparsed, "the statement is not valid UTF-8")
+                    .hint("SET client_encoding = 'UTF8' and send the statement in it"),
+            )
+        })?;
+        let known = self.known();
+        match self.target.understand(text, &known, &self.names) {
+            Ok(understanding) => {
+                self.retried = false;
+                Ok(understanding)
+            }
+            Err(refusal) => {
+                let by_name = matches!(
+                    refusal.kind,
+                    RefusalKind::UnknownRelation | RefusalKind::UnknownColumn | RefusalKind::UnknownFunction
+                );
+                if by_name && self.private.is_none() && !self.retried && self.target.may_be_stale() {
+                    self.retried = true;
+                    return Err(Refused::StaleCatalog);
+                }
+                self.retried = false;
+                Err(Refused::Client(ClientError::Refused(refusal)))
+            }
+        }
+    }
+
+    /// Decides whether `statement`, the `index`th of `of` (or what that one prepares), may run now.
+    ///
+    /// # Errors
+    /// The denial, which the caller records with [`Gate::denied`].
+    pub fn decide(
+        &mut self,
+        of: &Arc<Understanding>,
+        index: usize,
+        statement: &Statement,
+    ) -> Result<Arc<Allowance>, ClientError> {
+        let known = self.known();
+        let now = self.shared.clock.now();
+        let epoch = Epoch {
+            grants: self.shared.grants.epoch(),
+            config: self.shared.config_epoch(),
+            known: known.generation,
+        };
+        let key = (Arc::as_ptr(of) as usize, index);
+        if let Some(decided) = self.decided.get(&key)
+            && decided.epoch == epoch
+            && decided.allowance.until.is_none_or(|until| now < until)
+        {
+            return Ok(Arc::clone(&decided.allowance));
+        }
+        let config = self.shared.config.load();
+        let grants = self.shared.grants.of(&self.principal.user);
+        let question = Question {
+            principal: &self.principal,
+            target: self.target.name(),
+            scope: self.scope.as_deref(),
+            statement,
+            text: (of.understood.statements.len() == 1).then_some(&*of.text),
+            policy: &config.policy,
+            masks: &known.masks,
+            catalog: &known.catalog,
+        };
+        match decide(&question, &grants, now) {
+            Decision::Allow(allowance) => {
+                if self.decided.len() >= DECISIONS_KEPT {
+                    self.decided.clear();
+                }
+                let allowance = Arc::new(allowance);
+                self.decided
+                    .insert(key, Decided { epoch, _of: Arc::clone(of), allowance: Arc::clone(&allowance) });
+                Ok(allowance)
+            }
+            Decision::Deny(denial) => Err(ClientError::Denied(denial)),
+        }
+    }
+
+    /// Decides what the arguments of the EXECUTE at `index` need by themselves.
+    ///
+    /// # Errors
+    /// The denial.
+    pub fn decide_arguments(&mut self, of: &Arc<Understanding>, index: usize) -> Result<(), ClientError> {
+        let Some(statement) = of.understood.statements.get(index) else { return Ok(()) };
+        if statement.needs.is_empty() && statement.uses.is_empty() {
+            return Ok(());
+        }
+        let arguments = Statement { effect: Effect::None, outputs: Outputs::None, ..statement.clone() };
+        self.decide(of, index * 2, &arguments).map(drop)
+    }
+
+    /// Records that `text` is about to leave under `allowance`, and permits it. Outcomes that wait share the write.
+    ///
+    /// # Errors
+    /// [`ClientError::AuditUnavailable`]; then nothing may be forwarded.
+    pub fn permit(
+        &mut self,
+        text: &Arc<str>,
+        fingerprint: &Arc<str>,
+        parameters: Option<Box<str>>,
+        allowance: Arc<Allowance>,
+        reason: Option<&str>,
+    ) -> Result<Permit, ClientError> {
+        let attempt = self.shared.journal.next_attempt();
+        let mut event = self.event(Kind::Attempt, text, Some(fingerprint));
+        event.attempt = Some(attempt);
+        event.grant = grant_of(&allowance);
+        event.parameters = parameters;
+        event.decision = Some(Arc::from("allow"));
+        event.reason = reason.map(Arc::from);
+        self.append(event)?;
+        Ok(Permit { attempt, allowance, started: Instant::now() })
+    }
+
+    /// Records that `text` was refused.
+    ///
+    /// # Errors
+    /// [`ClientError::AuditUnavailable`]: the client then hears that instead.
+    pub fn denied(&mut self, text: &Arc<str>, error: &ClientError) -> Result<(), ClientError> {
+        let mut event = self.event(Kind::Denied, text, None);
+        event.decision = Some(Arc::from("deny"));
+        event.reason = Some(Arc::from(error.to_string()));
+        event.error_code = Some(Arc::from(error.sqlstate()));
+        self.append(event)
+    }
+
+    /// Notes what became of a permitted statement; written with the next attempt or by [`Gate::flush`].
+    pub fn outcome(&mut self, permit: &Permit, outcome: Outcome) {
+        let mut event = Event::new(Kind::Outcome, self.shared.clock.now(), Arc::clone(&self.origin));
+        event.attempt = Some(permit.attempt);
+        event.grant = grant_of(&permit.allowance);
+        event.rows = Some(outcome.rows);
+        event.bytes = Some(outcome.bytes);
+        event.masked_columns = outcome.masked;
+        event.duration_us = u64::try_from(permit.started.elapsed().as_micros()).ok();
+        event.error_code = outcome.error_code;
+        event.reason = outcome.reason;
+        self.recorder.later(event);
+    }
+
+    /// What everybody holds: for texts without a statement.
+    pub fn baseline(&self) -> Arc<Allowance> {
+        Arc::new(Allowance {
+            authority: Authority::Baseline,
+            until: None,
+            plan: MaskPlan::Clear,
+            unmask: false,
+            scrub: false,
+            limits: Limits::default(),
+            fence: Fence { read_only: true, upstream_role: None },
+            warnings: Vec::new(),
+        })
+    }
+
+    /// `text` runs now: for `hallpass sessions`.
+    pub fn running(&self, text: &Arc<str>, allowance: &Allowance) {
+        self.running.set(Some((Arc::clone(text), grant_of(allowance))));
+    }
+
+    /// Nothing runs now.
+    pub fn idle(&self) {
+        self.running.set(None);
+    }
+
+    /// When an attempt counts as safe.
+    pub fn durability(&self) -> Durability {
+        self.shared.config.load().audit.durability
+    }
+
+    /// Whether parameters' values are recorded.
+    pub fn parameters(&self) -> config::Parameters {
+        self.shared.config.load().audit.parameters
+    }
+
+    /// The key of `hash` masks.
+    pub fn hash_key(&self) -> &HashKey {
+        &self.shared.hash_key
+    }
+
+    /// Whether a grant is still in force; the baseline always is.
+    ///
+    /// # Errors
+    /// The error for the client: which grant ended, and how to ask again.
+    pub fn still_granted(&self, allowance: &Allowance) -> Result<(), ClientError> {
+        let Authority::Grant(id) = allowance.authority else { return Ok(()) };
+        let now = self.shared.clock.now();
+        let grants = self.shared.grants.of(&self.principal.user);
+        match grants.iter().find(|grant| grant.id == id) {
+            Some(grant) if grant.active(self.target.name(), now) => Ok(()),
+            grant => Err(self.grant_ended(id, grant, now)),
+        }
+    }
+
+    /// Whether any active grant of the user allows writes here: the read-only fence stands while none does.
+    pub fn may_write(&self) -> bool {
+        let now = self.shared.clock.now();
+        let config = self.shared.config.load();
+        let grants = self.shared.grants.of(&self.principal.user);
+        grants
+            .iter()
+            .filter(|grant| grant.active(self.target.name(), now))
+            .any(|grant| match &grant.kind {
+                GrantKind::Role(role) => {
+                    config.policy.roles.get(role).is_some_and(|role| role.allow.iter().any(|action| action.writes()))
+                }
+                GrantKind::Statement(_) => false,
+            })
+    }
+
+    /// The next moment at which one of the user's grants ends by itself.
+    pub fn next_end(&self) -> Option<Timestamp> {
+        let now = self.shared.clock.now();
+        let grants = self.shared.grants.of(&self.principal.user);
+        grants.iter().filter(|grant| grant.active(self.target.name(), now)).map(|grant| grant.ends).min()
+    }
+
+    fn grant_ended(&self, id: GrantId, grant: Option<&Grant>, now: Timestamp) -> ClientError {
+        let ended = grant.and_then(|grant| Some((grant.ended(now)?, ask_again(grant, self.target.name()))));
+        let (message, hint) = ended.unwrap_or_else(|| (format!("grant {id} ended"), String::new()));
+        ClientError::GrantEnded { message, hint }
+    }
+
+    fn event(&self, kind: Kind, text: &Arc<str>, fingerprint: Option<&Arc<str>>) -> Event {
+        let mut event = Event::new(kind, self.shared.clock.now(), Arc::clone(&self.origin));
+        event.statement = Some(Arc::clone(text));
+        event.fingerprint = fingerprint.cloned();
+        event
+    }
+
+    fn append(&mut self, event: Event) -> Result<(), ClientError> {
+        self.recorder.record(event).map_err(|error| {
+            tracing::error!(%error, "the audit cannot be written");
+            ClientError::AuditUnavailable
+        })
+    }
+}
+
+/// A denial that no rule needs to explain: something the session itself does not do.
+pub fn session_denial(message: &str, detail: &str, hint: &str) -> ClientError {
+    ClientError::Denied(Denial { message: message.into(), detail: detail.into(), hint: hint.into() })
+}
+
+fn grant_of(allowance: &Allowance) -> Option<GrantId> {
+    match allowance.authority {
+        Authority::Baseline => None,
+        Authority::Grant(id) => Some(id),
+    }
+}

@@ -1,0 +1,112 @@
+//! A client's frames by kind. What holds SQL goes to `query` and `extended`; the rest is followed and forwarded.
+
+use super::{ClientRest, End, Machine, Stop, Wait, outbox::Control, pending::Pending, query::Flow};
+use crate::{
+    error::ClientError,
+    session::gate::Gate,
+    wire::postgres::{
+        codec::{self, Frame, MAX_FRAME},
+        frontend::{self, tag},
+    },
+};
+
+impl Machine {
+    /// Takes whole frames from the start of `input` and says how many bytes they were and why it stopped.
+    ///
+    /// # Errors
+    /// When the client breaks the protocol: the session ends.
+    pub fn client(&mut self, gate: &mut Gate, input: &[u8]) -> Result<(usize, Stop), End> {
+        let mut at = 0;
+        loop {
+            let rest = input.get(at..).unwrap_or_default();
+            match self.client_rest {
+                ClientRest::None => {}
+                ClientRest::Forward(left) | ClientRest::Drop(left) => {
+                    let now = left.min(rest.len());
+                    if matches!(self.client_rest, ClientRest::Forward(_)) {
+                        self.out.control(Control(rest.get(..now).unwrap_or_default()));
+                    }
+                    self.client_rest = match (self.client_rest, left - now) {
+                        (_, 0) => ClientRest::None,
+                        (ClientRest::Drop(_), left) => ClientRest::Drop(left),
+                        (ClientRest::Forward(_) | ClientRest::None, left) => ClientRest::Forward(left),
+                    };
+                    at += now;
+                    if self.client_rest != ClientRest::None {
+                        return Ok((at, Stop::NeedMore));
+                    }
+                    continue;
+                }
+            }
+            if self.wait == Some(Wait::Drained) && self.pending.is_empty() {
+                self.wait = None;
+            }
+            if self.wait.is_some() {
+                return Ok((at, Stop::Hold));
+            }
+            let Some(header) = codec::header(rest, MAX_FRAME)? else { return Ok((at, Stop::NeedMore)) };
+            let Some(frame) = codec::frame(rest, MAX_FRAME)? else {
+                // Copy data may come in frames of any size: it holds no SQL and goes through in pieces.
+                if header.tag == tag::COPY_DATA {
+                    let forwarded = self.connected && !self.skip;
+                    if forwarded {
+                        self.out.control(Control(rest));
+                    }
+                    let left = header.total() - rest.len();
+                    self.client_rest = if forwarded { ClientRest::Forward(left) } else { ClientRest::Drop(left) };
+                    return Ok((input.len(), Stop::NeedMore));
+                }
+                return Ok((at, Stop::NeedMore));
+            };
+            match self.client_frame(gate, frame)? {
+                Flow::Taken => at += header.total(),
+                Flow::Stop(stop) => return Ok((at, stop)),
+            }
+        }
+    }
+
+    fn client_frame(&mut self, gate: &mut Gate, frame: Frame<'_>) -> Result<Flow, End> {
+        if self.skip && !matches!(frame.tag, tag::SYNC | tag::TERMINATE) {
+            return Ok(Flow::Taken);
+        }
+        match frame.tag {
+            tag::QUERY => self.query(gate, frame),
+            tag::PARSE => self.parse(gate, frame),
+            tag::BIND => self.bind(gate, frame),
+            tag::EXECUTE => self.execute(gate, frame),
+            tag::DESCRIBE => self.describe(gate, frame),
+            tag::CLOSE => self.close(frame),
+            tag::SYNC => self.sync(gate, frame),
+            tag::FLUSH => {
+                frontend::empty("Flush", frame.body)?;
+                if self.connected && self.batch_open {
+                    self.settle_held(gate);
+                    self.out.control(Control(frame.raw));
+                }
+                Ok(Flow::Taken)
+            }
+            tag::COPY_DATA | tag::COPY_DONE | tag::COPY_FAIL => {
+                // Outside of COPY the server ignores these, so does an upstream that is not there.
+                if self.connected {
+                    if frame.tag != tag::COPY_DATA && !std::mem::take(&mut self.copying) {
+                        self.pending.push_back(Pending::CopyEnd);
+                    }
+                    self.out.control(Control(frame.raw));
+                }
+                Ok(Flow::Taken)
+            }
+            tag::FUNCTION_CALL => {
+                frontend::FunctionCall::decode(frame.body)?;
+                Ok(self.function_call(gate))
+            }
+            tag::TERMINATE => {
+                frontend::empty("Terminate", frame.body)?;
+                Ok(Flow::Stop(Stop::Goodbye))
+            }
+            other => Err(End::Client(ClientError::ProtocolViolation(format!(
+                "unexpected message type `{}`",
+                char::from(other).escape_default()
+            )))),
+        }
+    }
+}

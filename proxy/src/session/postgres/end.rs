@@ -1,0 +1,271 @@
+//! How statements are stopped: by limits, by the end of a grant, by cancel requests. The client gets one error that
+//! says why, the transaction has failed on both sides, and the session lives on.
+
+use std::time::Instant;
+
+use super::{
+    End, Machine, Wait,
+    outbox::OwnSql,
+    pending::{Own, Pending},
+};
+use crate::{
+    error::ClientError,
+    session::gate::Gate,
+    wire::postgres::{
+        backend::TransactionStatus,
+        codec,
+        error::{Phase, Severity, error_response, notice_response},
+        frontend,
+    },
+};
+
+impl Machine {
+    /// Stops what the upstream is at: from here on nothing of its result reaches the client.
+    pub(super) fn stop_first(&mut self, gate: &mut Gate, error: ClientError) {
+        let _ = gate;
+        if let Some(Pending::Query(job) | Pending::Execute(job)) = self.pending.front_mut()
+            && !job.finished
+            && job.stopped.is_none()
+        {
+            job.stopped = Some(error);
+            self.cancel = true;
+        }
+    }
+
+    /// What was stopped while it waited in a pipeline is cancelled when its turn comes.
+    pub(super) fn stop_next(&mut self) {
+        if let Some(Pending::Query(job) | Pending::Execute(job)) = self.pending.front()
+            && job.stopped.is_some()
+            && !job.finished
+        {
+            self.cancel = true;
+        }
+    }
+
+    /// A stopped statement was over before its cancel came. Nothing else of its message or batch reaches the client,
+    /// and a transaction that is open is made to fail, as the client's error says.
+    pub(super) fn stop_finished(&mut self, gate: &mut Gate, error: ClientError) -> Result<(), End> {
+        error_response(&mut self.out.client, &error, Phase::Session);
+        self.must_abort = true;
+        match self.pending.front_mut() {
+            Some(Pending::Query(job)) => {
+                // What has run upstream has run: nothing is undone here.
+                let _ = job.fail(error.sqlstate(), Some(&error.to_string()));
+                job.tail.clear();
+                self.swallow = true;
+            }
+            Some(Pending::Execute(_)) => {
+                let mut synced = false;
+                while let Some(pending) = self.pending.pop_front() {
+                    match pending {
+                        Pending::Execute(mut job) | Pending::Query(mut job) => {
+                            let _ = job.fail(error.sqlstate(), Some(&error.to_string()));
+                            let outcome = job.outcome();
+                            gate.outcome(&job.permit, outcome);
+                        }
+                        Pending::Sync => {
+                            self.pending.push_front(Pending::Sync);
+                            synced = true;
+                            break;
+                        }
+                        Pending::Parse(_)
+                        | Pending::Bind(_)
+                        | Pending::Describe(_)
+                        | Pending::Close(_)
+                        | Pending::CopyEnd
+                        | Pending::Local { .. }
+                        | Pending::Substitute { .. }
+                        | Pending::Own(_) => {}
+                    }
+                }
+                self.swallow = true;
+                self.skip |= !synced;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// A write changed more rows than its role allows: it is taken back.
+    pub(super) fn write_too_wide(&mut self, gate: &mut Gate, bound: u64, rows: u64) -> Result<(), End> {
+        let error = ClientError::LimitExceeded {
+            message: format!("the statement changed {rows} rows, more than max_rows_affected of this grant allows ({bound})"),
+            hint: "nothing was changed; narrow the statement's WHERE, or ask for a role that allows more".into(),
+            sqlstate: "54000",
+        };
+        match self.pending.front_mut() {
+            Some(Pending::Execute(job)) => {
+                error_response(&mut self.out.client, &error, Phase::Session);
+                let _ = job.fail(error.sqlstate(), Some(&error.to_string()));
+                let outcome = job.outcome();
+                gate.outcome(&job.permit, outcome);
+                self.pending.pop_front();
+                // Nothing was sent after it: the batch is made to fail before its Sync can commit it.
+                self.out.own_parse(&OwnSql::Fail);
+                self.out.own_flush();
+                self.pending.push_front(Pending::Own(Own::AbortBatch));
+                self.skip = true;
+                self.wait = None;
+                Ok(())
+            }
+            _ => self.stop_finished(gate, error),
+        }
+    }
+
+    /// Keeps a bounded write: the client hears of its completion when it is committed.
+    pub(super) fn commit_wrapped(&mut self, tail: Vec<u8>) {
+        if std::mem::take(&mut self.must_abort) {
+            self.rollback_wrapped();
+            return;
+        }
+        self.out.own_query(&OwnSql::Commit);
+        self.pending.push_front(Pending::Own(Own::Commit(tail)));
+        self.wait = Some(Wait::Own);
+    }
+
+    /// Takes a bounded write back; the client has its error.
+    pub(super) fn rollback_wrapped(&mut self) {
+        self.must_abort = false;
+        self.out.own_query(&OwnSql::Rollback);
+        self.pending.push_front(Pending::Own(Own::Rollback));
+        self.wait = Some(Wait::Own);
+    }
+
+    /// The earliest moment at which something that runs must be over.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.pending
+            .iter()
+            .filter_map(|pending| match pending {
+                Pending::Query(job) | Pending::Execute(job) if !job.finished && job.stopped.is_none() => job.deadline,
+                Pending::Query(_)
+                | Pending::Execute(_)
+                | Pending::Parse(_)
+                | Pending::Bind(_)
+                | Pending::Describe(_)
+                | Pending::Close(_)
+                | Pending::Sync
+                | Pending::CopyEnd
+                | Pending::Local { .. }
+                | Pending::Substitute { .. }
+                | Pending::Own(_) => None,
+            })
+            .min()
+    }
+
+    /// Stops what has run for too long.
+    pub fn expire(&mut self, gate: &mut Gate, now: Instant) {
+        if let Some(Pending::Query(job) | Pending::Execute(job)) = self.pending.front()
+            && job.deadline.is_some_and(|deadline| deadline <= now)
+        {
+            let error = ClientError::LimitExceeded {
+                message: "canceling statement due to statement_timeout of this grant's role".into(),
+                hint: "make the statement cheaper, or ask for a role with a longer statement_timeout".into(),
+                sqlstate: "57014",
+            };
+            self.stop_first(gate, error);
+        }
+    }
+
+    /// Looks at every grant in use anew: what runs under one that ended is stopped, and so is a transaction that did.
+    pub fn recheck_grants(&mut self, gate: &mut Gate) {
+        let mut first = true;
+        for pending in &mut self.pending {
+            if let Pending::Query(job) | Pending::Execute(job) = pending
+                && !job.finished
+                && job.stopped.is_none()
+            {
+                let ended = job.runs.iter().find_map(|run| gate.still_granted(&run.allowance).err());
+                if let Some(error) = ended {
+                    job.stopped = Some(error);
+                    self.cancel |= first;
+                }
+            }
+            first = false;
+        }
+        let ended = self.tx_allowances.iter().find_map(|allowance| gate.still_granted(allowance).err());
+        if let Some(error) = ended
+            && self.tx == TransactionStatus::Open
+            && self.pending.is_empty()
+            && !self.batch_open
+        {
+            self.tx_allowances.clear();
+            let hint = error.hint().map(ToOwned::to_owned);
+            notice_response(&mut self.out.client, Severity::Warning, "01000", &error.to_string(), None, hint.as_deref());
+            self.aborted = Some(error);
+            self.out.own_query(&OwnSql::Fail);
+            self.pending.push_back(Pending::Own(Own::AbortQuietly));
+            self.wait = Some(Wait::Own);
+        }
+    }
+
+    /// A cancel request of the client's: what runs now is cancelled, and the server's own error tells.
+    pub fn cancel_requested(&mut self) {
+        self.cancel |= !self.pending.is_empty();
+    }
+
+    /// No upstream session could be opened for the frame at the start of `input`: it is refused. Says how many bytes
+    /// of it were taken.
+    pub fn unreachable(&mut self, gate: &mut Gate, input: &[u8], error: ClientError) -> usize {
+        let Ok(Some(frame)) = codec::frame(input, codec::MAX_FRAME) else { return 0 };
+        let total = frame.raw.len();
+        if frame.tag == frontend::tag::QUERY {
+            self.refuse_query(error);
+        } else {
+            self.refuse_batch(gate, error);
+        }
+        total
+    }
+
+    /// The upstream session is lost. Hands back the error, and whether the client's session can go on without it.
+    pub fn lost(&mut self, gate: &mut Gate, error: &ClientError) -> Loss {
+        let fatal = self.stateful || self.tx != TransactionStatus::Idle || self.names.any_named();
+        let mut awaited = false;
+        let mut synced = false;
+        for pending in std::mem::take(&mut self.pending) {
+            match pending {
+                Pending::Query(mut job) | Pending::Execute(mut job) => {
+                    synced |= matches!(job.way, super::job::Way::Simple);
+                    let _ = job.fail(error.sqlstate(), Some("the upstream session was lost"));
+                    let outcome = job.outcome();
+                    gate.outcome(&job.permit, outcome);
+                    awaited = true;
+                }
+                Pending::Sync => {
+                    synced = true;
+                    awaited = true;
+                }
+                Pending::Substitute { simple, .. } => {
+                    synced |= simple;
+                    awaited = true;
+                }
+                Pending::Parse(_) | Pending::Bind(_) | Pending::Describe(_) | Pending::Close(_) => awaited = true,
+                Pending::CopyEnd | Pending::Local { .. } | Pending::Own(_) => {}
+            }
+        }
+        *self = Self { told: std::mem::take(&mut self.told), out: std::mem::take(&mut self.out), ..Self::new(Vec::new()) };
+        self.out.upstream_mut().clear();
+        gate.set_private(None);
+        gate.idle();
+        if fatal {
+            return Loss::Session;
+        }
+        if awaited {
+            error_response(&mut self.out.client, error, Phase::Session);
+            if synced {
+                crate::wire::postgres::encode::ready_for_query(&mut self.out.client, TransactionStatus::Idle);
+            } else {
+                self.skip = true;
+            }
+        }
+        Loss::Upstream
+    }
+}
+
+/// What is lost with an upstream session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// Only that: the next statement connects anew.
+    Upstream,
+    /// The client's session, too: it held state that is gone.
+    Session,
+}

@@ -1,0 +1,235 @@
+//! The Postgres session as a machine: a client's frames and an upstream's frames in, bytes for both sides out, and now
+//! and then a wish (connect, fetch the catalog, cancel). No sockets, no waiting: `session::relay` does that.
+//!
+//! Top-down: [`client`] and [`upstream`] take frames apart by kind; [`query`] and [`extended`] are the two ways a text
+//! comes in; [`plan`] decides its statements and follows what they do to the session; [`refuse`] makes a denial look
+//! like the server's own; [`own`] is what the proxy asks the upstream by itself; [`rows`] counts and masks; [`errors`]
+//! passes the server's errors on, [`end`] stops statements. [`job`], [`names`], [`pending`], [`outbox`] and [`bound`] are what they work on.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use hallpass_policy::decide::{Allowance, Fence};
+
+use super::{gate::Gate, target::Understanding};
+use crate::{
+    error::ClientError,
+    wire::postgres::{backend::TransactionStatus, codec::FrameError, codec::Malformed},
+};
+
+mod bound;
+mod client;
+mod end;
+mod errors;
+mod extended;
+mod job;
+mod names;
+mod outbox;
+mod own;
+mod pending;
+mod plan;
+mod query;
+mod refuse;
+mod rows;
+mod upstream;
+
+pub use names::{Shape, ShapeColumn};
+use names::UpstreamNames;
+pub use end::Loss;
+pub use outbox::Outbox;
+use pending::Pending;
+
+/// Why the machine stopped taking a client's frames. The frame at which it stopped is not consumed: it comes again.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// All whole frames are taken.
+    NeedMore,
+    /// The upstream has to answer first.
+    Hold,
+    /// An upstream session is needed, with this fence.
+    Connect(Fence),
+    /// The catalog has to be fetched again.
+    Refresh,
+    /// The client said goodbye.
+    Goodbye,
+}
+
+/// Why a session ends.
+#[derive(Debug, PartialEq, Eq)]
+pub enum End {
+    /// The client broke the protocol; it is told.
+    Client(ClientError),
+    /// The upstream broke the protocol, or sent what no plan covers: nothing more of it reaches the client.
+    Upstream(String),
+}
+
+impl From<FrameError> for End {
+    fn from(error: FrameError) -> Self {
+        Self::Client(ClientError::ProtocolViolation(error.to_string()))
+    }
+}
+
+impl From<Malformed> for End {
+    fn from(error: Malformed) -> Self {
+        Self::Client(ClientError::ProtocolViolation(error.to_string()))
+    }
+}
+
+/// What the client's frames wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wait {
+    /// An answer to something of the proxy's own.
+    Own,
+    /// The completion of a bounded write: whether it stays is decided before anything else is sent.
+    Bounded,
+    /// Everything that was forwarded.
+    Drained,
+}
+
+/// A Parse that is forwarded but not recorded yet.
+#[derive(Debug)]
+struct HeldParse {
+    of: Arc<Understanding>,
+    allowance: Arc<Allowance>,
+    /// How many answers were pending before it.
+    pending: usize,
+}
+
+/// One client's Postgres session.
+#[derive(Debug)]
+pub struct Machine {
+    /// What leaves.
+    pub out: Outbox,
+    names: UpstreamNames,
+    pending: VecDeque<Pending>,
+    /// The upstream's transaction, as its last ReadyForQuery told.
+    tx: TransactionStatus,
+    connected: bool,
+    /// Everything up to the client's next Sync is skipped, as the server does after an error.
+    skip: bool,
+    /// Extended messages were forwarded since the last Sync.
+    batch_open: bool,
+    /// The open batch changes names: nothing that needs names may follow in it.
+    batch_ddl: bool,
+    held: Option<HeldParse>,
+    /// The upstream session's fence; `None`: not known.
+    fence: Option<Fence>,
+    /// The fence could not be set: the statement that needed it is refused with this.
+    fence_error: Option<ClientError>,
+    wait: Option<Wait>,
+    /// A transaction of the proxy's own is open, for the bounded write that comes next.
+    wrapped: bool,
+    /// The search_path has to be asked for.
+    path_dirty: bool,
+    /// It was changed in the open transaction: that transaction's end may change it back.
+    path_touched: bool,
+    /// Names changed: the catalog has to be fetched again.
+    catalog_dirty: bool,
+    /// The catalog's queries whose answers are in, while a private catalog is being fetched.
+    private: Vec<pending::Table>,
+    /// Everything from the upstream up to ReadyForQuery is dropped: the client has its error.
+    swallow: bool,
+    /// The client believes its transaction failed; the upstream has to agree before the client goes on.
+    must_abort: bool,
+    /// The client is in the middle of COPY … FROM STDIN.
+    copying: bool,
+    /// The upstream should cancel what it runs.
+    cancel: bool,
+    /// The open transaction was ended by the proxy; the client hears why at its next statement.
+    aborted: Option<ClientError>,
+    /// The open transaction ran something under this allowance.
+    tx_allowances: Vec<Arc<Allowance>>,
+    /// Bytes of a large frame that still go through as they come.
+    upstream_rest: usize,
+    client_rest: ClientRest,
+    /// The session holds state that a new upstream session would not have.
+    stateful: bool,
+    /// Parameters of the upstream that the client was told.
+    told: Vec<(String, String)>,
+}
+
+/// A large frame of the client's, of which a part is still to come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ClientRest {
+    /// None.
+    None,
+    /// So many bytes go through.
+    Forward(usize),
+    /// So many bytes are dropped.
+    Drop(usize),
+}
+
+impl Machine {
+    /// A session that has just logged in and was told `parameters`.
+    pub fn new(parameters: Vec<(String, String)>) -> Self {
+        Self {
+            out: Outbox::default(),
+            names: UpstreamNames::default(),
+            pending: VecDeque::new(),
+            tx: TransactionStatus::Idle,
+            connected: false,
+            skip: false,
+            batch_open: false,
+            batch_ddl: false,
+            held: None,
+            fence: None,
+            fence_error: None,
+            wait: None,
+            wrapped: false,
+            path_dirty: false,
+            path_touched: false,
+            catalog_dirty: false,
+            private: Vec::new(),
+            swallow: false,
+            must_abort: false,
+            copying: false,
+            cancel: false,
+            aborted: None,
+            tx_allowances: Vec::new(),
+            upstream_rest: 0,
+            client_rest: ClientRest::None,
+            stateful: false,
+            told: parameters,
+        }
+    }
+
+    /// An upstream session stands, logged in under `fence`, and reported `parameters`. The client is told those that
+    /// differ from what it was told before.
+    pub fn connected(&mut self, fence: Fence, parameters: &[(String, String)]) {
+        self.connected = true;
+        self.fence = Some(fence);
+        self.tx = TransactionStatus::Idle;
+        for (name, value) in parameters {
+            self.report_parameter(name, value);
+        }
+    }
+
+    /// Whether an upstream session stands.
+    pub fn is_connected(&self) -> bool {
+        self.connected
+    }
+
+    /// Whether the upstream owes nothing and the client is in no transaction: a good moment to leave.
+    pub fn is_idle(&self) -> bool {
+        self.pending.is_empty() && self.tx == TransactionStatus::Idle && !self.batch_open
+    }
+
+    /// Whether the upstream should cancel what it runs now; asked once.
+    pub fn take_cancel(&mut self) -> bool {
+        std::mem::take(&mut self.cancel)
+    }
+
+    /// Whether frames of the client's wait for the upstream.
+    pub fn is_waiting(&self) -> bool {
+        self.wait.is_some()
+    }
+
+    /// Bytes for the client, before anything else is said: the greeting.
+    pub fn out_mut(&mut self) -> &mut Vec<u8> {
+        self.out.client_mut()
+    }
+
+    /// Ends a turn: what was held is recorded, outcomes are written. The upstream's bytes may leave after this.
+    pub fn end_turn(&mut self, gate: &mut Gate) {
+        self.settle_held(gate);
+    }
+}

@@ -1,0 +1,197 @@
+//! What the proxy asks an upstream session by itself, between a client's messages: the fence, the search_path, the
+//! names inside an open transaction. The client sees nothing of it.
+
+use std::sync::Arc;
+
+use hallpass_policy::decide::{Allowance, Fence};
+
+use super::{
+    End, Machine, Stop, Wait,
+    job::Run,
+    outbox::OwnSql,
+    pending::{Own, Pending},
+};
+use crate::{
+    error::ClientError,
+    session::gate::{Gate, session_denial},
+    wire::postgres::backend::TransactionStatus,
+};
+
+/// Whether something can go on now.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Ready {
+    /// Yes.
+    Yes,
+    /// Not before this.
+    NotYet(Stop),
+}
+
+impl Machine {
+    /// Whether the names in force are known, so that SQL can be understood. Asks for what is not.
+    pub(super) fn ready_for_sql(&mut self, gate: &mut Gate) -> Result<Ready, End> {
+        if self.batch_open || !(self.path_dirty || self.catalog_dirty) {
+            return Ok(Ready::Yes);
+        }
+        if !self.pending.is_empty() {
+            self.wait = Some(Wait::Drained);
+            return Ok(Ready::NotYet(Stop::Hold));
+        }
+        if self.tx == TransactionStatus::Failed || !self.connected {
+            // Nothing but the end of the transaction will be taken; that is when names are asked for again.
+            return Ok(Ready::Yes);
+        }
+        if self.path_dirty {
+            self.out.own_query(&OwnSql::ShowSearchPath);
+            self.pending.push_back(Pending::Own(Own::SearchPath(None)));
+            self.wait = Some(Wait::Own);
+            return Ok(Ready::NotYet(Stop::Hold));
+        }
+        if self.tx == TransactionStatus::Idle {
+            self.catalog_dirty = false;
+            gate.set_private(None);
+            return Ok(Ready::NotYet(Stop::Refresh));
+        }
+        let path = Arc::clone(gate.search_path());
+        self.fetch_private(&path);
+        Ok(Ready::NotYet(Stop::Hold))
+    }
+
+    /// Sets the fence, if it is not as wanted. In a transaction only the role can still be set.
+    pub(super) fn ready_fence(&mut self, wanted: &Fence) -> Result<Ready, ClientError> {
+        if let Some(error) = self.fence_error.take() {
+            return Err(error);
+        }
+        if self.batch_open || self.tx == TransactionStatus::Failed {
+            return Ok(Ready::Yes);
+        }
+        let standing = self.fence.as_ref();
+        let read_only = standing.is_some_and(|fence| fence.read_only == wanted.read_only);
+        let role = standing.is_some_and(|fence| fence.upstream_role == wanted.upstream_role);
+        let in_transaction = self.tx == TransactionStatus::Open;
+        if role && (read_only || in_transaction) {
+            return Ok(Ready::Yes);
+        }
+        if !self.pending.is_empty() {
+            self.wait = Some(Wait::Drained);
+            return Ok(Ready::NotYet(Stop::Hold));
+        }
+        let set_role = !role;
+        let sql = if set_role { OwnSql::Role(wanted.upstream_role.as_deref()) } else { OwnSql::ReadOnly(wanted.read_only) };
+        self.out.own_query(&sql);
+        // One step at a time: this is asked again for the other one.
+        let before = self.fence.clone().unwrap_or(Fence { read_only: !wanted.read_only, upstream_role: None });
+        let then = if set_role {
+            Own::Fence { read_only: before.read_only, role: wanted.upstream_role.clone() }
+        } else {
+            Own::Fence { read_only: wanted.read_only, role: wanted.upstream_role.clone() }
+        };
+        self.pending.push_back(Pending::Own(then));
+        self.wait = Some(Wait::Own);
+        Ok(Ready::NotYet(Stop::Hold))
+    }
+
+    /// Whether an Execute may run behind the fence that stands: inside a batch it cannot be moved.
+    pub(super) fn fence_fits(&self, gate: &Gate, runs: &[Run]) -> Result<(), ClientError> {
+        let Some(fence) = &self.fence else {
+            return Err(session_denial(
+                "the session was reset in the same pipeline",
+                "RESET ALL and DISCARD ALL lift what guards the session; it is set again after Sync",
+                "send Sync after RESET ALL or DISCARD ALL",
+            ));
+        };
+        for run in runs {
+            let free = run.statement().is_some_and(|statement| statement.needs.is_empty());
+            if !free && run.allowance.fence.upstream_role != fence.upstream_role {
+                return Err(session_denial(
+                    "this statement runs under another upstream role than the pipeline's first",
+                    "the upstream role cannot change inside a pipeline",
+                    "send Sync before it",
+                ));
+            }
+        }
+        let _ = gate;
+        Ok(())
+    }
+
+    /// The fence for the first connect.
+    pub(super) fn first_fence(&self, gate: &Gate) -> Fence {
+        Fence { read_only: !gate.may_write(), upstream_role: None }
+    }
+
+    /// Notes under what the open transaction has run: it ends when one of these does.
+    pub(super) fn note_runs(&mut self, runs: &[Run]) {
+        for run in runs {
+            let known = self.tx_allowances.iter().any(|allowance| same(allowance, &run.allowance));
+            if !known {
+                self.tx_allowances.push(Arc::clone(&run.allowance));
+            }
+        }
+    }
+
+    /// Starts to fetch the catalog as the open transaction sees it, under an empty search_path so that definitions
+    /// are printed with all their schemas.
+    fn fetch_private(&mut self, path: &str) {
+        self.private.clear();
+        self.out.own_query(&OwnSql::Path(""));
+        self.pending.push_back(Pending::Own(Own::Path));
+        for (index, sql) in crate::session::catalog::postgres::QUERIES.iter().enumerate() {
+            self.out.own_query(&OwnSql::Catalog(sql));
+            self.pending.push_back(Pending::Own(Own::Catalog(index)));
+            self.private.push(Vec::new());
+        }
+        self.out.own_query(&OwnSql::Path(path));
+        self.pending.push_back(Pending::Own(Own::CatalogDone));
+        self.catalog_dirty = false;
+        self.wait = Some(Wait::Own);
+    }
+}
+
+impl Machine {
+    /// ReadyForQuery after something of the proxy's own.
+    pub(super) fn own_ready(&mut self, gate: &mut Gate, own: Own, status: TransactionStatus) -> Result<(), End> {
+        match own {
+            Own::SearchPath(path) => {
+                if let Some(path) = path {
+                    gate.set_search_path(path);
+                    self.path_dirty = false;
+                }
+                self.wait = None;
+            }
+            Own::Fence { read_only, role } => {
+                if self.fence_error.is_none() {
+                    self.fence = Some(Fence { read_only, upstream_role: role });
+                }
+                self.wait = None;
+            }
+            Own::Begin => {
+                self.wrapped = true;
+                self.wait = None;
+            }
+            Own::Commit(tail) => {
+                self.out.client.extend_from_slice(&tail);
+                self.wait = None;
+                self.tell_ready(status);
+            }
+            Own::Rollback | Own::Abort => {
+                self.wait = None;
+                self.tell_ready(status);
+            }
+            Own::AbortQuietly => self.wait = None,
+            Own::CatalogDone => {
+                let tables = std::mem::take(&mut self.private);
+                if let Err(error) = gate.learn_private(&tables) {
+                    return Err(End::Upstream(error));
+                }
+                self.wait = None;
+            }
+            Own::Path | Own::Catalog(_) => {}
+            // Answered without ReadyForQuery.
+            Own::Shape(_) | Own::AbortBatch => {}
+        }
+        Ok(())
+    }
+}
+
+fn same(a: &Arc<Allowance>, b: &Arc<Allowance>) -> bool {
+    Arc::ptr_eq(a, b) || a.authority == b.authority
+}

@@ -1,0 +1,207 @@
+//! Decides one statement of a text, and notes what it will do to the session when it succeeds.
+
+use std::sync::Arc;
+
+use hallpass_policy::{
+    decide::Allowance,
+    statement::{Effect, Object, Setting, Statement},
+};
+
+use super::{
+    Machine,
+    job::Run,
+    names::{Part, Portal, Prepared, Undo},
+};
+use crate::{
+    error::ClientError,
+    session::{
+        gate::{Gate, Refused},
+        target::Understanding,
+    },
+};
+
+impl Machine {
+    /// Decides statement `index` of `of`. What it does to names is in force for what follows it at once; the run knows
+    /// how to take that back.
+    pub(super) fn plan(&mut self, gate: &mut Gate, of: &Arc<Understanding>, index: usize) -> Result<Run, ClientError> {
+        let whole = Part::Whole(index);
+        let effect = whole.of(of).map_or(&Effect::None, |statement| &statement.effect);
+        let (rows_of, allowance) = match effect {
+            // The rows and the rights are those of what is named; only the arguments are its own.
+            Effect::Execute { name } => {
+                let prepared = self.current(gate, name.as_bytes())?;
+                gate.decide_arguments(of, index)?;
+                self.named(gate, prepared)?
+            }
+            Effect::Fetch { name } => {
+                let unknown = || ClientError::UnknownPortal(name.to_string());
+                let portal = self.names.portal(name.as_bytes()).ok_or_else(unknown)?.prepared.clone();
+                self.named(gate, portal)?
+            }
+            Effect::None
+            | Effect::Begin
+            | Effect::Commit
+            | Effect::Rollback
+            | Effect::Savepoint
+            | Effect::RollbackTo
+            | Effect::Set { .. }
+            | Effect::ResetAll
+            | Effect::Prepare { .. }
+            | Effect::Deallocate(_)
+            | Effect::Declare { .. }
+            | Effect::CloseCursor(_)
+            | Effect::DiscardAll
+            | Effect::CopyOut
+            | Effect::CopyIn
+            | Effect::ChangesCatalog => ((Arc::clone(of), whole), self.decide(gate, of, whole)?),
+        };
+        let mut run = Run::new(of, index, rows_of, allowance);
+        run.undo = self.follow(gate, of, index);
+        Ok(run)
+    }
+
+    /// Decides what a prepared statement or cursor runs.
+    fn named(
+        &self,
+        gate: &mut Gate,
+        prepared: Prepared,
+    ) -> Result<((Arc<Understanding>, Part), Arc<Allowance>), ClientError> {
+        let part = prepared.part.unwrap_or(Part::Whole(0));
+        let allowance = self.decide(gate, &prepared.of, part)?;
+        Ok(((prepared.of, part), allowance))
+    }
+
+    /// Decides one part of a text.
+    pub(super) fn decide(
+        &self,
+        gate: &mut Gate,
+        of: &Arc<Understanding>,
+        part: Part,
+    ) -> Result<Arc<Allowance>, ClientError> {
+        match part.of(of) {
+            Some(statement) => gate.decide(of, part.key(), statement),
+            None => Ok(gate.baseline()),
+        }
+    }
+
+    /// The prepared statement called `name` as it is understood now: the server plans it anew when the search_path or
+    /// a definition has changed, so it is understood anew, too.
+    pub(super) fn current(&mut self, gate: &mut Gate, name: &[u8]) -> Result<Prepared, ClientError> {
+        let unknown = || ClientError::UnknownStatement(String::from_utf8_lossy(name).into_owned());
+        let prepared = self.names.prepared(name).ok_or_else(unknown)?;
+        let generation = gate.known().generation;
+        if prepared.generation == generation && prepared.path == *gate.search_path() {
+            return Ok(prepared.clone());
+        }
+        let text = Arc::clone(&prepared.of.text);
+        let part = prepared.part;
+        let of = match gate.understand(text.as_bytes()) {
+            Ok(of) => of,
+            Err(Refused::Client(error)) => return Err(error),
+            Err(Refused::StaleCatalog) => return Err(unknown()),
+        };
+        let renewed = Prepared {
+            of,
+            part,
+            path: Arc::clone(gate.search_path()),
+            generation,
+            shape: Arc::default(),
+        };
+        self.names.set_prepared(name, Some(renewed.clone()));
+        Ok(renewed)
+    }
+
+    /// Notes what the statement does to the session; hands back how to undo it.
+    fn follow(&mut self, gate: &mut Gate, of: &Arc<Understanding>, index: usize) -> Vec<Undo> {
+        let Some(statement) = of.understood.statements.get(index) else { return Vec::new() };
+        let prepared = |gate: &Gate| Prepared {
+            of: Arc::clone(of),
+            part: Some(Part::Inner(index)),
+            path: Arc::clone(gate.search_path()),
+            generation: gate.known().generation,
+            shape: Arc::default(),
+        };
+        match &statement.effect {
+            Effect::Prepare { name, .. } => vec![self.names.set_prepared(name.as_bytes(), Some(prepared(gate)))],
+            Effect::Declare { name, .. } => {
+                let portal = Portal { prepared: prepared(gate), formats: Arc::from([]), parameters: None, begun: false };
+                vec![self.names.set_portal(name.as_bytes(), Some(portal))]
+            }
+            Effect::Deallocate(Some(name)) => vec![self.names.set_prepared(name.as_bytes(), None)],
+            Effect::Deallocate(None) => self.names.clear_named(),
+            Effect::CloseCursor(Some(name)) => vec![self.names.set_portal(name.as_bytes(), None)],
+            Effect::CloseCursor(None) => vec![self.names.clear_portals()],
+            Effect::DiscardAll => {
+                let mut undo = self.names.clear_named();
+                undo.push(self.names.clear_portals());
+                undo
+            }
+            Effect::Set { name, value: Setting::To(path), .. } if &**name == "search_path" => {
+                let before = Arc::clone(gate.search_path());
+                gate.set_search_path(Arc::clone(path));
+                vec![Undo::Path(before)]
+            }
+            Effect::None
+            | Effect::Begin
+            | Effect::Commit
+            | Effect::Rollback
+            | Effect::Savepoint
+            | Effect::RollbackTo
+            | Effect::Set { .. }
+            | Effect::ResetAll
+            | Effect::Execute { .. }
+            | Effect::Fetch { .. }
+            | Effect::CopyOut
+            | Effect::CopyIn
+            | Effect::ChangesCatalog => Vec::new(),
+        }
+    }
+
+    /// Takes one note back.
+    pub(super) fn undo(&mut self, gate: &mut Gate, undo: Undo) {
+        if let Some(path) = self.names.undo(undo) {
+            gate.set_search_path(path);
+        }
+    }
+
+    /// A statement succeeded: what has to be asked for afterwards.
+    pub(super) fn succeeded(&mut self, statement: &Statement) {
+        match &statement.effect {
+            Effect::Set { name, .. } => {
+                self.stateful = true;
+                if &**name == "search_path" {
+                    self.path_dirty = true;
+                    self.path_touched = true;
+                }
+            }
+            Effect::ResetAll | Effect::DiscardAll => {
+                self.path_dirty = true;
+                self.fence = None;
+            }
+            Effect::Commit | Effect::Rollback | Effect::RollbackTo => {
+                // A role or path set inside the transaction may be gone with it.
+                self.path_dirty |= self.path_touched;
+                if self.fence.as_ref().is_some_and(|fence| fence.upstream_role.is_some()) {
+                    self.fence = None;
+                }
+            }
+            Effect::ChangesCatalog => self.catalog_dirty = true,
+            Effect::Prepare { .. } | Effect::Declare { .. } => self.stateful = true,
+            Effect::None
+            | Effect::Begin
+            | Effect::Savepoint
+            | Effect::Execute { .. }
+            | Effect::Deallocate(_)
+            | Effect::Fetch { .. }
+            | Effect::CloseCursor(_)
+            | Effect::CopyOut
+            | Effect::CopyIn => {}
+        }
+        if statement.verb == "LISTEN" {
+            self.stateful = true;
+        }
+        // Code of users may set what it likes.
+        self.path_dirty |= statement.needs.iter().any(|need| matches!(need.object, Object::Function(_)))
+            || statement.verb == "DO";
+    }
+}

@@ -1,0 +1,207 @@
+//! Query messages: one or several statements, decided as a whole before the first is sent.
+
+use hallpass_policy::{
+    decide::Fence,
+    statement::{Action, Effect, Refusal, RefusalKind, Statement},
+};
+
+use super::{
+    End, Machine, Stop, Wait,
+    job::{Job, Run, Way},
+    outbox::OwnSql,
+    own::Ready,
+    pending::{Own, Pending},
+};
+use crate::{
+    error::ClientError,
+    session::gate::{Gate, Refused},
+    wire::postgres::{backend::TransactionStatus, codec::Frame, frontend},
+};
+
+/// Whether a frame was taken, or has to come again.
+#[derive(Debug)]
+pub(super) enum Flow {
+    /// Taken.
+    Taken,
+    /// Not taken.
+    Stop(Stop),
+}
+
+impl Machine {
+    /// A Query message.
+    pub(super) fn query(&mut self, gate: &mut Gate, frame: Frame<'_>) -> Result<Flow, End> {
+        let text = frontend::query(frame.body)?;
+        self.settle_held(gate);
+        if self.skip {
+            return Ok(Flow::Taken);
+        }
+        if let Ready::NotYet(stop) = self.ready_for_sql(gate)? {
+            return Ok(Flow::Stop(stop));
+        }
+        let of = match gate.understand(text) {
+            Ok(of) => of,
+            Err(Refused::StaleCatalog) => return Ok(Flow::Stop(Stop::Refresh)),
+            Err(Refused::Client(error)) => return Ok(self.deny_query(gate, &String::from_utf8_lossy(text), error)),
+        };
+        let statements = of.understood.statements.len();
+        let mut runs = Vec::with_capacity(statements);
+        let mut planned = orderly(&of.understood.statements);
+        for index in 0..statements {
+            if planned.is_err() {
+                break;
+            }
+            match self.plan(gate, &of, index) {
+                Ok(run) => runs.push(run),
+                Err(error) => planned = Err(error),
+            }
+        }
+        if let Err(error) = planned {
+            self.undo_runs(gate, runs);
+            return Ok(self.deny_query(gate, &of.text, error));
+        }
+        let ready = match self.ready_upstream(gate, &runs) {
+            Ok(Ready::Yes) => self.ready_wrapped(&runs),
+            other => other,
+        };
+        match ready {
+            Ok(Ready::Yes) => {}
+            Ok(Ready::NotYet(stop)) => {
+                self.undo_runs(gate, runs);
+                return Ok(Flow::Stop(stop));
+            }
+            Err(error) => {
+                self.undo_runs(gate, runs);
+                return Ok(self.deny_query(gate, &of.text, error));
+            }
+        }
+        self.forward_query(gate, frame, &of, runs)
+    }
+
+    fn forward_query(
+        &mut self,
+        gate: &mut Gate,
+        frame: Frame<'_>,
+        of: &std::sync::Arc<crate::session::target::Understanding>,
+        runs: Vec<Run>,
+    ) -> Result<Flow, End> {
+        let allowance = most_telling(&runs).unwrap_or_else(|| gate.baseline());
+        let permit = match gate.permit(&of.text, &of.understood.fingerprint, None, allowance, None) {
+            Ok(permit) => permit,
+            Err(error) => {
+                self.undo_runs(gate, runs);
+                return Ok(self.refuse_query(error));
+            }
+        };
+        self.out.forward(&permit, frame.raw);
+        self.note_runs(&runs);
+        let names_change = runs.iter().any(Run::changes_catalog);
+        let mut job = Job::new(permit, Way::Simple, runs);
+        job.wrapped = std::mem::take(&mut self.wrapped);
+        gate.running(&of.text, job.permit.allowance());
+        self.pending.push_back(Pending::Query(Box::new(job)));
+        if names_change {
+            self.wait = Some(Wait::Drained);
+        }
+        Ok(Flow::Taken)
+    }
+
+    /// What statements need of the upstream session before they may be sent: that it stands, behind the right fence.
+    pub(super) fn ready_upstream(&mut self, gate: &mut Gate, runs: &[Run]) -> Result<Ready, ClientError> {
+        let fence = self.wanted_fence(gate, runs)?;
+        if self.connected { self.ready_fence(&fence) } else { Ok(Ready::NotYet(Stop::Connect(fence))) }
+    }
+
+    /// A bounded write that would commit at once runs in a transaction of ours, so that it can be taken back.
+    fn ready_wrapped(&mut self, runs: &[Run]) -> Result<Ready, ClientError> {
+        let bounded = runs.iter().any(|run| run.write_bound().is_some());
+        if !bounded || self.wrapped {
+            return Ok(Ready::Yes);
+        }
+        if !self.pending.is_empty() {
+            self.wait = Some(Wait::Drained);
+            return Ok(Ready::NotYet(Stop::Hold));
+        }
+        if self.tx != TransactionStatus::Idle {
+            return Ok(Ready::Yes);
+        }
+        if runs.iter().filter_map(Run::statement).any(ends_transaction) {
+            return Err(ClientError::Refused(
+                Refusal::new(
+                    RefusalKind::Unsupported,
+                    "a write that max_rows_affected bounds cannot share a message with transaction commands",
+                )
+                .hint("send BEGIN, the write and COMMIT one by one"),
+            ));
+        }
+        self.out.own_query(&OwnSql::Begin);
+        self.pending.push_back(Pending::Own(Own::Begin));
+        self.wait = Some(Wait::Own);
+        Ok(Ready::NotYet(Stop::Hold))
+    }
+
+    /// Takes back what was noted for runs that are not sent after all.
+    pub(super) fn undo_runs(&mut self, gate: &mut Gate, runs: Vec<Run>) {
+        for run in runs.into_iter().rev() {
+            for undo in run.undo.into_iter().rev() {
+                self.undo(gate, undo);
+            }
+        }
+    }
+
+    /// The fence that `runs` need; statements that need nothing leave the role as it is.
+    fn wanted_fence(&self, gate: &Gate, runs: &[Run]) -> Result<Fence, ClientError> {
+        let mut role = None;
+        for run in runs {
+            if run.statement().is_some_and(|statement| statement.needs.is_empty()) {
+                continue;
+            }
+            let wanted = &run.allowance.fence.upstream_role;
+            if role.is_some_and(|role| role != wanted) {
+                return Err(ClientError::Refused(
+                    Refusal::new(RefusalKind::Unsupported, "statements of roles with different upstream roles in one message")
+                        .hint("send them one by one"),
+                ));
+            }
+            role = Some(wanted);
+        }
+        let standing = self.fence.as_ref().and_then(|fence| fence.upstream_role.clone());
+        Ok(Fence { read_only: !gate.may_write(), upstream_role: role.cloned().unwrap_or(standing) })
+    }
+}
+
+/// Refuses texts whose later statements would be understood with names that an earlier one changes, and those that
+/// would lift the fence in mid-text.
+fn orderly(statements: &[Statement]) -> Result<(), ClientError> {
+    let refuse = |message: &str| {
+        let refusal = Refusal::new(RefusalKind::Unsupported, message).hint("send the statements one by one");
+        Err(ClientError::Refused(refusal))
+    };
+    let mut names_changed = false;
+    for statement in statements {
+        let resets = matches!(statement.effect, Effect::ResetAll | Effect::DiscardAll);
+        if resets && statements.len() > 1 {
+            return refuse("RESET ALL and DISCARD ALL cannot share a message with other statements");
+        }
+        let uses_rows = statement.needs.iter().any(|need| match need.action {
+            Action::Explain | Action::Select | Action::Insert | Action::Update | Action::Delete => true,
+            Action::CopyIn | Action::Call => true,
+            Action::Truncate | Action::Ddl | Action::Lock | Action::Maintain | Action::Admin => false,
+        });
+        if names_changed && uses_rows {
+            return refuse("a statement after DDL in the same message would be understood with the old names");
+        }
+        names_changed |= matches!(statement.effect, Effect::ChangesCatalog);
+    }
+    Ok(())
+}
+
+fn ends_transaction(statement: &Statement) -> bool {
+    matches!(statement.effect, Effect::Begin | Effect::Commit | Effect::Rollback)
+}
+
+/// The allowance that the text's record names: that of the first statement that runs on a grant.
+fn most_telling(runs: &[Run]) -> Option<std::sync::Arc<hallpass_policy::decide::Allowance>> {
+    use hallpass_policy::decide::Authority;
+    let granted = runs.iter().find(|run| matches!(run.allowance.authority, Authority::Grant(_)));
+    granted.or_else(|| runs.first()).map(|run| std::sync::Arc::clone(&run.allowance))
+}

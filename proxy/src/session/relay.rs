@@ -1,0 +1,560 @@
+//! Moves bytes between a client, the machine and an upstream, and waits. Understands none of them: the machine does.
+//! What the machine wants sent to the upstream leaves only after the journal is as safe as the configuration asks.
+
+use std::{
+    cell::RefCell,
+    future::{Future, poll_fn},
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::{Duration, Instant},
+};
+
+use hallpass_audit::journal::{Durability, JournalError};
+use hallpass_policy::decide::Fence;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    sync::mpsc,
+    task::JoinHandle,
+    time::{Sleep, sleep_until},
+};
+
+use super::{
+    gate::Gate,
+    postgres::{End, Loss, Machine, Stop},
+    registry::Signal,
+    target::Target,
+    upstream::connect::UpstreamConnection,
+};
+use crate::{
+    error::ClientError,
+    net::stream::Stream,
+    wire::postgres::{
+        encode,
+        error::{Phase, error_response},
+        settings::Setting,
+    },
+};
+
+/// One read: large enough that a big result costs few calls.
+const READ: usize = 64 << 10;
+/// Unsent bytes above which the other side is not read: memory stays bounded, TCP does the rest.
+const HIGH_WATER: usize = 256 << 10;
+/// A buffer larger than this is given back once it is empty: idle sessions hold little.
+const KEPT: usize = 16 << 10;
+/// How long a client that said goodbye may keep an upstream busy.
+const LINGER: Duration = Duration::from_secs(60);
+
+thread_local! {
+    /// The thread's read buffer: sessions keep only what is left over.
+    static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ].into_boxed_slice());
+}
+
+/// Opens an upstream session with the client's own settings, behind the read-only fence or not.
+///
+/// # Errors
+/// [`ClientError::UpstreamUnavailable`].
+pub async fn connect(
+    target: &Target,
+    settings: &[Setting],
+    read_only: bool,
+) -> Result<UpstreamConnection, ClientError> {
+    let mut all = settings.to_vec();
+    if read_only {
+        // As a startup setting it is what RESET ALL returns to.
+        all.push(Setting { name: "default_transaction_read_only".into(), value: "on".into() });
+    }
+    target.connector()?.connect(&all).await
+}
+
+/// How a session ended, for the audit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Goodbye {
+    /// The client left.
+    Client,
+    /// The upstream was lost together with state of the session.
+    Upstream,
+    /// An admin ended it.
+    Killed,
+    /// The proxy shut down.
+    Drained,
+    /// The client broke the protocol.
+    Violation,
+}
+
+impl Goodbye {
+    /// For `reason` of `session_end`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Client => "the client left",
+            Self::Upstream => "the upstream session was lost",
+            Self::Killed => "ended by an administrator",
+            Self::Drained => "the proxy shut down",
+            Self::Violation => "the client broke the protocol",
+        }
+    }
+}
+
+/// Bytes of one direction that wait to be written.
+#[derive(Debug, Default)]
+struct Unsent {
+    bytes: Vec<u8>,
+    from: usize,
+}
+
+impl Unsent {
+    fn take(&mut self, bytes: &mut Vec<u8>) {
+        if self.bytes.is_empty() {
+            std::mem::swap(&mut self.bytes, bytes);
+        } else {
+            self.bytes.append(bytes);
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.bytes.len() - self.from
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, to: &mut Stream) -> Poll<io::Result<()>> {
+        while self.len() > 0 {
+            let written = ready!(Pin::new(&mut *to).poll_write(cx, self.bytes.get(self.from..).unwrap_or_default()))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.from += written;
+        }
+        self.bytes.clear();
+        self.from = 0;
+        if self.bytes.capacity() > KEPT {
+            self.bytes = Vec::new();
+        }
+        // TLS keeps records of its own.
+        Pin::new(to).poll_flush(cx)
+    }
+}
+
+/// What a turn of the loop ends with.
+#[derive(Debug)]
+enum Turn {
+    /// The machine cannot go on without this.
+    Wish(Stop),
+    /// The client's socket is closed.
+    ClientGone,
+    /// The upstream's socket is closed, or it said what cannot be followed.
+    UpstreamGone(String),
+    /// The client broke the protocol.
+    Violation(ClientError),
+    /// Another task has something to say.
+    Signal(Signal),
+    /// Something may have to end now.
+    Timer,
+    /// The journal can no longer be made safe.
+    Unsafe(JournalError),
+}
+
+type Durable = Pin<Box<dyn Future<Output = Result<(), JournalError>> + Send>>;
+
+/// One session's loop.
+pub struct Relay {
+    client: Stream,
+    upstream: Option<UpstreamConnection>,
+    machine: Machine,
+    gate: Gate,
+    /// Settings of the client's startup packet, for the upstream's.
+    settings: Vec<Setting>,
+    signals: mpsc::Receiver<Signal>,
+    client_in: Vec<u8>,
+    upstream_in: Vec<u8>,
+    to_client: Unsent,
+    to_upstream: Unsent,
+    wish: Option<Stop>,
+    timer: Option<Pin<Box<Sleep>>>,
+    /// When the next of the user's grants ends by itself.
+    grant_end: Option<Instant>,
+    cancelling: Option<JoinHandle<()>>,
+    syncing: Option<Durable>,
+    leaving: Option<Goodbye>,
+}
+
+impl Relay {
+    /// A session that has logged in; `upstream` if one was needed for that.
+    pub fn new(
+        client: Stream,
+        leftover: Vec<u8>,
+        machine: Machine,
+        gate: Gate,
+        settings: Vec<Setting>,
+        signals: mpsc::Receiver<Signal>,
+    ) -> Self {
+        Self {
+            client,
+            upstream: None,
+            machine,
+            gate,
+            settings,
+            signals,
+            client_in: leftover,
+            upstream_in: Vec::new(),
+            to_client: Unsent::default(),
+            to_upstream: Unsent::default(),
+            wish: None,
+            timer: None,
+            grant_end: None,
+            cancelling: None,
+            syncing: None,
+            leaving: None,
+        }
+    }
+
+    /// Uses an upstream session that stands already.
+    pub fn attach(&mut self, upstream: UpstreamConnection, read_only: bool) {
+        self.machine.connected(Fence { read_only, upstream_role: None }, &upstream.parameters);
+        self.upstream_in.clone_from(&upstream.leftover);
+        self.upstream = Some(upstream);
+    }
+
+    /// Runs until the session ends.
+    pub async fn run(mut self) -> Goodbye {
+        self.recheck();
+        let mut ended = self.begin();
+        loop {
+            if let Some(goodbye) = ended {
+                self.close().await;
+                return goodbye;
+            }
+            self.arm();
+            let turn = poll_fn(|cx| self.poll_turn(cx)).await;
+            ended = match turn {
+                Turn::Wish(stop) => self.fulfil(stop).await,
+                Turn::ClientGone => Some(self.leaving.unwrap_or(Goodbye::Client)),
+                Turn::UpstreamGone(reason) => self.lose_upstream(&reason),
+                Turn::Violation(error) => self.fatal(&error, Goodbye::Violation),
+                Turn::Signal(signal) => self.signalled(signal),
+                Turn::Timer => {
+                    self.timer = None;
+                    self.machine.expire(&mut self.gate, Instant::now());
+                    self.recheck();
+                    self.leaving
+                }
+                Turn::Unsafe(error) => {
+                    tracing::error!(%error, "the journal cannot be made safe");
+                    self.fatal(&ClientError::AuditUnavailable, Goodbye::Violation)
+                }
+            };
+        }
+    }
+
+    /// What the client has sent already.
+    fn begin(&mut self) -> Option<Goodbye> {
+        match self.feed_client(&[]) {
+            Some(Turn::Violation(error)) => self.fatal(&error, Goodbye::Violation),
+            Some(Turn::UpstreamGone(reason)) => self.lose_upstream(&reason),
+            Some(Turn::Wish(_) | Turn::ClientGone | Turn::Signal(_) | Turn::Timer | Turn::Unsafe(_)) | None => None,
+        }
+    }
+
+    /// One turn: write, read, let the machine work, until nothing moves.
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
+        loop {
+            self.collect();
+            if let Some(turn) = self.poll_writes(cx) {
+                return Poll::Ready(turn);
+            }
+            if let Some(stop) = self.wish.take() {
+                return Poll::Ready(Turn::Wish(stop));
+            }
+            if let Poll::Ready(Some(signal)) = self.signals.poll_recv(cx) {
+                return Poll::Ready(Turn::Signal(signal));
+            }
+            if let Some(cancelling) = &mut self.cancelling
+                && Pin::new(cancelling).poll(cx).is_ready()
+            {
+                self.cancelling = None;
+                self.feed_client(&[]);
+                continue;
+            }
+            match self.poll_upstream(cx) {
+                Poll::Ready(Ok(())) => continue,
+                Poll::Ready(Err(turn)) => return Poll::Ready(turn),
+                Poll::Pending => {}
+            }
+            match self.poll_client(cx) {
+                Poll::Ready(Ok(())) => continue,
+                Poll::Ready(Err(turn)) => return Poll::Ready(turn),
+                Poll::Pending => {}
+            }
+            if let Some(timer) = &mut self.timer
+                && timer.as_mut().poll(cx).is_ready()
+            {
+                return Poll::Ready(Turn::Timer);
+            }
+            return Poll::Pending;
+        }
+    }
+
+    /// Takes what the machine has written, and what else it wants.
+    fn collect(&mut self) {
+        self.to_client.take(self.machine.out.client_mut());
+        let sql = !self.machine.out.upstream_mut().is_empty();
+        self.to_upstream.take(self.machine.out.upstream_mut());
+        if sql && self.gate.durability() == Durability::Disk {
+            // A sync under way may have begun before the newest entries: wait for one that has not.
+            let journal = self.gate.shared().journal.clone();
+            self.syncing = Some(Box::pin(async move { journal.durable().await }));
+        }
+        if self.machine.take_cancel()
+            && let Some(upstream) = &self.upstream
+            && let Ok(connector) = self.gate.target().connector()
+        {
+            let (process, secret) = (upstream.process_id, upstream.secret.clone());
+            // Until it has arrived nothing new is sent: it would hit that instead.
+            self.cancelling = Some(tokio::spawn(async move {
+                if let Err(error) = connector.cancel(process, &secret).await {
+                    tracing::warn!(%error, "a cancel request failed");
+                }
+            }));
+        }
+    }
+
+    fn poll_writes(&mut self, cx: &mut Context<'_>) -> Option<Turn> {
+        if let Some(syncing) = &mut self.syncing {
+            match syncing.as_mut().poll(cx) {
+                Poll::Ready(Ok(())) => self.syncing = None,
+                Poll::Ready(Err(error)) => return Some(Turn::Unsafe(error)),
+                Poll::Pending => {}
+            }
+        }
+        if self.syncing.is_none()
+            && self.to_upstream.len() > 0
+            && let Some(upstream) = &mut self.upstream
+            && let Poll::Ready(Err(error)) = self.to_upstream.poll_write(cx, &mut upstream.stream)
+        {
+            // What the upstream said before it went is still read.
+            tracing::debug!(%error, "writing to the upstream failed");
+            self.to_upstream = Unsent::default();
+        }
+        if self.to_client.len() > 0
+            && let Poll::Ready(Err(error)) = self.to_client.poll_write(cx, &mut self.client)
+        {
+            tracing::debug!(%error, "writing to the client failed");
+            return Some(Turn::ClientGone);
+        }
+        None
+    }
+
+    fn poll_upstream(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Turn>> {
+        if self.to_client.len() > HIGH_WATER {
+            return Poll::Pending;
+        }
+        if self.upstream.is_none() {
+            return Poll::Pending;
+        }
+        BUFFER.with_borrow_mut(|buffer| {
+            let Some(upstream) = &mut self.upstream else { return Poll::Pending };
+            let mut read = ReadBuf::new(buffer);
+            match ready!(Pin::new(&mut upstream.stream).poll_read(cx, &mut read)) {
+                Ok(()) if read.filled().is_empty() => Poll::Ready(Err(Turn::UpstreamGone("it closed the connection".into()))),
+                Ok(()) => Poll::Ready(self.feed_upstream(read.filled())),
+                Err(error) => Poll::Ready(Err(Turn::UpstreamGone(error.kind().to_string()))),
+            }
+        })
+    }
+
+    fn poll_client(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Turn>> {
+        let full = self.client_in.len() > HIGH_WATER && (self.machine.is_waiting() || self.cancelling.is_some());
+        if full || self.to_upstream.len() > HIGH_WATER || self.leaving.is_some() {
+            return Poll::Pending;
+        }
+        BUFFER.with_borrow_mut(|buffer| {
+            let mut read = ReadBuf::new(buffer);
+            match ready!(Pin::new(&mut self.client).poll_read(cx, &mut read)) {
+                Ok(()) if read.filled().is_empty() => Poll::Ready(Err(Turn::ClientGone)),
+                Ok(()) => {
+                    let filled = read.filled();
+                    match self.feed_client(filled) {
+                        Some(turn) => Poll::Ready(Err(turn)),
+                        None => Poll::Ready(Ok(())),
+                    }
+                }
+                Err(_) => Poll::Ready(Err(Turn::ClientGone)),
+            }
+        })
+    }
+
+    /// Gives the machine the client's bytes; what it does not take is kept.
+    fn feed_client(&mut self, bytes: &[u8]) -> Option<Turn> {
+        if self.cancelling.is_some() || self.wish.is_some() {
+            self.client_in.extend_from_slice(bytes);
+            return None;
+        }
+        let kept = !self.client_in.is_empty();
+        if kept {
+            self.client_in.extend_from_slice(bytes);
+        }
+        let input = if kept { self.client_in.as_slice() } else { bytes };
+        let taken = self.machine.client(&mut self.gate, input);
+        self.machine.end_turn(&mut self.gate);
+        let (taken, stop) = match taken {
+            Ok(taken) => taken,
+            Err(End::Client(error)) => return Some(Turn::Violation(error)),
+            Err(End::Upstream(reason)) => return Some(Turn::UpstreamGone(reason)),
+        };
+        if kept {
+            self.client_in.drain(..taken);
+            if self.client_in.is_empty() && self.client_in.capacity() > KEPT {
+                self.client_in = Vec::new();
+            }
+        } else {
+            self.client_in.extend_from_slice(bytes.get(taken..).unwrap_or_default());
+        }
+        match stop {
+            Stop::NeedMore | Stop::Hold => {}
+            Stop::Connect(_) | Stop::Refresh | Stop::Goodbye => self.wish = Some(stop),
+        }
+        None
+    }
+
+    /// Gives the machine the upstream's bytes, then the client's that waited for them.
+    fn feed_upstream(&mut self, bytes: &[u8]) -> Result<(), Turn> {
+        let kept = !self.upstream_in.is_empty();
+        if kept {
+            self.upstream_in.extend_from_slice(bytes);
+        }
+        let input = if kept { self.upstream_in.as_slice() } else { bytes };
+        let taken = match self.machine.upstream(&mut self.gate, input) {
+            Ok(taken) => taken,
+            Err(End::Client(error)) => return Err(Turn::Violation(error)),
+            Err(End::Upstream(reason)) => return Err(Turn::UpstreamGone(reason)),
+        };
+        if kept {
+            self.upstream_in.drain(..taken);
+            if self.upstream_in.is_empty() && self.upstream_in.capacity() > KEPT {
+                self.upstream_in = Vec::new();
+            }
+        } else {
+            self.upstream_in.extend_from_slice(bytes.get(taken..).unwrap_or_default());
+        }
+        if self.leaving.is_some() && self.machine.is_idle() {
+            return Err(Turn::ClientGone);
+        }
+        if !self.client_in.is_empty()
+            && !self.machine.is_waiting()
+            && let Some(turn) = self.feed_client(&[])
+        {
+            return Err(turn);
+        }
+        Ok(())
+    }
+
+    /// Does what the machine cannot do by itself.
+    async fn fulfil(&mut self, stop: Stop) -> Option<Goodbye> {
+        match stop {
+            Stop::Connect(fence) => {
+                match connect(self.gate.target(), &self.settings, fence.read_only).await {
+                    Ok(upstream) => self.attach(upstream, fence.read_only),
+                    Err(error) => {
+                        let taken = self.machine.unreachable(&mut self.gate, &self.client_in, error);
+                        self.client_in.drain(..taken.min(self.client_in.len()));
+                    }
+                }
+            }
+            Stop::Refresh => {
+                let target = Arc::clone(self.gate.target());
+                if let Err(error) = target.refresh().await {
+                    tracing::warn!(%error, "the catalog could not be read");
+                }
+            }
+            Stop::Goodbye => {
+                if self.machine.is_idle() || self.upstream.is_none() {
+                    return Some(Goodbye::Client);
+                }
+                // What was sent is finished, as the server would.
+                self.leaving = Some(Goodbye::Client);
+                self.timer = Some(Box::pin(tokio::time::sleep(LINGER)));
+                return None;
+            }
+            Stop::NeedMore | Stop::Hold => {}
+        }
+        self.begin()
+    }
+
+    fn lose_upstream(&mut self, reason: &str) -> Option<Goodbye> {
+        tracing::warn!(target = %self.gate.target().name(), reason, "an upstream session was lost");
+        self.upstream = None;
+        self.upstream_in = Vec::new();
+        self.to_upstream = Unsent::default();
+        self.cancelling = None;
+        if self.leaving.is_some() {
+            return self.leaving;
+        }
+        let error = ClientError::UpstreamUnavailable {
+            target: self.gate.target().name().to_string(),
+            reason: "the connection to it was lost".into(),
+        };
+        match self.machine.lost(&mut self.gate, &error) {
+            Loss::Session => self.fatal(&error, Goodbye::Upstream),
+            Loss::Upstream => {
+                self.feed_client(&[]);
+                None
+            }
+        }
+    }
+
+    fn signalled(&mut self, signal: Signal) -> Option<Goodbye> {
+        match signal {
+            Signal::Cancel => {
+                self.machine.cancel_requested();
+                None
+            }
+            Signal::Kill => self.fatal(&ClientError::Killed, Goodbye::Killed),
+            Signal::Drain if self.machine.is_idle() => self.fatal(&ClientError::Draining, Goodbye::Drained),
+            Signal::Drain | Signal::Recheck => {
+                self.recheck();
+                None
+            }
+        }
+    }
+
+    fn fatal(&mut self, error: &ClientError, goodbye: Goodbye) -> Option<Goodbye> {
+        self.to_client.take(self.machine.out.client_mut());
+        error_response(&mut self.to_client.bytes, error, Phase::Login);
+        Some(goodbye)
+    }
+
+    /// Sends what is left, as far as that goes at once, and leaves the upstream properly.
+    async fn close(&mut self) {
+        let busy = !self.machine.is_idle();
+        self.to_client.take(self.machine.out.client_mut());
+        let client = poll_fn(|cx| self.to_client.poll_write(cx, &mut self.client));
+        let _ = tokio::time::timeout(Duration::from_secs(1), client).await;
+        if let Some(mut upstream) = self.upstream.take() {
+            if busy {
+                // Nobody waits for what runs; the server itself would notice only when it writes.
+                if let Ok(connector) = self.gate.target().connector() {
+                    let _ = connector.cancel(upstream.process_id, &upstream.secret).await;
+                }
+            }
+            let mut goodbye = Unsent::default();
+            encode::terminate(&mut goodbye.bytes);
+            let write = poll_fn(|cx| goodbye.poll_write(cx, &mut upstream.stream));
+            let _ = tokio::time::timeout(Duration::from_secs(1), write).await;
+        }
+    }
+
+    /// Arms the timer for the next thing that may have to end. It stays armed over many statements: one that is over
+    /// by then costs nothing more.
+    fn arm(&mut self) {
+        let next = [self.machine.deadline(), self.grant_end].into_iter().flatten().min();
+        let Some(next) = next else { return };
+        if self.timer.as_ref().is_none_or(|timer| timer.deadline().into_std() > next) {
+            self.timer = Some(Box::pin(sleep_until(next.into())));
+        }
+    }
+
+    /// Looks at the grants anew.
+    fn recheck(&mut self) {
+        self.machine.recheck_grants(&mut self.gate);
+        self.grant_end = self.gate.next_end().map(|end| Instant::now() + self.gate.now().until(end));
+    }
+}

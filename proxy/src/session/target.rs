@@ -1,0 +1,344 @@
+//! One upstream database as all of its sessions see it: its names, its masks, what texts mean under them.
+//! Talks to the database only over its own catalog connection, never on a client's behalf.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use ahash::AHashMap;
+use arc_swap::{ArcSwap, ArcSwapOption};
+use hallpass_policy::{
+    catalog::{Catalog, Relation},
+    decide::Policy,
+    ids::TargetName,
+    mask::plan::Masks,
+    statement::{Names, Refusal, Understood, postgres},
+};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{postgres::Shape, upstream::connect::Connector};
+use crate::{clock::Clock, config, error::ClientError, wire::postgres::settings::Setting};
+
+/// Texts' bytes whose meaning is kept for each target.
+const TEXT_BYTES_KEPT: usize = 16 << 20;
+/// A text longer than this is understood anew each time: bulk INSERTs do not repeat.
+const LONGEST_TEXT_KEPT: usize = 64 << 10;
+/// A catalog younger than this is not fetched again for an unknown name.
+const FRESH_FOR: Duration = Duration::from_secs(1);
+
+/// The names and masks of a target at one moment.
+#[derive(Debug)]
+pub struct Known {
+    /// Names.
+    pub catalog: Arc<Catalog>,
+    /// Masked columns under the configuration in force.
+    pub masks: Arc<Masks>,
+    /// Grows with every change; part of every cache key.
+    pub generation: u64,
+}
+
+/// A text and what it means.
+#[derive(Debug)]
+pub struct Understanding {
+    /// Byte for byte as the client sent it.
+    pub text: Arc<str>,
+    /// Its statements.
+    pub understood: Understood,
+    /// Its result's columns, once an upstream has described them for a Parse without parameter types.
+    pub shape: Arc<OnceLock<Shape>>,
+    names: Names,
+    generation: u64,
+}
+
+/// Texts by their hash; what is found is compared before it is believed.
+#[derive(Debug, Default)]
+struct Texts {
+    by_hash: AHashMap<u64, Arc<Understanding>>,
+    hasher: ahash::RandomState,
+    bytes: usize,
+}
+
+/// What an upstream told a login: its parameters, in its order.
+pub type Parameters = Arc<[(String, String)]>;
+
+/// One target.
+#[derive(Debug)]
+pub struct Target {
+    config: ArcSwap<config::Target>,
+    name: TargetName,
+    known: ArcSwapOption<Known>,
+    fetched: AtomicI64,
+    texts: Mutex<Texts>,
+    connector: ArcSwapOption<Connector>,
+    parameters: Mutex<HashMap<Vec<Setting>, Parameters>>,
+    fetch: mpsc::Sender<FetchRequest>,
+    /// Open client sessions: while there are none, nobody watches for changed names.
+    sessions: AtomicUsize,
+    clock: Clock,
+}
+
+/// One open session of a target, until it is dropped.
+#[derive(Debug)]
+pub struct Attendance(Arc<Target>);
+
+impl Drop for Attendance {
+    fn drop(&mut self) {
+        self.0.sessions.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// Numbers [`Known::generation`]s, over all targets, private ones of a transaction among them.
+static GENERATION: AtomicU64 = AtomicU64::new(1);
+
+impl Known {
+    /// Compiles `policy`'s masks over `catalog`.
+    pub fn new(catalog: Catalog, policy: &Policy, target: &TargetName) -> Self {
+        let lineage_of = |relation: &Relation| {
+            let relation = catalog.relations.get(&relation.name)?;
+            postgres::lineage_of(&catalog, relation)
+        };
+        let masks = Masks::compile(&policy.masks, target, &catalog, lineage_of).masks;
+        Self {
+            catalog: Arc::new(catalog),
+            masks: Arc::new(masks),
+            generation: GENERATION.fetch_add(1, Ordering::Relaxed),
+        }
+    }
+}
+
+impl Target {
+    /// A target of which nothing is known yet, and the end on which its fetcher listens.
+    pub fn new(config: config::Target, clock: Clock) -> (Arc<Self>, mpsc::Receiver<FetchRequest>) {
+        let (fetch, requests) = mpsc::channel(64);
+        let target = Self {
+            name: config.name.clone(),
+            config: ArcSwap::from_pointee(config),
+            known: ArcSwapOption::empty(),
+            fetched: AtomicI64::new(0),
+            texts: Mutex::default(),
+            connector: ArcSwapOption::empty(),
+            parameters: Mutex::default(),
+            fetch,
+            sessions: AtomicUsize::new(0),
+            clock,
+        };
+        (Arc::new(target), requests)
+    }
+
+    /// Counts a session in.
+    pub fn attend(self: &Arc<Self>) -> Attendance {
+        self.sessions.fetch_add(1, Ordering::AcqRel);
+        Attendance(Arc::clone(self))
+    }
+
+    /// Whether any session is open.
+    pub fn is_attended(&self) -> bool {
+        self.sessions.load(Ordering::Acquire) > 0
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &TargetName {
+        &self.name
+    }
+
+    /// How to reach it.
+    pub fn config(&self) -> Arc<config::Target> {
+        self.config.load_full()
+    }
+
+    /// Replaces how to reach it; new upstream sessions use it.
+    pub fn set_config(&self, config: config::Target) {
+        self.config.store(Arc::new(config));
+        self.connector.store(None);
+    }
+
+    /// Opens connections to it.
+    ///
+    /// # Errors
+    /// When the certificates its TLS needs cannot be read.
+    pub fn connector(&self) -> Result<Arc<Connector>, ClientError> {
+        if let Some(connector) = self.connector.load_full() {
+            return Ok(connector);
+        }
+        let connector = Connector::new(self.config()).map_err(|error| {
+            tracing::error!(target_name = %self.name, %error, "the TLS of a target cannot be set up");
+            ClientError::UpstreamUnavailable { target: self.name.to_string(), reason: "its TLS cannot be set up".into() }
+        })?;
+        let connector = Arc::new(connector);
+        self.connector.store(Some(Arc::clone(&connector)));
+        Ok(connector)
+    }
+
+    /// The names and masks as last fetched; an empty catalog, under which every name is unknown, before that.
+    pub fn known(&self) -> Arc<Known> {
+        self.known.load_full().unwrap_or_else(|| {
+            Arc::new(Known { catalog: Arc::default(), masks: Arc::default(), generation: 0 })
+        })
+    }
+
+    /// Whether anything was fetched yet.
+    pub fn is_known(&self) -> bool {
+        self.known.load().is_some()
+    }
+
+    /// Whether the catalog is old enough that an unknown name may have come into being since.
+    pub fn may_be_stale(&self) -> bool {
+        hallpass_policy::ids::Timestamp(self.fetched.load(Ordering::Acquire)).until(self.clock.now()) > FRESH_FOR
+    }
+
+    /// Fetches the catalog now and waits for it.
+    ///
+    /// # Errors
+    /// [`ClientError::UpstreamUnavailable`] when the target cannot be asked.
+    pub async fn refresh(&self) -> Result<(), ClientError> {
+        let (done, outcome) = oneshot::channel();
+        let unavailable = || ClientError::UpstreamUnavailable {
+            target: self.name.to_string(),
+            reason: "its catalog cannot be read".into(),
+        };
+        self.fetch.send(done).await.map_err(|_| unavailable())?;
+        outcome.await.map_err(|_| unavailable())?
+    }
+
+    /// Puts a fetched catalog in force.
+    pub fn learn(&self, catalog: Catalog, policy: &Policy) {
+        self.known.store(Some(Arc::new(Known::new(catalog, policy, &self.name))));
+        self.fetched.store(self.clock.now().0, Ordering::Release);
+        self.forget_texts();
+    }
+
+    /// Compiles the masks anew after the configuration changed.
+    pub fn recompile(&self, policy: &Policy) {
+        if let Some(known) = self.known.load_full() {
+            self.known.store(Some(Arc::new(Known::new(Catalog::clone(&known.catalog), policy, &self.name))));
+            self.forget_texts();
+        }
+    }
+
+    /// What `text` means under `known` and `names`, from memory where it was met before.
+    ///
+    /// # Errors
+    /// The refusal, when it is not understood. Refusals are not remembered.
+    pub fn understand(&self, text: &str, known: &Known, names: &Names) -> Result<Arc<Understanding>, Refusal> {
+        let keep = text.len() <= LONGEST_TEXT_KEPT;
+        let hash = if keep {
+            let texts = self.lock_texts();
+            let hash = texts.hasher.hash_one((text, &names.search_path, known.generation));
+            if let Some(met) = texts.by_hash.get(&hash)
+                && (&*met.text, &met.names, met.generation) == (text, names, known.generation)
+            {
+                return Ok(Arc::clone(met));
+            }
+            hash
+        } else {
+            0
+        };
+        let understood = postgres::understand(text, &known.catalog, names)?;
+        let understanding = Arc::new(Understanding {
+            text: Arc::from(text),
+            understood,
+            shape: Arc::default(),
+            names: names.clone(),
+            generation: known.generation,
+        });
+        if keep {
+            let mut texts = self.lock_texts();
+            if texts.bytes + text.len() > TEXT_BYTES_KEPT {
+                texts.by_hash.clear();
+                texts.bytes = 0;
+            }
+            texts.bytes += text.len();
+            texts.by_hash.insert(hash, Arc::clone(&understanding));
+        }
+        Ok(understanding)
+    }
+
+    /// What the upstream told the last login that asked for the same settings.
+    pub fn parameters(&self, settings: &[Setting]) -> Option<Parameters> {
+        self.parameters.lock().unwrap_or_else(PoisonError::into_inner).get(settings).cloned()
+    }
+
+    /// Remembers what the upstream told a login.
+    pub fn remember_parameters(&self, settings: Vec<Setting>, told: Parameters) {
+        let mut parameters = self.parameters.lock().unwrap_or_else(PoisonError::into_inner);
+        // Clients choose the settings: a bound keeps them from filling our memory.
+        if parameters.len() >= 256 {
+            parameters.clear();
+        }
+        parameters.insert(settings, told);
+    }
+
+    fn forget_texts(&self) {
+        let mut texts = self.lock_texts();
+        texts.by_hash.clear();
+        texts.bytes = 0;
+    }
+
+    fn lock_texts(&self) -> std::sync::MutexGuard<'_, Texts> {
+        self.texts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Asks for one fetch; the answer comes back when it is done.
+pub type FetchRequest = oneshot::Sender<Result<(), ClientError>>;
+
+/// All targets.
+#[derive(Debug, Default)]
+pub struct Targets {
+    by_name: ArcSwap<BTreeMap<TargetName, Arc<Target>>>,
+    /// Fetchers of targets that were added, until somebody starts them.
+    unserved: Mutex<Vec<(Arc<Target>, mpsc::Receiver<FetchRequest>)>>,
+}
+
+impl Targets {
+    /// The targets of `config`.
+    pub fn new(config: &config::Config, clock: &Clock) -> Self {
+        let targets = Self::default();
+        targets.add(config, clock);
+        targets
+    }
+
+    /// The target called `name`.
+    pub fn get(&self, name: &TargetName) -> Option<Arc<Target>> {
+        self.by_name.load().get(name).cloned()
+    }
+
+    /// All of them.
+    pub fn all(&self) -> Vec<Arc<Target>> {
+        self.by_name.load().values().cloned().collect()
+    }
+
+    /// Follows a new configuration: new targets, changed addresses and masks. A target that is gone takes no new
+    /// sessions.
+    pub fn reconfigure(&self, config: &config::Config, clock: &Clock) {
+        self.add(config, clock);
+        for target in self.all() {
+            target.recompile(&config.policy);
+        }
+    }
+
+    /// Those whose fetchers nobody serves yet.
+    pub fn take_unserved(&self) -> Vec<(Arc<Target>, mpsc::Receiver<FetchRequest>)> {
+        std::mem::take(&mut *self.unserved.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn add(&self, config: &config::Config, clock: &Clock) {
+        let before = self.by_name.load_full();
+        let mut after = BTreeMap::new();
+        for (name, settings) in &config.databases {
+            let target = before.get(name).cloned().unwrap_or_else(|| {
+                let (target, requests) = Target::new(settings.clone(), clock.clone());
+                self.unserved.lock().unwrap_or_else(PoisonError::into_inner).push((Arc::clone(&target), requests));
+                target
+            });
+            target.set_config(settings.clone());
+            after.insert(name.clone(), target);
+        }
+        self.by_name.store(Arc::new(after));
+    }
+}

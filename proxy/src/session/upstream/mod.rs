@@ -1,0 +1,3 @@
+//! The other side of a session: the connection to its target.
+
+pub mod connect;

@@ -1,0 +1,220 @@
+//! The one place that changes the store. Every change is one transaction, with its audit events written before it is
+//! true and the active grants published after: `users`, `requests` and `grants` hold the changes, `rules` who must approve.
+//! Knows no HTTP and no wire.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use hallpass_audit::{
+    event::{Event, Kind, Origin},
+    journal::JournalError,
+};
+use hallpass_policy::{
+    grant::Grant,
+    ids::{TargetName, Timestamp, UserName},
+};
+use thiserror::Error;
+
+use super::{
+    GrantFilter, LoginLookup, LookupFuture, Store, StoreError, Transaction,
+    actor::{Actor, Standing},
+    credentials::{Credentials, token_digest},
+};
+use crate::shared::Shared;
+
+mod grants;
+mod requests;
+pub mod rules;
+#[cfg(test)]
+mod tests;
+mod users;
+
+pub use requests::{Ask, AskFor, Decided};
+pub use users::{AddUser, NewToken};
+
+/// How long an ended grant stays published, so that sessions can say which grant ended.
+const REMEMBER_ENDED: Duration = Duration::from_secs(3600);
+
+/// Why a change did not happen.
+#[derive(Debug, Error)]
+pub enum LedgerError {
+    /// It may not, or cannot, be done.
+    #[error("{message}")]
+    Refused {
+        /// What kind of no.
+        kind: Refused,
+        /// What is wrong.
+        message: String,
+        /// What to do instead; may be empty.
+        hint: String,
+    },
+    /// The store did not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The audit cannot be written, so nothing changes.
+    #[error(transparent)]
+    Audit(#[from] JournalError),
+}
+
+/// What kind of no.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// Something in the question is wrong.
+    Invalid,
+    /// Not for this actor.
+    Forbidden,
+    /// There is no such thing, or the actor may not know of it.
+    NotFound,
+    /// Too late: it is decided, ended or taken.
+    Conflict,
+}
+
+impl LedgerError {
+    fn new(kind: Refused, message: impl Into<String>) -> Self {
+        Self::Refused { kind, message: message.into(), hint: String::new() }
+    }
+
+    fn invalid(message: impl Into<String>) -> Self {
+        Self::new(Refused::Invalid, message)
+    }
+
+    fn forbidden(message: impl Into<String>) -> Self {
+        Self::new(Refused::Forbidden, message)
+    }
+
+    fn not_found(message: impl Into<String>) -> Self {
+        Self::new(Refused::NotFound, message)
+    }
+
+    fn conflict(message: impl Into<String>) -> Self {
+        Self::new(Refused::Conflict, message)
+    }
+
+    /// Adds what to do instead.
+    fn hint(self, hint: impl Into<String>) -> Self {
+        match self {
+            Self::Refused { kind, message, .. } => Self::Refused { kind, message, hint: hint.into() },
+            Self::Store(_) | Self::Audit(_) => self,
+        }
+    }
+}
+
+/// A result of the ledger.
+pub type Outcome<T> = Result<T, LedgerError>;
+
+/// The store, with the rules of changing it.
+#[derive(Debug)]
+pub struct Ledger {
+    store: Box<dyn Store>,
+    shared: Arc<Shared>,
+}
+
+impl Ledger {
+    /// A ledger over `store`; publishes the grants that are active now.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn new(store: Box<dyn Store>, shared: Arc<Shared>) -> Result<Self, StoreError> {
+        let ledger = Self { store, shared };
+        ledger.publish()?;
+        Ok(ledger)
+    }
+
+    /// Runs `work` where waiting is allowed, and answers once its audit is as safe as the configuration asks.
+    ///
+    /// # Errors
+    /// Those of `work`, and [`LedgerError::Audit`].
+    pub async fn perform<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> Outcome<T> + Send + 'static,
+    ) -> Outcome<T> {
+        let ledger = Arc::clone(self);
+        let done = tokio::task::spawn_blocking(move || work(&ledger)).await;
+        let done = done.map_err(|_| StoreError::Interrupted)??;
+        self.shared.journal.durable().await?;
+        Ok(done)
+    }
+
+    /// Who holds the bearer `token`, if it works now.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn bearer(&self, token: &str, origin: Origin) -> Outcome<Option<Actor>> {
+        let found = self.store.begin()?.token_owner(&token_digest(token))?;
+        let now = self.now();
+        let owner = found.filter(|(user, expires)| user.active(now) && expires.is_none_or(|end| now < end));
+        let config = self.shared.config.load();
+        Ok(owner.map(|(user, _)| Actor::user(user.principal(), &config.admins, origin)))
+    }
+
+    /// One transaction: what `work` wrote becomes true together with its events, or not at all.
+    fn change<T>(&self, work: impl FnOnce(&dyn Transaction, &mut Vec<Event>) -> Outcome<T>) -> Outcome<T> {
+        let transaction = self.store.begin()?;
+        let mut events = Vec::new();
+        let done = work(&*transaction, &mut events)?;
+        if !events.is_empty() {
+            // Before the commit: a grant that is not in the audit never begins.
+            self.shared.journal.append(&events)?;
+        }
+        transaction.commit()?;
+        self.publish()?;
+        Ok(done)
+    }
+
+    /// Publishes active and recently ended grants.
+    fn publish(&self) -> Result<(), StoreError> {
+        let since = Timestamp(self.now().0.saturating_sub(i64::try_from(REMEMBER_ENDED.as_micros()).unwrap_or(0)));
+        let transaction = self.store.begin()?;
+        let recent = transaction.grants(&GrantFilter { user: None, not_ended_before: Some(since) })?;
+        let mut by_user: HashMap<UserName, Vec<Grant>> = HashMap::new();
+        for record in recent {
+            by_user.entry(record.grant.user.clone()).or_default().push(record.grant);
+        }
+        // Still inside the transaction, so that two changes cannot publish in the wrong order.
+        self.shared.grants.publish(by_user.into_iter().map(|(user, grants)| (user, Arc::from(grants))).collect());
+        Ok(())
+    }
+
+    fn now(&self) -> Timestamp {
+        self.shared.clock.now()
+    }
+}
+
+impl LoginLookup for Arc<Ledger> {
+    fn login_lookup<'a>(&'a self, user: &'a str) -> LookupFuture<'a> {
+        let (ledger, user) = (Self::clone(self), user.to_owned());
+        Box::pin(async move {
+            let found = tokio::task::spawn_blocking(move || ledger.credentials(&user)).await;
+            found.map_err(|_| StoreError::Interrupted)?
+        })
+    }
+}
+
+impl Ledger {
+    /// What a login of `user` is checked against. Blocks.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn credentials(&self, user: &str) -> Result<Credentials, StoreError> {
+        self.store.begin()?.credentials(user)
+    }
+}
+
+/// An event about `user` on `targets`, told by whoever acted.
+fn event(kind: Kind, at: Timestamp, actor: Option<&Actor>, user: &UserName, targets: &[TargetName]) -> Event {
+    let mut origin = actor.map(|actor| (*actor.origin).clone()).unwrap_or_default();
+    origin.user = Some(user.clone());
+    if !targets.is_empty() {
+        let names: Vec<_> = targets.iter().map(TargetName::as_str).collect();
+        origin.target = Some(TargetName::new(names.join(",")));
+    }
+    Event::new(kind, at, Arc::new(origin))
+}
+
+/// Only admins pass.
+fn admin_only(actor: &Actor, what: &str) -> Outcome<()> {
+    match actor.standing {
+        Standing::Operator | Standing::Admin => Ok(()),
+        Standing::Member => Err(LedgerError::forbidden(format!("only an admin may {what}"))
+            .hint("admins are named under [admins] in proxy.toml")),
+    }
+}

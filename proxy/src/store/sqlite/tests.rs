@@ -1,0 +1,165 @@
+//! The SQLite store on a real file: what was committed is there after reopening, what was not is not.
+
+use std::time::Duration;
+
+use hallpass_policy::{
+    grant::{ApprovedStatement, GrantEnd},
+    ids::{GroupName, TargetName, Timestamp, UserName},
+};
+
+use super::SqliteStore;
+use crate::store::{
+    GrantFilter, RequestFilter, Store, StoreError, Transaction,
+    credentials::{CredentialKind, derive, token_digest},
+    grants::{GrantState, NewGrant},
+    requests::{Approved, NewRequest, Request, RequestState, Subject},
+    users::{NewKey, NewUser},
+};
+
+fn alice() -> NewUser {
+    NewUser {
+        name: UserName::new("alice"),
+        groups: vec![GroupName::new("oncall")],
+        expires: Some(Timestamp(500)),
+        created: Timestamp(1),
+        salt: vec![3; 16],
+        iterations: 4096,
+    }
+}
+
+fn statement_request() -> NewRequest {
+    NewRequest {
+        user: UserName::new("alice"),
+        asked_by: UserName::new("alice"),
+        subject: Subject::Statement(ApprovedStatement {
+            text: "SELECT 1".into(),
+            identity: [7; 32],
+            export: true,
+            unmask: false,
+        }),
+        targets: vec![TargetName::new("eu"), TargetName::new("shop")],
+        duration: Duration::from_secs(60),
+        reason: "INC-1".into(),
+        created: Timestamp(10),
+    }
+}
+
+#[test]
+fn what_was_committed_is_there_after_reopening() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("grants.db");
+    let asked = statement_request();
+    let first = {
+        let store = SqliteStore::open(&path).unwrap();
+        let open = store.begin().unwrap();
+        assert!(open.insert_user(&alice()).unwrap());
+        assert!(!open.insert_user(&alice()).unwrap(), "a name is taken once");
+        let key = NewKey {
+            kind: CredentialKind::Token,
+            label: Some("ci".into()),
+            keys: derive("hp_x", &[3; 16], 4096),
+            token_sha256: Some(token_digest("hp_x")),
+            created: Timestamp(2),
+            expires: Some(Timestamp(400)),
+        };
+        open.insert_key(&alice().name, &key).unwrap();
+        let id = open.insert_request(&asked).unwrap();
+        let approval = Approved {
+            by: UserName::new("bob"),
+            at: Timestamp(20),
+            duration: Some(Duration::from_secs(30)),
+            comment: Some("fine".into()),
+        };
+        open.insert_approval(id, &approval).unwrap();
+        open.commit().unwrap();
+        store.begin().unwrap().credentials("ghost").unwrap()
+    };
+
+    let store = SqliteStore::open(&path).unwrap();
+    let open = store.begin().unwrap();
+    let user = open.user(&alice().name).unwrap().unwrap();
+    assert_eq!((user.groups, user.expires, user.disabled), (alice().groups, alice().expires, false));
+    let login = open.credentials("alice").unwrap();
+    assert_eq!(login.verify_cleartext("hp_x", Timestamp(300)).map(|key| key.kind), Some(CredentialKind::Token));
+    assert!(login.verify_cleartext("hp_x", Timestamp(400)).is_none());
+    let (owner, expires) = open.token_owner(&token_digest("hp_x")).unwrap().unwrap();
+    assert_eq!((owner.name.as_str(), expires), ("alice", Some(Timestamp(400))));
+    assert!(open.token_owner(&token_digest("hp_y")).unwrap().is_none());
+    assert_eq!(open.credentials("ghost").unwrap().salt, first.salt, "a mock salt survives a restart");
+    let requests = open.requests(&RequestFilter { user: None, pending: true }).unwrap();
+    assert_eq!(requests.len(), 1);
+    assert_eq!(requests[0].asked, asked);
+    assert_eq!(requests[0].approvals[0].duration, Some(Duration::from_secs(30)));
+    open.remove_user(&alice().name).unwrap();
+    assert!(open.token_owner(&token_digest("hp_x")).unwrap().is_none(), "keys go with their user");
+}
+
+#[test]
+fn what_was_not_committed_never_happened() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(&folder.path().join("grants.db")).unwrap();
+    let open = store.begin().unwrap();
+    open.insert_user(&alice()).unwrap();
+    drop(open);
+    assert!(store.begin().unwrap().users().unwrap().is_empty());
+}
+
+#[test]
+fn another_version_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("grants.db");
+    drop(SqliteStore::open(&path).unwrap());
+    rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
+    assert!(matches!(SqliteStore::open(&path), Err(StoreError::Version { found: 99, known: 1 })));
+}
+
+#[test]
+fn the_file_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("grants.db");
+    let store = SqliteStore::open(&path).unwrap();
+    store.begin().unwrap().commit().unwrap();
+    for entry in std::fs::read_dir(folder.path()).unwrap() {
+        let mode = entry.unwrap().metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0);
+    }
+}
+
+#[test]
+fn grants_end_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(&folder.path().join("grants.db")).unwrap();
+    let open = store.begin().unwrap();
+    let give = |open: &dyn Transaction, ends: i64| {
+        let asked = statement_request();
+        let request = open.insert_request(&asked).unwrap();
+        let kind = asked.subject.kind();
+        let (starts, ends) = (Timestamp(10), Timestamp(ends));
+        let grant = NewGrant { request, user: asked.user.clone(), kind, targets: asked.targets.clone(), starts, ends };
+        let id = open.insert_grant(&grant).unwrap();
+        let state = RequestState::Approved { at: starts, grant: id };
+        open.update_state(&Request { id: request, asked, approvals: vec![], state }).unwrap();
+        id
+    };
+    let (short, long) = (give(&*open, 100), give(&*open, 200));
+    open.revoke(long, &UserName::new("bob"), Timestamp(50), Some("done")).unwrap();
+    assert!(open.take_expired(Timestamp(99)).unwrap().is_empty());
+    let ended: Vec<_> = open.take_expired(Timestamp(300)).unwrap().iter().map(|record| record.grant.id).collect();
+    assert_eq!(ended, [short], "a revoked grant's end is recorded when it is revoked");
+    assert!(open.take_expired(Timestamp(300)).unwrap().is_empty());
+
+    let long = open.grant(long).unwrap().unwrap();
+    let by_bob = GrantEnd::Revoked { by: UserName::new("bob"), reason: Some("done".into()) };
+    assert_eq!((long.grant.revoked.clone(), long.ended()), (Some(by_bob), Timestamp(50)));
+    assert_eq!(long.state(Timestamp(60)), GrantState::Revoked);
+    let since = |at: i64| {
+        let filter = GrantFilter { user: None, not_ended_before: Some(Timestamp(at)) };
+        open.grants(&filter).unwrap().iter().map(|record| record.grant.id).collect::<Vec<_>>()
+    };
+    assert_eq!(since(40).len(), 2);
+    assert_eq!(since(60), [short]);
+    let request = open.request(long.grant.request).unwrap().unwrap();
+    assert_eq!(request.state, RequestState::Approved { at: Timestamp(10), grant: long.grant.id });
+    assert!(request.pending().is_err(), "an approved request is decided");
+}

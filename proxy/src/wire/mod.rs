@@ -1,0 +1,3 @@
+//! The wire protocols, pure: bytes and facts in, bytes and facts out. Nothing below this module touches a socket.
+
+pub mod postgres;

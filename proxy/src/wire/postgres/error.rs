@@ -1,0 +1,258 @@
+//! What a Postgres client is told: errors of ours, notices of ours, and the upstream's reports reduced to their kind.
+//! Never adds a fact that `ClientError` does not hold.
+
+use super::{
+    backend::{Report, tag},
+    codec::Malformed,
+    encode::{Message, message},
+};
+use crate::error::ClientError;
+
+/// How far a session has come; decides between FATAL and ERROR where the error alone does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Before the first ReadyForQuery.
+    Login,
+    /// After it.
+    Session,
+}
+
+/// How bad it is, as the S and V fields say it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// The statement failed.
+    Error,
+    /// The connection ends.
+    Fatal,
+    /// For the user's eyes; nothing failed.
+    Notice,
+    /// For the user's eyes, and something may be wrong.
+    Warning,
+}
+
+impl Severity {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "ERROR",
+            Self::Fatal => "FATAL",
+            Self::Notice => "NOTICE",
+            Self::Warning => "WARNING",
+        }
+    }
+}
+
+/// Whether the connection ends with `error`.
+pub fn severity(error: &ClientError, phase: Phase) -> Severity {
+    match error {
+        ClientError::AuthenticationFailed { .. }
+        | ClientError::ProtocolViolation(_)
+        | ClientError::StartupRefused { .. }
+        | ClientError::TooManyConnections
+        | ClientError::Killed
+        | ClientError::Draining => Severity::Fatal,
+        ClientError::Denied(_)
+        | ClientError::Refused(_)
+        | ClientError::UnknownStatement(_)
+        | ClientError::UnknownPortal(_)
+        | ClientError::GrantEnded { .. }
+        | ClientError::LimitExceeded { .. }
+        | ClientError::AuditUnavailable
+        | ClientError::UpstreamUnavailable { .. } => match phase {
+            Phase::Login => Severity::Fatal,
+            Phase::Session => Severity::Error,
+        },
+    }
+}
+
+/// Appends `error` as an ErrorResponse.
+pub fn error_response(out: &mut Vec<u8>, error: &ClientError, phase: Phase) {
+    let text = match error {
+        // The server's own words: clients and people look for them.
+        ClientError::AuthenticationFailed { user } => format!("password authentication failed for user \"{user}\""),
+        ClientError::Denied(_)
+        | ClientError::Refused(_)
+        | ClientError::UnknownStatement(_)
+        | ClientError::UnknownPortal(_)
+        | ClientError::GrantEnded { .. }
+        | ClientError::LimitExceeded { .. }
+        | ClientError::AuditUnavailable
+        | ClientError::UpstreamUnavailable { .. }
+        | ClientError::ProtocolViolation(_)
+        | ClientError::StartupRefused { .. }
+        | ClientError::TooManyConnections
+        | ClientError::Killed
+        | ClientError::Draining => error.to_string(),
+    };
+    let report = Own {
+        severity: severity(error, phase),
+        code: error.sqlstate(),
+        text: &text,
+        detail: error.detail(),
+        hint: error.hint(),
+    };
+    write(out, tag::ERROR_RESPONSE, &report);
+}
+
+/// Appends a NoticeResponse: reminders before a grant ends (`00000`), warnings of review rules (`01000`).
+pub fn notice_response(
+    out: &mut Vec<u8>,
+    severity: Severity,
+    code: &str,
+    text: &str,
+    detail: Option<&str>,
+    hint: Option<&str>,
+) {
+    write(out, tag::NOTICE_RESPONSE, &Own { severity, code, text, detail, hint });
+}
+
+/// A report of our own.
+struct Own<'a> {
+    severity: Severity,
+    code: &'a str,
+    text: &'a str,
+    detail: Option<&'a str>,
+    hint: Option<&'a str>,
+}
+
+fn write(out: &mut Vec<u8>, tag: u8, report: &Own<'_>) {
+    // Lengths of our own texts are far below the limit, and `field` leaves no NUL in them.
+    let _ = message(out, Some(tag), |body| {
+        field(body, b'S', report.severity.as_str().as_bytes());
+        field(body, b'V', report.severity.as_str().as_bytes());
+        field(body, b'C', report.code.as_bytes());
+        field(body, b'M', report.text.as_bytes());
+        if let Some(detail) = report.detail {
+            field(body, b'D', detail.as_bytes());
+        }
+        if let Some(hint) = report.hint {
+            field(body, b'H', hint.as_bytes());
+        }
+        body.byte(0);
+        Ok(())
+    });
+}
+
+/// Writes one field up to the first NUL of its text.
+fn field(body: &mut Message<'_>, code: u8, text: &[u8]) {
+    body.byte(code);
+    body.bytes(text.split(|byte| *byte == 0).next().unwrap_or_default());
+    body.byte(0);
+}
+
+/// Rebuilds an upstream's ErrorResponse or NoticeResponse (`tag` says which) so that it holds no value: severity and
+/// SQLSTATE stay, the message becomes `kind`, and everything else (detail, hint, context, the names of columns and
+/// constraints, positions, source lines) is gone. The whole frame.
+///
+/// # Errors
+/// When `body` is not a report; then nothing of it may be forwarded either.
+pub fn scrub_error(tag: u8, body: &[u8], kind: &str) -> Result<Vec<u8>, Malformed> {
+    let report = Report::decode(body)?;
+    let mut out = Vec::with_capacity(64 + kind.len());
+    let _ = message(&mut out, Some(tag), |scrubbed| {
+        for code in [b'S', b'V', b'C'] {
+            // Severities and SQLSTATEs are short words; something long in their place is not the server's own.
+            if let Some(text) = report.get(code).filter(|text| text.len() <= 32) {
+                field(scrubbed, code, text);
+            }
+        }
+        field(scrubbed, b'M', kind.as_bytes());
+        scrubbed.byte(0);
+        Ok(())
+    });
+    Ok(out)
+}
+
+/// What a SQLSTATE means, in words without values: the text for [`scrub_error`]. Unknown states get their class.
+pub fn kind_of(sqlstate: &str) -> &'static str {
+    match sqlstate {
+        "22001" => "value too long (details hidden: a masked column takes part)",
+        "22003" => "value out of range (details hidden: a masked column takes part)",
+        "22007" | "22008" => "invalid date or time (details hidden: a masked column takes part)",
+        "22012" => "division by zero",
+        "22P02" => "invalid input syntax (details hidden: a masked column takes part)",
+        "23502" => "null value violates a not-null constraint (details hidden: a masked column takes part)",
+        "23503" => "a foreign key constraint is violated (details hidden: a masked column takes part)",
+        "23505" => "duplicate key value violates a unique constraint (details hidden: a masked column takes part)",
+        "23514" => "a check constraint is violated (details hidden: a masked column takes part)",
+        "23P01" => "an exclusion constraint is violated (details hidden: a masked column takes part)",
+        "25006" => "cannot execute this statement in a read-only transaction",
+        "25P02" => "current transaction is aborted, commands ignored until end of transaction block",
+        "40001" => "could not serialize access",
+        "40P01" => "deadlock detected",
+        "42501" => "permission denied by the database",
+        "53100" => "the database's disk is full",
+        "55P03" => "could not obtain lock",
+        "57014" => "canceling statement",
+        "57P01" => "the database ended the connection by an administrator's command",
+        _ => match sqlstate.get(..2) {
+            Some("00") => "notice (details hidden: a masked column takes part)",
+            Some("01") => "warning (details hidden: a masked column takes part)",
+            Some("08") => "connection error at the database",
+            Some("22") => "data exception (details hidden: a masked column takes part)",
+            Some("23") => "a constraint is violated (details hidden: a masked column takes part)",
+            Some("25") => "invalid transaction state",
+            Some("42") => "the database refused the statement (details hidden: a masked column takes part)",
+            Some("53") => "the database is out of resources",
+            _ => "the statement failed at the database (details hidden: a masked column takes part)",
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hallpass_policy::decide::Denial;
+
+    use super::*;
+
+    fn fields(frame: &[u8]) -> Vec<(char, String)> {
+        let frame = crate::wire::postgres::codec::frame(frame, 10_000).unwrap().unwrap();
+        let report = Report::decode(frame.body).unwrap();
+        report.iter().map(|(code, text)| (char::from(code), String::from_utf8(text.to_vec()).unwrap())).collect()
+    }
+
+    #[test]
+    fn a_denial_teaches() {
+        let mut out = Vec::new();
+        let denial = Denial {
+            message: "no grant allows UPDATE".into(),
+            detail: "you hold nothing".into(),
+            hint: "CALL …".into(),
+        };
+        error_response(&mut out, &ClientError::Denied(denial), Phase::Session);
+        let expected = [
+            ('S', "ERROR"),
+            ('V', "ERROR"),
+            ('C', "42501"),
+            ('M', "no grant allows UPDATE"),
+            ('D', "you hold nothing"),
+            ('H', "CALL …"),
+        ];
+        assert_eq!(out[0], b'E');
+        assert_eq!(fields(&out), expected.map(|(code, text)| (code, text.to_owned())));
+    }
+
+    #[test]
+    fn severity_follows_the_phase_where_the_error_leaves_it_open() {
+        let lost = ClientError::UpstreamUnavailable { target: "shop".into(), reason: "connection refused".into() };
+        assert_eq!(severity(&lost, Phase::Login), Severity::Fatal);
+        assert_eq!(severity(&lost, Phase::Session), Severity::Error);
+        assert_eq!(severity(&ClientError::Draining, Phase::Session), Severity::Fatal);
+    }
+
+    #[test]
+    fn a_nul_in_a_text_ends_it_and_breaks_nothing() {
+        let mut out = Vec::new();
+        error_response(&mut out, &ClientError::AuthenticationFailed { user: "a\0Mforged".into() }, Phase::Login);
+        assert_eq!(fields(&out)[3], ('M', "password authentication failed for user \"a".into()));
+    }
+
+    #[test]
+    fn scrubbing_leaves_no_value() {
+        let body = b"SERROR\0VERROR\0C23505\0Mduplicate key\0DKey (email)=(ann@example.com)\0Hann\0Wann\0P12\0cemail\0nann\0Ffile\0\0";
+        let out = scrub_error(b'E', body, kind_of("23505")).unwrap();
+        assert!(!out.windows(3).any(|bytes| bytes == b"ann"));
+        let codes: String = fields(&out).iter().map(|(code, _)| *code).collect();
+        assert_eq!(codes, "SVCM");
+        assert!(scrub_error(b'E', b"SERROR", "x").is_err());
+    }
+}
