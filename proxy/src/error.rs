@@ -76,6 +76,9 @@ pub enum ClientError {
     /// An admin ended this session.
     #[error("this session was ended by an administrator")]
     Killed,
+    /// The account of an open session has ended.
+    #[error("the account of this session has expired")]
+    Expired,
     /// The proxy is shutting down.
     #[error("the proxy is shutting down")]
     Draining,
@@ -105,6 +108,7 @@ impl ClientError {
             Self::ProtocolViolation(_) => "08P01",
             Self::TooManyConnections => "53300",
             Self::Killed | Self::Draining => "57P01",
+            Self::Expired => "28000",
         }
     }
 
@@ -124,6 +128,7 @@ impl ClientError {
             | Self::StartupRefused { .. }
             | Self::TooManyConnections
             | Self::Killed
+            | Self::Expired
             | Self::Draining => None,
         }
         .filter(|text| !text.is_empty())
@@ -145,6 +150,7 @@ impl ClientError {
             | Self::ProtocolViolation(_)
             | Self::TooManyConnections
             | Self::Killed
+            | Self::Expired
             | Self::Draining => None,
         }
         .filter(|text| !text.is_empty())

@@ -140,7 +140,9 @@ fn closest(question: &Question<'_>, unfit: &[(Holder<'_>, Lack)]) -> Closest {
     let meets = |need: &Need| {
         unfit.iter().any(|(holder, _)| !matches!(holder, Holder::Statement(..)) && holder.gap(question, need).is_none())
     };
-    match needs(question.statement).find(|need| !meets(need)) {
+    // Of several the client hears of the write: that is what it asked for.
+    let unmet = || needs(question.statement).filter(|need| !meets(need));
+    match unmet().find(|need| need.action.writes()).or_else(|| unmet().next()) {
         Some(need) => Closest::Need(need.clone()),
         None => Closest::Apart(needs(question.statement).map(|need| name_of(question, need)).collect()),
     }

@@ -17,7 +17,13 @@ pub(super) fn serve(common: &Common) -> Result<ExitCode, Failure> {
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let colours = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr).init();
+    // A log that cannot be written (a full disk) is no reason to fail: by default its writer would panic.
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(colours)
+        .log_internal_errors(false)
+        .with_writer(std::io::stderr)
+        .init();
     match server::run(config) {
         Ok(()) => Ok(ExitCode::SUCCESS),
         Err(error) => Err(Failure::failed(with_causes(&error))),

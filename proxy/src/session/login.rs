@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hallpass_policy::ids::Principal;
+use hallpass_policy::ids::{Principal, Timestamp};
 use thiserror::Error;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -72,6 +72,8 @@ pub struct Login {
     pub principal: Principal,
     /// With which password or token, by its number in the store.
     pub credential: i64,
+    /// When the account ends, and with it the session.
+    pub expires: Option<Timestamp>,
     /// What the client asked for at start: database, settings, protocol version.
     pub startup: Startup,
 }
@@ -185,8 +187,8 @@ fn refuse(talk: Talk, startup: Option<Startup>, error: ClientError) -> Stop {
 async fn converse(socket: TcpStream, peer: IpAddr, door: &Doorway<'_>) -> Result<LoggedIn, Stop> {
     let (mut talk, startup) = open(socket, door.security).await?;
     match authenticate(&mut talk, &startup, peer, door).await {
-        Ok((principal, credential)) => {
-            let login = Login { principal, credential, startup };
+        Ok((principal, credential, expires)) => {
+            let login = Login { principal, credential, expires, startup };
             Ok(LoggedIn { login, stream: talk.stream, leftover: talk.input })
         }
         Err(Failure::Io(error)) => Err(Stop::Gone(error)),
@@ -333,7 +335,7 @@ async fn authenticate(
     startup: &Startup,
     peer: IpAddr,
     door: &Doorway<'_>,
-) -> Result<(Principal, i64), Failure> {
+) -> Result<(Principal, i64, Option<Timestamp>), Failure> {
     let holder = certificate_holder(&talk.stream, door.security)?;
     let nonce = random().ok_or_else(|| unavailable("the system gives no random bytes"))?;
     let offered = Offered::new(end_point(&talk.stream, door.security));
@@ -364,7 +366,7 @@ async fn authenticate(
     out.clear();
     encode::authentication_sasl_final(&mut out, &last)?;
     talk.send(&out).await?;
-    Ok((credentials.principal(), key))
+    Ok((credentials.principal(), key, credentials.expires))
 }
 
 /// What a SCRAM error is to the client. That no key fits sounds the same whatever the reason.

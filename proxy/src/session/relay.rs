@@ -12,7 +12,7 @@ use std::{
 };
 
 use hallpass_audit::journal::{Durability, JournalError};
-use hallpass_policy::decide::Fence;
+use hallpass_policy::{decide::Fence, ids::Timestamp};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     sync::mpsc,
@@ -77,6 +77,8 @@ pub enum Goodbye {
     Upstream,
     /// An admin ended it.
     Killed,
+    /// The user's account ended.
+    Expired,
     /// The proxy shut down.
     Drained,
     /// The client broke the protocol.
@@ -90,6 +92,7 @@ impl Goodbye {
             Self::Client => "the client left",
             Self::Upstream => "the upstream session was lost",
             Self::Killed => "ended by an administrator",
+            Self::Expired => "the account ended",
             Self::Drained => "the proxy shut down",
             Self::Violation => "the client broke the protocol",
         }
@@ -172,6 +175,8 @@ pub struct Relay {
     timer: Option<Pin<Box<Sleep>>>,
     /// When the next of the user's grants ends by itself, or the client is to be reminded of that.
     grant_end: Option<Instant>,
+    /// When the account ends.
+    expires: Option<Timestamp>,
     cancelling: Option<JoinHandle<()>>,
     syncing: Option<Durable>,
     leaving: Option<Goodbye>,
@@ -201,6 +206,7 @@ impl Relay {
             wish: None,
             timer: None,
             grant_end: None,
+            expires: None,
             cancelling: None,
             syncing: None,
             leaving: None,
@@ -212,6 +218,11 @@ impl Relay {
         self.machine.connected(Fence { read_only, upstream_role: None }, &upstream.parameters);
         self.upstream_in.clone_from(&upstream.leftover);
         self.upstream = Some(upstream);
+    }
+
+    /// The account ends at `expires`, and the session with it.
+    pub fn expires(&mut self, expires: Option<Timestamp>) {
+        self.expires = expires;
     }
 
     /// Runs until the session ends.
@@ -234,7 +245,11 @@ impl Relay {
                     self.timer = None;
                     self.machine.expire(&mut self.gate, Instant::now());
                     self.recheck();
-                    self.leaving
+                    if self.expires.is_some_and(|end| end <= self.gate.now()) {
+                        self.fatal(&ClientError::Expired, Goodbye::Expired)
+                    } else {
+                        self.leaving
+                    }
                 }
                 Turn::Unsafe(error) => {
                     tracing::error!(%error, "the journal cannot be made safe");
@@ -558,6 +573,7 @@ impl Relay {
         for (text, hint) in self.gate.reminders() {
             self.machine.notify(&text, &hint);
         }
-        self.grant_end = self.gate.next_change().map(|at| Instant::now() + self.gate.now().until(at));
+        let next = [self.gate.next_change(), self.expires].into_iter().flatten().min();
+        self.grant_end = next.map(|at| Instant::now() + self.gate.now().until(at));
     }
 }

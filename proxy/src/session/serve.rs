@@ -227,6 +227,7 @@ async fn run(logged_in: LoggedIn, welcome: Welcome, origin: Arc<Origin>, port: &
         names,
     );
     let mut relay = Relay::new(stream, leftover, machine, gate, login.startup.settings, signals);
+    relay.expires(login.expires);
     if let Some(upstream) = upstream {
         relay.attach(upstream, false);
     }

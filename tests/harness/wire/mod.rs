@@ -190,6 +190,19 @@ impl Client {
         &self.received[self.handshake..]
     }
 
+    /// The same, message by message.
+    pub fn messages_after_login(&self) -> Vec<Message> {
+        let mut rest = self.received_after_login();
+        let mut messages = Vec::new();
+        while let [tag, a, b, c, d, ..] = rest {
+            let end = 1 + u32::from_be_bytes([*a, *b, *c, *d]) as usize;
+            let Some(body) = rest.get(5..end) else { break };
+            messages.push(Message { tag: *tag, body: body.to_vec() });
+            rest = &rest[end..];
+        }
+        messages
+    }
+
     /// How long to wait for answers from now on.
     pub fn set_patience(&mut self, limit: Duration) {
         self.limit = limit;

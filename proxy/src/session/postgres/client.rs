@@ -48,7 +48,7 @@ impl Machine {
             let Some(frame) = codec::frame(rest, MAX_FRAME)? else {
                 // Copy data may come in frames of any size: it holds no SQL and goes through in pieces.
                 if header.tag == tag::COPY_DATA {
-                    let forwarded = self.connected && !self.skip;
+                    let forwarded = self.copy_in_flight() && !self.skip;
                     if forwarded {
                         self.out.control(Control(rest));
                     }
@@ -63,6 +63,23 @@ impl Machine {
                 Flow::Stop(stop) => return Ok((at, stop)),
             }
         }
+    }
+
+    /// Whether a COPY … FROM STDIN runs, or is about to.
+    pub(super) fn copy_in_flight(&self) -> bool {
+        self.copying
+            || self.pending.iter().any(|pending| match pending {
+                Pending::Query(job) | Pending::Execute(job) => !job.finished && job.copies_in(),
+                Pending::Parse(..)
+                | Pending::Bind(..)
+                | Pending::Describe(_)
+                | Pending::Close(_)
+                | Pending::Sync
+                | Pending::CopyEnd
+                | Pending::Local { .. }
+                | Pending::Substitute { .. }
+                | Pending::Own(_) => false,
+            })
     }
 
     fn client_frame(&mut self, gate: &mut Gate, frame: Frame<'_>) -> Result<Flow, End> {
@@ -86,8 +103,8 @@ impl Machine {
                 Ok(Flow::Taken)
             }
             tag::COPY_DATA | tag::COPY_DONE | tag::COPY_FAIL => {
-                // Outside of COPY the server ignores these, so does an upstream that is not there.
-                if self.connected {
+                // The server ignores these outside of a copy: a client may be sending still when it has failed.
+                if self.copy_in_flight() {
                     if frame.tag != tag::COPY_DATA && !std::mem::take(&mut self.copying) {
                         self.pending.push_back(Pending::CopyEnd);
                     }

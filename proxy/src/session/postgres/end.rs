@@ -68,8 +68,8 @@ impl Machine {
                             synced = true;
                             break;
                         }
-                        Pending::Parse(_)
-                        | Pending::Bind(_)
+                        Pending::Parse(..)
+                        | Pending::Bind(..)
                         | Pending::Describe(_)
                         | Pending::Close(_)
                         | Pending::CopyEnd
@@ -139,8 +139,8 @@ impl Machine {
                 Pending::Query(job) | Pending::Execute(job) if !job.finished && job.stopped.is_none() => job.deadline,
                 Pending::Query(_)
                 | Pending::Execute(_)
-                | Pending::Parse(_)
-                | Pending::Bind(_)
+                | Pending::Parse(..)
+                | Pending::Bind(..)
                 | Pending::Describe(_)
                 | Pending::Close(_)
                 | Pending::Sync
@@ -245,7 +245,7 @@ impl Machine {
                     synced |= simple;
                     awaited = true;
                 }
-                Pending::Parse(_) | Pending::Bind(_) | Pending::Describe(_) | Pending::Close(_) => awaited = true,
+                Pending::Parse(..) | Pending::Bind(..) | Pending::Describe(_) | Pending::Close(_) => awaited = true,
                 Pending::CopyEnd | Pending::Local { .. } | Pending::Own(_) => {}
             }
         }

@@ -6,7 +6,7 @@ use hallpass_policy::mask::scrub;
 use super::{
     End, Machine,
     outbox::OwnSql,
-    pending::{Own, Pending},
+    pending::{Errors, Own, Pending},
     upstream::theirs,
 };
 use crate::{
@@ -68,15 +68,22 @@ impl Machine {
                 }
                 Ok(())
             }
-            Some(Pending::Parse(undo) | Pending::Bind(undo) | Pending::Close(undo)) => {
+            Some(Pending::Parse(undo, errors) | Pending::Bind(undo, errors)) => {
                 self.undo(gate, undo);
-                // A plan or a parameter of a masked column may be quoted while it is bound.
-                self.tell_error(frame, &sqlstate, None, !gate.known().masks.is_free())?;
+                // A plan or a parameter may be quoted while it is bound.
+                self.tell_error(frame, &sqlstate, None, errors == Errors::Scrub)?;
                 self.batch_failed(gate);
                 Ok(())
             }
+            Some(Pending::Close(undo)) => {
+                self.undo(gate, undo);
+                self.tell_error(frame, &sqlstate, None, false)?;
+                self.batch_failed(gate);
+                Ok(())
+            }
+            // Columns and types are what a description can fail on: names.
             Some(Pending::Describe(_) | Pending::Own(Own::Shape(_))) => {
-                self.tell_error(frame, &sqlstate, None, !gate.known().masks.is_free())?;
+                self.tell_error(frame, &sqlstate, None, false)?;
                 self.batch_failed(gate);
                 Ok(())
             }
@@ -84,7 +91,8 @@ impl Machine {
             // An error of the commit that a Sync brings, or of a connection that ends.
             Some(sync @ Pending::Sync) => {
                 self.pending.push_front(sync);
-                self.tell_error(frame, &sqlstate, None, !gate.known().masks.is_free())
+                let scrubs = self.tx_allowances.iter().any(|allowance| allowance.scrub);
+                self.tell_error(frame, &sqlstate, None, scrubs)
             }
             Some(local @ (Pending::Local { .. } | Pending::CopyEnd)) => {
                 self.pending.push_front(local);
@@ -140,7 +148,7 @@ impl Machine {
                 Some(_) => {}
             }
             match self.pending.pop_front() {
-                Some(Pending::Parse(one) | Pending::Bind(one) | Pending::Close(one)) => undo.push(one),
+                Some(Pending::Parse(one, _) | Pending::Bind(one, _) | Pending::Close(one)) => undo.push(one),
                 Some(Pending::Execute(mut job) | Pending::Query(mut job)) => {
                     undo.extend(job.fail(IN_FAILED_TRANSACTION, Some("skipped: the pipeline failed before it")).into_iter().rev());
                     let outcome = job.outcome();
@@ -192,8 +200,8 @@ impl Machine {
             Some(Pending::Own(_) | Pending::Substitute { .. }) => return Ok(()),
             Some(Pending::Query(job) | Pending::Execute(job)) => job.scrubs(),
             Some(
-                Pending::Parse(_)
-                | Pending::Bind(_)
+                Pending::Parse(..)
+                | Pending::Bind(..)
                 | Pending::Describe(_)
                 | Pending::Close(_)
                 | Pending::Sync

@@ -12,7 +12,7 @@ use super::{
     names::{Part, Portal, Prepared, Shape},
     outbox::Control,
     own::{Ready, changed},
-    pending::{Own, Pending},
+    pending::{Errors, Own, Pending},
     query::Flow,
 };
 use crate::{
@@ -60,6 +60,7 @@ impl Machine {
         }
         let allowance = run.map_or_else(|| gate.baseline(), |run| run.allowance);
         self.check_views(gate, &of);
+        let errors = Errors::of(&allowance);
         let shape = if parse.types.is_empty() { Arc::clone(&of.shape) } else { Arc::default() };
         self.held = Some(HeldParse { of: Arc::clone(&of), allowance, pending: self.pending.len() });
         self.out.hold(frame.raw);
@@ -71,7 +72,7 @@ impl Machine {
             shape,
         };
         let undo = self.names.set_prepared(parse.statement, Some(prepared.clone()));
-        self.pending.push_back(Pending::Parse(undo));
+        self.pending.push_back(Pending::Parse(undo, errors));
         self.batch_open = true;
         self.want_shape(gate, parse.statement, &prepared);
         Ok(Flow::Taken)
@@ -150,6 +151,7 @@ impl Machine {
             Ok(Ready::NotYet(stop)) => return Ok(Flow::Stop(stop)),
             Err(error) => return Ok(self.deny_batch(gate, &prepared.of.text, error)),
         }
+        let errors = run.as_ref().map_or(Errors::Pass, |run| Errors::of(&run.allowance));
         self.check_views(gate, &prepared.of);
         self.want_shape(gate, bind.statement, &prepared);
         let portal = Portal {
@@ -159,7 +161,7 @@ impl Machine {
             begun: false,
         };
         let undo = self.names.set_portal(bind.portal, Some(portal));
-        self.pending.push_back(Pending::Bind(undo));
+        self.pending.push_back(Pending::Bind(undo, errors));
         self.out.control(Control(frame.raw));
         self.batch_open = true;
         Ok(Flow::Taken)
@@ -296,7 +298,8 @@ impl Machine {
             return Ok(Flow::Taken);
         }
         self.settle_held(gate);
-        let forwarded = self.connected && self.batch_open;
+        // One that follows a COPY may be the only one the server answers: it reads those before as part of the copy.
+        let forwarded = self.connected && (self.batch_open || self.copy_in_flight());
         if forwarded {
             self.out.control(Control(frame.raw));
             self.pending.push_back(Pending::Sync);
@@ -325,7 +328,7 @@ impl Machine {
             Err(error) => {
                 self.out.drop_held();
                 while self.pending.len() > held.pending {
-                    if let Some(Pending::Parse(undo) | Pending::Bind(undo) | Pending::Close(undo)) = self.pending.pop_back()
+                    if let Some(Pending::Parse(undo, _) | Pending::Bind(undo, _) | Pending::Close(undo)) = self.pending.pop_back()
                     {
                         self.undo(gate, undo);
                     }

@@ -147,6 +147,11 @@ impl Job {
         self.runs.last_mut()
     }
 
+    /// Whether one of its statements that are still to run takes COPY data from the client.
+    pub(super) fn copies_in(&self) -> bool {
+        self.runs.iter().filter_map(Run::statement).any(|statement| matches!(statement.effect, Effect::CopyIn))
+    }
+
     /// Whether errors and notices are reduced to their kind: when any of its statements asks for it.
     pub(super) fn scrubs(&self) -> bool {
         self.permit.allowance().scrub || self.runs.iter().any(|run| run.allowance.scrub)

@@ -156,8 +156,8 @@ impl Machine {
                     self.stale_batch = false;
                     break;
                 }
-                Pending::Parse(_)
-                | Pending::Bind(_)
+                Pending::Parse(..)
+                | Pending::Bind(..)
                 | Pending::Describe(_)
                 | Pending::Close(_)
                 | Pending::CopyEnd

@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, OnceLock};
 
+use hallpass_policy::decide::Allowance;
+
 use super::{
     End,
     job::Job,
@@ -16,13 +18,29 @@ use crate::{
     },
 };
 
+/// What becomes of the server's errors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Errors {
+    /// They go on as they are.
+    Pass,
+    /// A masked column takes part: only their kind does.
+    Scrub,
+}
+
+impl Errors {
+    /// Of a statement that runs under `allowance`.
+    pub(super) fn of(allowance: &Allowance) -> Self {
+        if allowance.scrub { Self::Scrub } else { Self::Pass }
+    }
+}
+
 /// One answer to come.
 #[derive(Debug)]
 pub(super) enum Pending {
     /// ParseComplete.
-    Parse(Undo),
+    Parse(Undo, Errors),
     /// BindComplete.
-    Bind(Undo),
+    Bind(Undo, Errors),
     /// ParameterDescription (statements only), then RowDescription or NoData.
     Describe(Option<Arc<OnceLock<Shape>>>),
     /// CloseComplete.
@@ -57,8 +75,8 @@ impl Pending {
     /// For the log.
     pub(super) fn name(&self) -> &'static str {
         match self {
-            Self::Parse(_) => "Parse",
-            Self::Bind(_) => "Bind",
+            Self::Parse(..) => "Parse",
+            Self::Bind(..) => "Bind",
             Self::Describe(_) => "Describe",
             Self::Close(_) => "Close",
             Self::Execute(_) => "Execute",

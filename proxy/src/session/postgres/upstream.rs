@@ -86,8 +86,8 @@ impl Machine {
             self.pending.pop_front();
         }
         match (self.pending.front_mut(), frame.tag) {
-            (Some(Pending::Parse(_)), tag::PARSE_COMPLETE)
-            | (Some(Pending::Bind(_)), tag::BIND_COMPLETE)
+            (Some(Pending::Parse(..)), tag::PARSE_COMPLETE)
+            | (Some(Pending::Bind(..)), tag::BIND_COMPLETE)
             | (Some(Pending::Close(_)), tag::CLOSE_COMPLETE) => {
                 self.pending.pop_front();
                 self.out.client.extend_from_slice(frame.raw);

@@ -49,6 +49,7 @@ pub fn severity(error: &ClientError, phase: Phase) -> Severity {
         | ClientError::StartupRefused { .. }
         | ClientError::TooManyConnections
         | ClientError::Killed
+        | ClientError::Expired
         | ClientError::Draining => Severity::Fatal,
         ClientError::Denied(_)
         | ClientError::Refused(_)
@@ -81,6 +82,7 @@ pub fn error_response(out: &mut Vec<u8>, error: &ClientError, phase: Phase) {
         | ClientError::StartupRefused { .. }
         | ClientError::TooManyConnections
         | ClientError::Killed
+        | ClientError::Expired
         | ClientError::Draining => error.to_string(),
     };
     let report = Own {
