@@ -9,7 +9,12 @@ use arc_swap::ArcSwap;
 use hallpass_audit::journal::Journal;
 use hallpass_policy::mask::apply::HashKey;
 
-use crate::{clock::Clock, config::Config, session::{registry::Sessions, target::Targets}, store::watch::GrantTable};
+use crate::{
+    clock::Clock,
+    config::Config,
+    session::{registry::Sessions, target::Targets},
+    store::watch::GrantTable,
+};
 
 /// One proxy's shared state.
 #[derive(Debug)]

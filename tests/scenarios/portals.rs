@@ -32,7 +32,8 @@ fn without_source(message: &Message) -> (u8, Vec<u8>) {
     if message.tag != b'E' {
         return (message.tag, message.body.clone());
     }
-    let kept = message.body.split(|byte| *byte == 0).filter(|field| !matches!(field.first(), Some(b'F' | b'L' | b'R' | b'P')));
+    let kept =
+        message.body.split(|byte| *byte == 0).filter(|field| !matches!(field.first(), Some(b'F' | b'L' | b'R' | b'P')));
     (message.tag, kept.collect::<Vec<_>>().join(&0))
 }
 

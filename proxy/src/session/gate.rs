@@ -253,11 +253,8 @@ impl Gate {
     ) -> Result<Arc<Allowance>, ClientError> {
         let known = self.known();
         let now = self.shared.clock.now();
-        let epoch = Epoch {
-            grants: self.shared.grants.epoch(),
-            config: self.shared.config_epoch(),
-            known: known.generation,
-        };
+        let epoch =
+            Epoch { grants: self.shared.grants.epoch(), config: self.shared.config_epoch(), known: known.generation };
         let key = (Arc::as_ptr(of) as usize, index);
         if let Some(decided) = self.decided.get(&key)
             && decided.epoch == epoch
@@ -283,8 +280,7 @@ impl Gate {
                     self.decided.clear();
                 }
                 let allowance = Arc::new(allowance);
-                self.decided
-                    .insert(key, Decided { epoch, _of: Arc::clone(of), allowance: Arc::clone(&allowance) });
+                self.decided.insert(key, Decided { epoch, _of: Arc::clone(of), allowance: Arc::clone(&allowance) });
                 Ok(allowance)
             }
             Decision::Deny(denial) => Err(ClientError::Denied(denial)),
@@ -411,15 +407,12 @@ impl Gate {
         let now = self.shared.clock.now();
         let config = self.shared.config.load();
         let grants = self.shared.grants.of(&self.principal.user);
-        grants
-            .iter()
-            .filter(|grant| grant.active(self.target.name(), now))
-            .any(|grant| match &grant.kind {
-                GrantKind::Role(role) => {
-                    config.policy.roles.get(role).is_some_and(|role| role.allow.iter().any(|action| action.writes()))
-                }
-                GrantKind::Statement(_) => false,
-            })
+        grants.iter().filter(|grant| grant.active(self.target.name(), now)).any(|grant| match &grant.kind {
+            GrantKind::Role(role) => {
+                config.policy.roles.get(role).is_some_and(|role| role.allow.iter().any(|action| action.writes()))
+            }
+            GrantKind::Statement(_) => false,
+        })
     }
 
     /// What the client is to be reminded of now: each point of `remind_before` of each grant once. Text and hint.

@@ -79,8 +79,8 @@ pub fn start(shared: &Arc<Shared>, lookup: &Arc<dyn LoginLookup>) -> Result<Work
         if listener.protocol != config::Protocol::Postgres {
             return Err(ListenError::Protocol(listener.name.clone()));
         }
-        let security = Security::load(&listener.tls)
-            .map_err(|source| ListenError::Tls { name: listener.name.clone(), source })?;
+        let security =
+            Security::load(&listener.tls).map_err(|source| ListenError::Tls { name: listener.name.clone(), source })?;
         ports.push(Arc::new(Port { config: listener.clone(), security, throttle: Arc::clone(&throttle) }));
     }
     // Sharing a port between threads would also share it with another proxy of the same user: it must be free first.
@@ -94,8 +94,11 @@ pub fn start(shared: &Arc<Shared>, lookup: &Arc<dyn LoginLookup>) -> Result<Work
         let mut sockets = Vec::new();
         for port in &ports {
             let address = port.config.address;
-            let socket = bind(address)
-                .map_err(|source| ListenError::Bind { name: port.config.name.clone(), address, source })?;
+            let socket = bind(address).map_err(|source| ListenError::Bind {
+                name: port.config.name.clone(),
+                address,
+                source,
+            })?;
             sockets.push((socket, Arc::clone(port)));
         }
         workers.push(sockets);

@@ -80,12 +80,7 @@ impl Sessions {
     }
 
     /// Enters a session; `key` is the process id and secret the client got for its cancel requests.
-    pub fn enter(
-        &self,
-        info: SessionInfo,
-        running: Arc<Running>,
-        key: (i32, Arc<[u8]>),
-    ) -> mpsc::Receiver<Signal> {
+    pub fn enter(&self, info: SessionInfo, running: Arc<Running>, key: (i32, Arc<[u8]>)) -> mpsc::Receiver<Signal> {
         let (signals, receiver) = mpsc::channel(8);
         self.lock().insert(info.id.clone(), Entry { info, running, signals, key });
         receiver

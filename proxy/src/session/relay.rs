@@ -369,7 +369,9 @@ impl Relay {
             let Some(upstream) = &mut self.upstream else { return Poll::Pending };
             let mut read = ReadBuf::new(buffer);
             match ready!(Pin::new(&mut upstream.stream).poll_read(cx, &mut read)) {
-                Ok(()) if read.filled().is_empty() => Poll::Ready(Err(Turn::UpstreamGone("it closed the connection".into()))),
+                Ok(()) if read.filled().is_empty() => {
+                    Poll::Ready(Err(Turn::UpstreamGone("it closed the connection".into())))
+                }
                 Ok(()) => Poll::Ready(self.feed_upstream(read.filled())),
                 Err(error) => Poll::Ready(Err(Turn::UpstreamGone(error.kind().to_string()))),
             }
@@ -465,15 +467,13 @@ impl Relay {
     /// Does what the machine cannot do by itself.
     async fn fulfil(&mut self, stop: Stop) -> Option<Goodbye> {
         match stop {
-            Stop::Connect(fence) => {
-                match connect(self.gate.target(), &self.settings, fence.read_only).await {
-                    Ok(upstream) => self.attach(upstream, fence.read_only),
-                    Err(error) => {
-                        let taken = self.machine.unreachable(&mut self.gate, &self.client_in, error);
-                        self.client_in.drain(..taken.min(self.client_in.len()));
-                    }
+            Stop::Connect(fence) => match connect(self.gate.target(), &self.settings, fence.read_only).await {
+                Ok(upstream) => self.attach(upstream, fence.read_only),
+                Err(error) => {
+                    let taken = self.machine.unreachable(&mut self.gate, &self.client_in, error);
+                    self.client_in.drain(..taken.min(self.client_in.len()));
                 }
-            }
+            },
             Stop::Refresh => {
                 let target = Arc::clone(self.gate.target());
                 if let Err(error) = target.refresh().await {

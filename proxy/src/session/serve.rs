@@ -144,22 +144,23 @@ async fn welcome(
     let named = scope.and_then(|scope| scope.database.clone()).or_else(|| port.config.database.clone());
     let name = named.unwrap_or_else(|| startup.database.as_str().into());
     origin.target = Some(name.clone());
-    if scope.is_some_and(|scope| scope.users.as_ref().is_some_and(|users| !users.contains(&logged_in.login.principal.user))) {
+    if scope
+        .is_some_and(|scope| scope.users.as_ref().is_some_and(|users| !users.contains(&logged_in.login.principal.user)))
+    {
         return Err(ClientError::StartupRefused {
             message: format!("user `{}` may not use this port", logged_in.login.principal.user),
             hint: "connect to another listener of the proxy".into(),
             sqlstate: "28000",
         });
     }
-    let target = shared
-        .targets
-        .get(&name)
-        .filter(|target| target.config().protocol == config::Protocol::Postgres)
-        .ok_or_else(|| ClientError::StartupRefused {
-            message: format!("database \"{name}\" does not exist"),
-            hint: "connect to a database that `[databases]` of the proxy's configuration names".into(),
-            sqlstate: "3D000",
-        })?;
+    let target =
+        shared.targets.get(&name).filter(|target| target.config().protocol == config::Protocol::Postgres).ok_or_else(
+            || ClientError::StartupRefused {
+                message: format!("database \"{name}\" does not exist"),
+                hint: "connect to a database that `[databases]` of the proxy's configuration names".into(),
+                sqlstate: "3D000",
+            },
+        )?;
     if shared.sessions.len() >= shared.config.load().server.max_connections {
         return Err(ClientError::TooManyConnections);
     }
@@ -184,7 +185,9 @@ async fn run(logged_in: LoggedIn, welcome: Welcome, origin: Arc<Origin>, port: &
     let LoggedIn { login, stream, leftover } = logged_in;
     let shared = &house.shared;
     // Without random bytes there is no session: its cancel key could be guessed.
-    let (Some(secret), Some(process), Some(id)) = (random::<32>(), random::<4>(), origin.session.clone()) else { return };
+    let (Some(secret), Some(process), Some(id)) = (random::<32>(), random::<4>(), origin.session.clone()) else {
+        return;
+    };
     let secret: Arc<[u8]> = secret.get(..login.cancel_secret_length()).unwrap_or(&secret).into();
     let process = i32::from_be_bytes(process) & i32::MAX;
     let running = Arc::new(Running::default());

@@ -172,7 +172,10 @@ impl Target {
         }
         let connector = Connector::new(self.config()).map_err(|error| {
             tracing::error!(target_name = %self.name, %error, "the TLS of a target cannot be set up");
-            ClientError::UpstreamUnavailable { target: self.name.to_string(), reason: "its TLS cannot be set up".into() }
+            ClientError::UpstreamUnavailable {
+                target: self.name.to_string(),
+                reason: "its TLS cannot be set up".into(),
+            }
         })?;
         let connector = Arc::new(connector);
         self.connector.store(Some(Arc::clone(&connector)));
@@ -181,9 +184,9 @@ impl Target {
 
     /// The names and masks as last fetched; an empty catalog, under which every name is unknown, before that.
     pub fn known(&self) -> Arc<Known> {
-        self.known.load_full().unwrap_or_else(|| {
-            Arc::new(Known { catalog: Arc::default(), masks: Arc::default(), generation: 0 })
-        })
+        self.known
+            .load_full()
+            .unwrap_or_else(|| Arc::new(Known { catalog: Arc::default(), masks: Arc::default(), generation: 0 }))
     }
 
     /// Whether anything was fetched yet.

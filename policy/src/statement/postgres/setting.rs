@@ -148,7 +148,7 @@ pub(super) fn identity_is_fixed(name: &str) -> Refusal {
     let what = if name == "role" { "SET ROLE" } else { "SET SESSION AUTHORIZATION" };
     Refusal::new(RefusalKind::Forbidden, format!("permission denied for {what}"))
         .detail("the proxy chooses the database role by the grant a statement runs under")
-        .hint("ask for a role that holds what you need: SELECT * FROM hallpass.roles")
+        .hint("ask for a role that holds what you need: `hallpass request --help` says how")
 }
 
 /// Whether the server reads `text` as true; prefixes count, as there.

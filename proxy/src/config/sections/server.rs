@@ -83,6 +83,7 @@ pub(super) fn audit(root: &Table<'_>) -> Audit {
         audit.parameters = parameters;
     }
     if let Some(node) = table.get("retention") {
+        node.warn("is read but has no effect yet: events are kept for good", "nothing has to be done");
         if node.is_text() && node.text() == Some("forever") {
             audit.retention = None;
         } else if let Some(time) = positive(&node) {

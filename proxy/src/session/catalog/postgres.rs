@@ -31,8 +31,7 @@ pub enum CatalogError {
 }
 
 /// What [`build`] is made of, in its order.
-pub const QUERIES: [&str; 9] =
-    [SESSION, SCHEMAS, COLUMNS, RELATIONS, INHERITANCE, FUNCTIONS, OPERATORS, CASTS, TYPES];
+pub const QUERIES: [&str; 9] = [SESSION, SCHEMAS, COLUMNS, RELATIONS, INHERITANCE, FUNCTIONS, OPERATORS, CASTS, TYPES];
 
 /// Fetches everything the gate knows about the database that `client` is connected to, as version `version`.
 ///

@@ -5,7 +5,9 @@ use std::time::Instant;
 
 use super::{
     End, Machine, Wait,
+    bound::Unbound,
     outbox::OwnSql,
+    own::changed,
     pending::{Own, Pending},
 };
 use crate::{
@@ -30,6 +32,15 @@ impl Machine {
             job.stopped = Some(error);
             self.cancel = true;
         }
+    }
+
+    /// The columns of a result are not those that its masks were planned for: names have changed since. Nothing of it is
+    /// shown, and names are fetched anew.
+    pub(super) fn stop_mismatched(&mut self, gate: &mut Gate, error: &Unbound) {
+        tracing::info!(target_name = %gate.target().name(), %error, "a result is not what its text promised");
+        self.catalog_dirty = true;
+        gate.target().mark_changed();
+        self.stop_first(gate, changed());
     }
 
     /// What was stopped while it waited in a pipeline is cancelled when its turn comes.
@@ -81,7 +92,18 @@ impl Machine {
                 self.swallow = true;
                 self.skip |= !synced;
             }
-            _ => {}
+            Some(
+                Pending::Parse(..)
+                | Pending::Bind(..)
+                | Pending::Describe(_)
+                | Pending::Close(_)
+                | Pending::Sync
+                | Pending::CopyEnd
+                | Pending::Local { .. }
+                | Pending::Substitute { .. }
+                | Pending::Own(_),
+            )
+            | None => {}
         }
         Ok(())
     }
@@ -89,7 +111,9 @@ impl Machine {
     /// A write changed more rows than its role allows: it is taken back.
     pub(super) fn write_too_wide(&mut self, gate: &mut Gate, bound: u64, rows: u64) -> Result<(), End> {
         let error = ClientError::LimitExceeded {
-            message: format!("the statement changed {rows} rows, more than max_rows_affected of this grant allows ({bound})"),
+            message: format!(
+                "the statement changed {rows} rows, more than max_rows_affected of this grant allows ({bound})"
+            ),
             hint: "nothing was changed; narrow the statement's WHERE, or ask for a role that allows more".into(),
             sqlstate: "54000",
         };
@@ -190,7 +214,14 @@ impl Machine {
         {
             self.tx_allowances.clear();
             let hint = error.hint().map(ToOwned::to_owned);
-            notice_response(&mut self.out.client, Severity::Warning, "01000", &error.to_string(), None, hint.as_deref());
+            notice_response(
+                &mut self.out.client,
+                Severity::Warning,
+                "01000",
+                &error.to_string(),
+                None,
+                hint.as_deref(),
+            );
             self.aborted = Some(error);
             self.out.own_query(&OwnSql::Fail);
             self.pending.push_back(Pending::Own(Own::AbortQuietly));
@@ -249,7 +280,8 @@ impl Machine {
                 Pending::CopyEnd | Pending::Local { .. } | Pending::Own(_) => {}
             }
         }
-        *self = Self { told: std::mem::take(&mut self.told), out: std::mem::take(&mut self.out), ..Self::new(Vec::new()) };
+        *self =
+            Self { told: std::mem::take(&mut self.told), out: std::mem::take(&mut self.out), ..Self::new(Vec::new()) };
         self.out.upstream_mut().clear();
         gate.set_private(None);
         gate.idle();

@@ -128,9 +128,14 @@ impl Machine {
                 self.batch_failed(gate);
                 Ok(())
             }
-            Own::Shape(_) | Own::SearchPath(_) | Own::Views { .. } | Own::Begin | Own::Rollback | Own::Path | Own::Catalog(_) | Own::CatalogDone => {
-                Err(End::Upstream(format!("a question of the proxy's own failed with {sqlstate}")))
-            }
+            Own::Shape(_)
+            | Own::SearchPath(_)
+            | Own::Views { .. }
+            | Own::Begin
+            | Own::Rollback
+            | Own::Path
+            | Own::Catalog(_)
+            | Own::CatalogDone => Err(End::Upstream(format!("a question of the proxy's own failed with {sqlstate}"))),
         }
     }
 
@@ -150,7 +155,11 @@ impl Machine {
             match self.pending.pop_front() {
                 Some(Pending::Parse(one, _) | Pending::Bind(one, _) | Pending::Close(one)) => undo.push(one),
                 Some(Pending::Execute(mut job) | Pending::Query(mut job)) => {
-                    undo.extend(job.fail(IN_FAILED_TRANSACTION, Some("skipped: the pipeline failed before it")).into_iter().rev());
+                    undo.extend(
+                        job.fail(IN_FAILED_TRANSACTION, Some("skipped: the pipeline failed before it"))
+                            .into_iter()
+                            .rev(),
+                    );
                     let outcome = job.outcome();
                     gate.outcome(&job.permit, outcome);
                 }

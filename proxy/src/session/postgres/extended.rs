@@ -90,8 +90,11 @@ impl Machine {
         let needs_names = statements.iter().any(|statement| !statement.needs.is_empty());
         if self.batch_ddl && needs_names {
             return Err(ClientError::Refused(
-                Refusal::new(RefusalKind::Unsupported, "a statement after DDL in the same pipeline would be understood with the old names")
-                    .hint("send Sync after the DDL"),
+                Refusal::new(
+                    RefusalKind::Unsupported,
+                    "a statement after DDL in the same pipeline would be understood with the old names",
+                )
+                .hint("send Sync after the DDL"),
             ));
         }
         Ok(())
@@ -328,7 +331,8 @@ impl Machine {
             Err(error) => {
                 self.out.drop_held();
                 while self.pending.len() > held.pending {
-                    if let Some(Pending::Parse(undo, _) | Pending::Bind(undo, _) | Pending::Close(undo)) = self.pending.pop_back()
+                    if let Some(Pending::Parse(undo, _) | Pending::Bind(undo, _) | Pending::Close(undo)) =
+                        self.pending.pop_back()
                     {
                         self.undo(gate, undo);
                     }

@@ -80,9 +80,10 @@ impl Run {
         let bound = self.allowance.limits.max_rows_affected?;
         let (of, part) = &self.rows_of;
         let statement = part.of(of)?;
-        let writes = statement.needs.iter().any(|need| {
-            matches!(need.action, Action::Insert | Action::Update | Action::Delete | Action::CopyIn)
-        });
+        let writes = statement
+            .needs
+            .iter()
+            .any(|need| matches!(need.action, Action::Insert | Action::Update | Action::Delete | Action::CopyIn));
         (writes && !statement.explain).then_some(bound)
     }
 }

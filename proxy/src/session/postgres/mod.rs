@@ -32,9 +32,9 @@ mod refuse;
 mod rows;
 mod upstream;
 
-pub use names::{Shape, ShapeColumn};
-use names::UpstreamNames;
 pub use end::Loss;
+use names::UpstreamNames;
+pub use names::{Shape, ShapeColumn};
 pub use outbox::Outbox;
 use pending::Pending;
 

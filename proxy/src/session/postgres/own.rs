@@ -83,7 +83,8 @@ impl Machine {
             return Ok(Ready::NotYet(Stop::Hold));
         }
         let set_role = !role;
-        let sql = if set_role { OwnSql::Role(wanted.upstream_role.as_deref()) } else { OwnSql::ReadOnly(wanted.read_only) };
+        let sql =
+            if set_role { OwnSql::Role(wanted.upstream_role.as_deref()) } else { OwnSql::ReadOnly(wanted.read_only) };
         self.out.own_query(&sql);
         // One step at a time: this is asked again for the other one.
         let before = self.fence.clone().unwrap_or(Fence { read_only: !wanted.read_only, upstream_role: None });
@@ -128,7 +129,10 @@ impl Machine {
     /// Asks, right before a statement that reads views of a target with masks, whether they still are what they were
     /// when it was understood: others may have changed them. The answer comes before the statement's own.
     pub(super) fn check_views(&mut self, gate: &Gate, of: &Understanding) {
-        if of.views.is_empty() || self.batch_open || self.tx == TransactionStatus::Failed || gate.known().masks.is_free()
+        if of.views.is_empty()
+            || self.batch_open
+            || self.tx == TransactionStatus::Failed
+            || gate.known().masks.is_free()
         {
             return;
         }
@@ -244,10 +248,10 @@ impl Machine {
     }
 }
 
-/// The error of a statement whose views are no longer what they were.
+/// The error of a statement whose relations are no longer what they were.
 pub(super) fn changed() -> ClientError {
     session_denial(
-        "a view that this statement reads was changed",
+        "a relation that this statement reads was changed",
         "its columns may come from elsewhere now, so that the masks have to be looked up again",
         "run the statement again",
     )

@@ -159,9 +159,14 @@ impl Own {
                 }
                 Ok(false)
             }
-            Self::Path | Self::CatalogDone | Self::Fence { .. } | Self::Begin | Self::Commit(_) | Self::Rollback | Self::Abort | Self::AbortQuietly => {
-                Ok(false)
-            }
+            Self::Path
+            | Self::CatalogDone
+            | Self::Fence { .. }
+            | Self::Begin
+            | Self::Commit(_)
+            | Self::Rollback
+            | Self::Abort
+            | Self::AbortQuietly => Ok(false),
             // Its error is handled where errors are; nothing else can answer it.
             Self::AbortBatch => Err(End::Upstream("a statement that must fail did not".into())),
         }

@@ -100,13 +100,7 @@ impl Machine {
             Err(Refused::Client(error)) => return Err(error),
             Err(Refused::StaleCatalog) => return Err(unknown()),
         };
-        let renewed = Prepared {
-            of,
-            part,
-            path: Arc::clone(gate.search_path()),
-            generation,
-            shape: Arc::default(),
-        };
+        let renewed = Prepared { of, part, path: Arc::clone(gate.search_path()), generation, shape: Arc::default() };
         self.names.set_prepared(name, Some(renewed.clone()));
         Ok(renewed)
     }
@@ -124,7 +118,8 @@ impl Machine {
         match &statement.effect {
             Effect::Prepare { name, .. } => vec![self.names.set_prepared(name.as_bytes(), Some(prepared(gate)))],
             Effect::Declare { name, .. } => {
-                let portal = Portal { prepared: prepared(gate), formats: Arc::from([]), parameters: None, begun: false };
+                let portal =
+                    Portal { prepared: prepared(gate), formats: Arc::from([]), parameters: None, begun: false };
                 vec![self.names.set_portal(name.as_bytes(), Some(portal))]
             }
             Effect::Deallocate(Some(name)) => vec![self.names.set_prepared(name.as_bytes(), None)],
@@ -204,7 +199,7 @@ impl Machine {
             self.stateful = true;
         }
         // Code of users may set what it likes.
-        self.path_dirty |= statement.needs.iter().any(|need| matches!(need.object, Object::Function(_)))
-            || statement.verb == "DO";
+        self.path_dirty |=
+            statement.needs.iter().any(|need| matches!(need.object, Object::Function(_))) || statement.verb == "DO";
     }
 }

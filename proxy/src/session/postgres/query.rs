@@ -159,8 +159,11 @@ impl Machine {
             let wanted = &run.allowance.fence.upstream_role;
             if role.is_some_and(|role| role != wanted) {
                 return Err(ClientError::Refused(
-                    Refusal::new(RefusalKind::Unsupported, "statements of roles with different upstream roles in one message")
-                        .hint("send them one by one"),
+                    Refusal::new(
+                        RefusalKind::Unsupported,
+                        "statements of roles with different upstream roles in one message",
+                    )
+                    .hint("send them one by one"),
                 ));
             }
             role = Some(wanted);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     End, Machine,
-    bound::Bound,
+    bound::{Bound, Unbound},
     job::{Job, Run},
     pending::Pending,
     upstream::{shape_of, theirs},
@@ -32,7 +32,13 @@ impl Machine {
             if run.bound.is_some() {
                 return Err(End::Upstream("a second result of one statement".into()));
             }
-            run.bound = Some(Arc::new(bind(gate, run, Some(&shape), &formats)?));
+            match bind(gate, run, Some(&shape), &formats) {
+                Ok(bound) => run.bound = Some(Arc::new(bound)),
+                Err(error) => {
+                    self.stop_mismatched(gate, &error);
+                    return Ok(());
+                }
+            }
         }
         self.pass(frame.raw);
         Ok(())
@@ -44,7 +50,14 @@ impl Machine {
         if job.stopped.is_some() {
             return Ok(());
         }
-        let Some(bound) = bound_of(gate, job)? else { return Err(End::Upstream("a row without columns".into())) };
+        let bound = match bound_of(gate, job) {
+            Ok(Some(bound)) => bound,
+            Ok(None) => return Err(End::Upstream("a row without columns".into())),
+            Err(error) => {
+                self.stop_mismatched(gate, &error);
+                return Ok(());
+            }
+        };
         let Some(run) = job.run() else { return Ok(()) };
         run.rows += 1;
         run.bytes += size(frame.raw);
@@ -62,7 +75,9 @@ impl Machine {
             return Ok(None);
         }
         let Some(Pending::Query(job) | Pending::Execute(job)) = self.pending.front_mut() else { return Ok(None) };
-        if job.stopped.is_some() || !bound_of(gate, job)?.is_some_and(|bound| bound.is_clear()) {
+        // Where there is no plan, `data_row` says so.
+        if job.stopped.is_some() || !bound_of(gate, job).is_ok_and(|bound| bound.is_some_and(|bound| bound.is_clear()))
+        {
             return Ok(None);
         }
         let Some(run) = job.run() else { return Ok(None) };
@@ -89,7 +104,7 @@ impl Machine {
     pub(super) fn large_through(&mut self, gate: &mut Gate, header: Header, rest: &[u8]) -> Result<bool, End> {
         let Some(Pending::Query(job) | Pending::Execute(job)) = self.pending.front_mut() else { return Ok(false) };
         let clear = match header.tag {
-            tag::DATA_ROW => bound_of(gate, job)?.is_some_and(|bound| bound.is_clear()),
+            tag::DATA_ROW => bound_of(gate, job).is_ok_and(|bound| bound.is_some_and(|bound| bound.is_clear())),
             tag::COPY_DATA => true,
             _ => false,
         };
@@ -147,7 +162,7 @@ fn over(run: &Run) -> Option<ClientError> {
 
 /// The plan of the statement the job is at; made from its prepared statement's columns the first time an Execute
 /// returns a row.
-fn bound_of(gate: &mut Gate, job: &mut Job) -> Result<Option<Arc<Bound>>, End> {
+fn bound_of(gate: &mut Gate, job: &mut Job) -> Result<Option<Arc<Bound>>, Unbound> {
     let shape = job.shape.clone();
     let formats = Arc::clone(&job.formats);
     let Some(run) = job.run() else { return Ok(None) };
@@ -167,8 +182,7 @@ fn bind(
     run: &Run,
     shape: Option<&[super::names::ShapeColumn]>,
     formats: &[i16],
-) -> Result<Bound, End> {
+) -> Result<Bound, Unbound> {
     let known = gate.known();
     Bound::new(&run.allowance, run.outputs(), shape, formats, &known.masks, gate.hash_key())
-        .map_err(|error| End::Upstream(error.to_string()))
 }

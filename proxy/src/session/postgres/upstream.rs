@@ -40,10 +40,11 @@ impl Machine {
                 }
                 continue;
             }
-            let header = match codec::header(rest, codec::MAX_FRAME).map_err(|error| End::Upstream(error.to_string()))? {
-                Some(header) => header,
-                None => return Ok(at),
-            };
+            let header =
+                match codec::header(rest, codec::MAX_FRAME).map_err(|error| End::Upstream(error.to_string()))? {
+                    Some(header) => header,
+                    None => return Ok(at),
+                };
             if header.tag == tag::DATA_ROW
                 && let Some(run) = self.rows_through(gate, rest)?
             {

@@ -180,8 +180,7 @@ impl Connector {
             tracing::warn!(target_name = target, reason, "no catalog connection");
             ClientError::UpstreamUnavailable { target: target.to_owned(), reason: "its catalog cannot be read".into() }
         };
-        let (client, connection) =
-            opened.await.map_err(|_| unavailable("timed out".into()))?.map_err(unavailable)?;
+        let (client, connection) = opened.await.map_err(|_| unavailable("timed out".into()))?.map_err(unavailable)?;
         let driver = tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a catalog connection ended");

@@ -166,9 +166,9 @@ pub fn startup_setting(name: &str, value: &str) -> Verdict {
         "default_transaction_read_only" => {
             only(value, true, "connect without it; whether a session may write follows from your grants")
         }
-        "role" | "session_authorization" => Verdict::Refuse(
-            "connect without it; what you may do follows from your grants: SELECT * FROM hallpass.grants",
-        ),
+        "role" | "session_authorization" => {
+            Verdict::Refuse("connect without it; what you may do follows from your grants: see `hallpass grants`")
+        }
         "session_replication_role" => {
             Verdict::Refuse("connect without it; it would switch triggers and foreign keys off")
         }
