@@ -384,7 +384,7 @@ impl Drop for Inner {
 
 impl State {
     /// Files whose bytes may not be on disk, and the position up to which they are once these have been synced.
-    pub(crate) fn to_sync(&mut self) -> (Vec<Arc<File>>, Position) {
+    pub(crate) fn take_unsynced(&mut self) -> (Vec<Arc<File>>, Position) {
         let mut files = std::mem::take(&mut self.unsynced);
         files.push(Arc::clone(&self.active.file));
         (files, Position { segment: self.active.number.0, offset: self.active.length })

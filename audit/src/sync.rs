@@ -22,7 +22,7 @@ pub(crate) fn start(folder: PathBuf, state: Arc<Mutex<State>>, synced: Arc<Water
 /// lost. Only a new start, which reads what is really there, may go on.
 fn run(folder: PathBuf, state: &Mutex<State>, synced: &Watermark) {
     while synced.wait_for_demand() {
-        let (files, position) = state.lock().unwrap_or_else(PoisonError::into_inner).to_sync();
+        let (files, position) = state.lock().unwrap_or_else(PoisonError::into_inner).take_unsynced();
         // More than one file means that segments were begun: their names must be durable, too.
         let names = if files.len() > 1 { segment::sync_folder(&folder) } else { Ok(()) };
         let result = names.and_then(|()| files.iter().try_for_each(|file| file.sync_data()));

@@ -42,7 +42,10 @@ fn child_fills_the_disk() {
     assert!(matches!(append(1000), Err(JournalError::Write(_))), "it keeps failing while the disk does");
     let file = fs::read_dir(data.join("journal")).unwrap().next().unwrap().unwrap().path();
     let length = fs::metadata(&file).unwrap().len();
-    assert!(length % taken as u64 == 0 && length < 65536, "{length} bytes hold {taken} equal records and nothing else");
+    assert!(
+        length.is_multiple_of(taken as u64) && length < 65536,
+        "{length} bytes hold {taken} equal records and nothing else"
+    );
     // What still fits is taken: the failure of one append is not remembered.
     append(1).unwrap();
 

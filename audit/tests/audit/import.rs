@@ -51,6 +51,21 @@ fn a_statement_becomes_the_contracts_rows() {
 }
 
 #[test]
+fn the_view_and_a_range_of_time_use_their_indexes() {
+    let data = tempfile::tempdir().unwrap();
+    drop(open(data.path()));
+    let connection = rusqlite::Connection::open(data.path().join("audit.db")).unwrap();
+    for (sql, index) in [
+        ("SELECT * FROM statements WHERE seq > 5", "events_attempt"),
+        ("SELECT * FROM events WHERE at >= '2026-01-31' ORDER BY at", "events_at"),
+    ] {
+        let mut select = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let plan: Vec<String> = select.query_map([], |row| row.get(3)).unwrap().map(Result::unwrap).collect();
+        assert!(plan.iter().any(|step| step.contains(&format!("USING INDEX {index}"))), "{plan:?}");
+    }
+}
+
+#[test]
 fn search_asks_for_what_the_filter_names() {
     let data = tempfile::tempdir().unwrap();
     let (journal, importer) = open(data.path());

@@ -46,6 +46,7 @@ fn what_was_acknowledged_survives_once() {
         acknowledged.extend(lines);
     }
     assert!(killed_at_work > KILLS / 2, "only {killed_at_work} children got to work");
+    assert!(acknowledged.len() > 100, "only {} events were acknowledged", acknowledged.len());
 
     let (journal, importer) = open(data.path());
     importer.flush_blocking(PATIENCE).unwrap();

@@ -1,4 +1,5 @@
 //! The audit from outside: journal, importer, queries and verification together, on real files.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests, which may panic as the tests do")]
 
 mod disk;
 mod import;
