@@ -66,6 +66,8 @@ fn catalog() -> Catalog {
             kind: RelationKind::Table,
             columns: columns.collect(),
             definition: None,
+            revision: None,
+            triggered: false,
             parents: Vec::new(),
             children: Vec::new(),
         });

@@ -129,8 +129,8 @@ fn tighten(limits: &mut Limits, question: &Question<'_>, grants: &[Grant], now: 
     for grant in grants.iter().filter(|grant| grant.active(question.target, now)) {
         let GrantKind::Role(name) = &grant.kind else { continue };
         let Some(role) = question.policy.roles.get(name) else { continue };
-        let least = |a: Option<u64>, b: Option<u64>| [a, b].into_iter().flatten().min();
-        limits.max_result_bytes = least(limits.max_result_bytes, role.limits.max_result_bytes);
+        let sizes = [limits.max_result_bytes, role.limits.max_result_bytes];
+        limits.max_result_bytes = sizes.into_iter().flatten().min();
         let times = [limits.statement_timeout, role.limits.statement_timeout];
         limits.statement_timeout = times.into_iter().flatten().min();
     }

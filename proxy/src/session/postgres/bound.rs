@@ -26,16 +26,20 @@ pub(super) enum Bound {
     /// They go through as they stand.
     Clear,
     /// Some values are replaced.
-    Masked {
-        /// Every column's type, format and mask.
-        columns: BoundColumns,
-        /// Which columns of a row to stop at.
-        places: MaskedColumns,
-        /// The masked columns' names, for the audit.
-        names: Option<Arc<str>>,
-        /// For `hash` masks.
-        key: HashKey,
-    },
+    Masked(Box<MaskedResult>),
+}
+
+/// A result of which some values are replaced.
+#[derive(Debug)]
+pub(super) struct MaskedResult {
+    /// Every column's type, format and mask.
+    columns: BoundColumns,
+    /// Which columns of a row to stop at.
+    places: MaskedColumns,
+    /// The masked columns' names, for the audit.
+    names: Option<Arc<str>>,
+    /// For `hash` masks.
+    key: HashKey,
 }
 
 /// Why a result's rows cannot be shown.
@@ -86,7 +90,7 @@ impl Bound {
         columns.set_formats(&formats)?;
         let places = MaskedColumns::new(columns.columns.iter().map(|column| column.mask.is_some()));
         let names = columns.masked_names(outputs, masks);
-        Ok(Self::Masked { columns, places, names, key: key.clone() })
+        Ok(Self::Masked(Box::new(MaskedResult { columns, places, names, key: key.clone() })))
     }
 
     /// Whether rows go through as they stand.
@@ -98,7 +102,7 @@ impl Bound {
     pub(super) fn names(&self) -> Option<&Arc<str>> {
         match self {
             Self::Clear => None,
-            Self::Masked { names, .. } => names.as_ref(),
+            Self::Masked(result) => result.names.as_ref(),
         }
     }
 
@@ -109,7 +113,8 @@ impl Bound {
                 out.extend_from_slice(frame.raw);
                 Ok(())
             }
-            Self::Masked { columns, places, key, .. } => {
+            Self::Masked(result) => {
+                let MaskedResult { columns, places, key, .. } = &**result;
                 let mask = |index: usize, value: &[u8], out: &mut Vec<u8>| {
                     let Some(column) = columns.columns.get(index) else { return Masked::Null };
                     let Some(with) = &column.mask else { return Masked::Null };

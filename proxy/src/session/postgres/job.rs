@@ -20,6 +20,9 @@ use crate::{
     },
 };
 
+/// The statement that rows come from.
+pub(super) type RowsOf = (Arc<Understanding>, Part);
+
 /// One statement of a job.
 #[derive(Debug)]
 pub(super) struct Run {
@@ -28,7 +31,7 @@ pub(super) struct Run {
     /// Where.
     pub(super) index: usize,
     /// What its rows come from: itself, or what EXECUTE and FETCH name.
-    pub(super) rows_of: (Arc<Understanding>, Part),
+    pub(super) rows_of: RowsOf,
     /// How it may run.
     pub(super) allowance: Arc<Allowance>,
     /// What becomes of its rows, once their columns are known.
@@ -43,12 +46,7 @@ pub(super) struct Run {
 
 impl Run {
     /// A run that has shown nothing yet.
-    pub(super) fn new(
-        of: &Arc<Understanding>,
-        index: usize,
-        rows_of: (Arc<Understanding>, Part),
-        allowance: Arc<Allowance>,
-    ) -> Self {
+    pub(super) fn new(of: &Arc<Understanding>, index: usize, rows_of: RowsOf, allowance: Arc<Allowance>) -> Self {
         Self { of: Arc::clone(of), index, rows_of, allowance, bound: None, rows: 0, bytes: 0, undo: Vec::new() }
     }
 

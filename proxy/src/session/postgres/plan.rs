@@ -9,7 +9,7 @@ use hallpass_policy::{
 
 use super::{
     Machine,
-    job::Run,
+    job::{RowsOf, Run},
     names::{Part, Portal, Prepared, Undo},
 };
 use crate::{
@@ -61,11 +61,7 @@ impl Machine {
     }
 
     /// Decides what a prepared statement or cursor runs.
-    fn named(
-        &self,
-        gate: &mut Gate,
-        prepared: Prepared,
-    ) -> Result<((Arc<Understanding>, Part), Arc<Allowance>), ClientError> {
+    fn named(&self, gate: &mut Gate, prepared: Prepared) -> Result<(RowsOf, Arc<Allowance>), ClientError> {
         let part = prepared.part.unwrap_or(Part::Whole(0));
         let allowance = self.decide(gate, &prepared.of, part)?;
         Ok(((prepared.of, part), allowance))
