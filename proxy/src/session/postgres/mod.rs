@@ -30,6 +30,8 @@ mod plan;
 mod query;
 mod refuse;
 mod rows;
+#[cfg(test)]
+mod tests;
 mod upstream;
 
 pub use end::Loss;
