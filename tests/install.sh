@@ -50,8 +50,8 @@ install_build_tools() {
   command -v cargo >/dev/null || { say "missing: cargo (install Rust as rust-toolchain.toml says)"; return 1; }
   command -v cc >/dev/null && command -v make >/dev/null || apt build-essential || { say "missing: a C compiler and make"; return 1; }
   [ -n "${LIBCLANG_PATH:-}" ] && return
-  ls /usr/lib/llvm-*/lib/libclang*.so* /usr/lib/*/libclang*.so* >/dev/null 2>&1 && return
-  command -v llvm-config >/dev/null && return
+  # libclang-cpp is another library; bindgen cannot use it.
+  ls /usr/lib/llvm-*/lib/libclang.so* /usr/lib/*/libclang.so* /usr/lib/*/libclang-[0-9]*.so* 2>/dev/null | grep -q . && return
   apt libclang-dev clang && return
   pip clang.cindex libclang || { say "missing: libclang (Debian: libclang-dev)"; return 1; }
   LIBCLANG_PATH=$("$HALLPASS_PYTHON" -c 'import clang, pathlib; print(pathlib.Path(clang.__file__).parent / "native")')
