@@ -104,6 +104,8 @@ impl Goodbye {
 struct Unsent {
     bytes: Vec<u8>,
     from: usize,
+    /// TLS may keep records of its own: written is not sent.
+    unflushed: bool,
 }
 
 impl Unsent {
@@ -119,7 +121,12 @@ impl Unsent {
         self.bytes.len() - self.from
     }
 
+    fn is_sent(&self) -> bool {
+        self.len() == 0 && !self.unflushed
+    }
+
     fn poll_write(&mut self, cx: &mut Context<'_>, to: &mut Stream) -> Poll<io::Result<()>> {
+        self.unflushed |= self.len() > 0;
         while self.len() > 0 {
             let written = ready!(Pin::new(&mut *to).poll_write(cx, self.bytes.get(self.from..).unwrap_or_default()))?;
             if written == 0 {
@@ -132,8 +139,9 @@ impl Unsent {
         if self.bytes.capacity() > KEPT {
             self.bytes = Vec::new();
         }
-        // TLS keeps records of its own.
-        Pin::new(to).poll_flush(cx)
+        ready!(Pin::new(to).poll_flush(cx))?;
+        self.unflushed = false;
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -238,7 +246,7 @@ impl Relay {
             ended = match turn {
                 Turn::Wish(stop) => self.fulfil(stop).await,
                 Turn::ClientGone => Some(self.leaving.unwrap_or(Goodbye::Client)),
-                Turn::UpstreamGone(reason) => self.lose_upstream(&reason),
+                Turn::UpstreamGone(reason) => self.lose_upstream(&reason).or_else(|| self.begin()),
                 Turn::Violation(error) => self.fatal(&error, Goodbye::Violation),
                 Turn::Signal(signal) => self.signalled(signal),
                 Turn::Timer => {
@@ -285,7 +293,9 @@ impl Relay {
                 && Pin::new(cancelling).poll(cx).is_ready()
             {
                 self.cancelling = None;
-                self.feed_client(&[]);
+                if let Some(turn) = self.feed_client(&[]) {
+                    return Poll::Ready(turn);
+                }
                 continue;
             }
             match self.poll_upstream(cx) {
@@ -311,6 +321,10 @@ impl Relay {
     /// Takes what the machine has written, and what else it wants.
     fn collect(&mut self) {
         self.to_client.take(self.machine.out.client_mut());
+        if self.leaving.is_some() {
+            // Nobody reads any more; what runs is finished all the same.
+            self.to_client = Unsent::default();
+        }
         let sql = !self.machine.out.upstream_mut().is_empty();
         self.to_upstream.take(self.machine.out.upstream_mut());
         if sql && self.gate.durability() == Durability::Disk {
@@ -341,7 +355,7 @@ impl Relay {
             }
         }
         if self.syncing.is_none()
-            && self.to_upstream.len() > 0
+            && !self.to_upstream.is_sent()
             && let Some(upstream) = &mut self.upstream
             && let Poll::Ready(Err(error)) = self.to_upstream.poll_write(cx, &mut upstream.stream)
         {
@@ -349,7 +363,7 @@ impl Relay {
             tracing::debug!(%error, "writing to the upstream failed");
             self.to_upstream = Unsent::default();
         }
-        if self.to_client.len() > 0
+        if !self.to_client.is_sent()
             && let Poll::Ready(Err(error)) = self.to_client.poll_write(cx, &mut self.client)
         {
             tracing::debug!(%error, "writing to the client failed");
@@ -509,10 +523,7 @@ impl Relay {
         };
         match self.machine.lost(&mut self.gate, &error) {
             Loss::Session => self.fatal(&error, Goodbye::Upstream),
-            Loss::Upstream => {
-                self.feed_client(&[]);
-                None
-            }
+            Loss::Upstream => None,
         }
     }
 

@@ -1,5 +1,7 @@
 //! A client's frames by kind. What holds SQL goes to `query` and `extended`; the rest is followed and forwarded.
 
+use hallpass_policy::statement::{Refusal, RefusalKind};
+
 use super::{ClientRest, End, Machine, Stop, Wait, outbox::Control, pending::Pending, query::Flow};
 use crate::{
     error::ClientError,
@@ -9,6 +11,11 @@ use crate::{
         frontend::{self, tag},
     },
 };
+
+/// The longest message of a kind that is held in memory until it is whole.
+fn longest(of: u8) -> usize {
+    if matches!(of, tag::QUERY | tag::PARSE) { 17 << 20 } else { 256 << 20 }
+}
 
 impl Machine {
     /// Takes whole frames from the start of `input` and says how many bytes they were and why it stopped.
@@ -56,12 +63,33 @@ impl Machine {
                     self.client_rest = if forwarded { ClientRest::Forward(left) } else { ClientRest::Drop(left) };
                     return Ok((input.len(), Stop::NeedMore));
                 }
+                if header.total() > longest(header.tag) {
+                    // It is not waited for: the rest of it is dropped as it comes.
+                    self.refuse_too_long(gate, header.tag);
+                    self.client_rest = ClientRest::Drop(header.total() - rest.len());
+                    return Ok((input.len(), Stop::NeedMore));
+                }
                 return Ok((at, Stop::NeedMore));
             };
             match self.client_frame(gate, frame)? {
                 Flow::Taken => at += header.total(),
                 Flow::Stop(stop) => return Ok((at, stop)),
             }
+        }
+    }
+
+    fn refuse_too_long(&mut self, gate: &mut Gate, of: u8) {
+        if self.skip {
+            return;
+        }
+        let refusal = Refusal::new(RefusalKind::TooComplex, "the message is too long")
+            .detail("texts of statements may have 16 MiB, messages with parameters 256 MiB")
+            .hint("send bulk data with COPY … FROM STDIN");
+        let error = ClientError::Refused(refusal);
+        if of == tag::QUERY {
+            self.deny_query(gate, "(a message that is too long)", error);
+        } else {
+            self.deny_batch(gate, "(a message that is too long)", error);
         }
     }
 

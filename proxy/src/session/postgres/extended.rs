@@ -39,6 +39,9 @@ impl Machine {
         if let Ready::NotYet(stop) = self.ready_for_sql(gate)? {
             return Ok(Flow::Stop(stop));
         }
+        if let Err(error) = self.readable(parse.text) {
+            return Ok(self.deny_batch(gate, &String::from_utf8_lossy(parse.text), error));
+        }
         let of = match gate.understand(parse.text) {
             Ok(of) => of,
             Err(Refused::StaleCatalog) => return Ok(Flow::Stop(Stop::Refresh)),

@@ -8,12 +8,19 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use hallpass_policy::decide::{Allowance, Fence};
+use hallpass_policy::{
+    decide::{Allowance, Fence},
+    statement::{Refusal, RefusalKind},
+};
 
 use super::{gate::Gate, target::Understanding};
 use crate::{
     error::ClientError,
-    wire::postgres::{backend::TransactionStatus, codec::FrameError, codec::Malformed},
+    wire::postgres::{
+        backend::TransactionStatus,
+        codec::{FrameError, Malformed},
+        settings::{self, Encoding},
+    },
 };
 
 mod bound;
@@ -126,6 +133,8 @@ pub struct Machine {
     path_dirty: bool,
     /// It was changed in the open transaction: that transaction's end may change it back.
     path_touched: bool,
+    /// A SET of client_encoding is under way: what follows it is read in another encoding than we know.
+    encoding_moves: bool,
     /// Names changed: the catalog has to be fetched again.
     catalog_dirty: bool,
     /// The catalog's queries whose answers are in, while a private catalog is being fetched.
@@ -182,6 +191,7 @@ impl Machine {
             wrapped: false,
             path_dirty: false,
             path_touched: false,
+            encoding_moves: false,
             catalog_dirty: false,
             private: Vec::new(),
             swallow: false,
@@ -216,6 +226,18 @@ impl Machine {
     /// Whether the upstream owes nothing and the client is in no transaction: a good moment to leave.
     pub fn is_idle(&self) -> bool {
         self.pending.is_empty() && self.tx == TransactionStatus::Idle && !self.batch_open
+    }
+
+    /// Refuses a text whose bytes the server may read as other characters than we do.
+    fn readable(&self, text: &[u8]) -> Result<(), ClientError> {
+        let told = self.told.iter().find(|(name, _)| name == "client_encoding");
+        let utf8 = told.is_none_or(|(_, encoding)| settings::encoding(encoding) == Some(Encoding::Utf8));
+        if (utf8 && !self.encoding_moves) || text.is_ascii() {
+            return Ok(());
+        }
+        let refusal = Refusal::new(RefusalKind::Unsupported, "a statement with other than ASCII characters needs client_encoding UTF8")
+            .hint("SET client_encoding = 'UTF8', by itself, before it");
+        Err(ClientError::Refused(refusal))
     }
 
     /// Whether the upstream should cancel what it runs now; asked once.

@@ -132,14 +132,20 @@ impl Machine {
                 gate.set_search_path(Arc::clone(path));
                 vec![Undo::Path(before)]
             }
+            Effect::Set { name, .. } => {
+                self.encoding_moves |= &**name == "client_encoding";
+                Vec::new()
+            }
+            Effect::ResetAll => {
+                self.encoding_moves = true;
+                Vec::new()
+            }
             Effect::None
             | Effect::Begin
             | Effect::Commit
             | Effect::Rollback
             | Effect::Savepoint
             | Effect::RollbackTo
-            | Effect::Set { .. }
-            | Effect::ResetAll
             | Effect::Execute { .. }
             | Effect::Fetch { .. }
             | Effect::CopyOut

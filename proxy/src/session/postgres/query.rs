@@ -38,6 +38,9 @@ impl Machine {
         if let Ready::NotYet(stop) = self.ready_for_sql(gate)? {
             return Ok(Flow::Stop(stop));
         }
+        if let Err(error) = self.readable(text) {
+            return Ok(self.deny_query(gate, &String::from_utf8_lossy(text), error));
+        }
         let of = match gate.understand(text) {
             Ok(of) => of,
             Err(Refused::StaleCatalog) => return Ok(Flow::Stop(Stop::Refresh)),

@@ -240,6 +240,10 @@ impl Machine {
         if self.pending.is_empty() && self.wait == Some(Wait::Drained) {
             self.wait = None;
         }
+        if self.pending.is_empty() {
+            self.encoding_moves = false;
+            gate.idle();
+        }
         self.stop_next();
         self.flush_local();
         Ok(())
