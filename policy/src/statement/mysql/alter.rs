@@ -41,8 +41,19 @@ pub(super) fn alter(walk: &mut Walk<'_>, cursor: &mut Cursor<'_>) -> Result<Draf
         return create::view(walk, cursor, "ALTER VIEW");
     }
     const ADMIN: &[&str] = &[
-        "DATABASE", "SCHEMA", "FUNCTION", "PROCEDURE", "EVENT", "USER", "SERVER", "INSTANCE", "LOGFILE", "TABLESPACE",
-        "UNDO", "RESOURCE", "LIBRARY",
+        "DATABASE",
+        "SCHEMA",
+        "FUNCTION",
+        "PROCEDURE",
+        "EVENT",
+        "USER",
+        "SERVER",
+        "INSTANCE",
+        "LOGFILE",
+        "TABLESPACE",
+        "UNDO",
+        "RESOURCE",
+        "LIBRARY",
     ];
     match cursor.one_of(ADMIN) {
         Some(what) => {
@@ -219,7 +230,16 @@ fn exchange(walk: &mut Walk<'_>, spec: &mut Cursor<'_>, relation: &Arc<Relation>
 /// Everything else: options of the table, and work on its partitions.
 fn option(walk: &mut Walk<'_>, spec: &mut Cursor<'_>, relation: &Arc<Relation>) -> Result<(), Refusal> {
     const PARTITIONS: &[&str] = &[
-        "ANALYZE", "CHECK", "COALESCE", "OPTIMIZE", "REBUILD", "REMOVE", "REORGANIZE", "REPAIR", "CONVERT", "TRUNCATE",
+        "ANALYZE",
+        "CHECK",
+        "COALESCE",
+        "OPTIMIZE",
+        "REBUILD",
+        "REMOVE",
+        "REORGANIZE",
+        "REPAIR",
+        "CONVERT",
+        "TRUNCATE",
     ];
     let tokens: &[Lexed<'_>] = spec.rest();
     if spec.one_of(&["DISCARD", "IMPORT"]).is_some() {
@@ -237,11 +257,41 @@ fn option(walk: &mut Walk<'_>, spec: &mut Cursor<'_>, relation: &Arc<Relation>) 
         return Ok(());
     }
     const OPTIONS: &[&str] = &[
-        "ALGORITHM", "AUTO_INCREMENT", "AVG_ROW_LENGTH", "CHARACTER", "CHARSET", "CHECKSUM", "COLLATE", "COMMENT",
-        "COMPRESSION", "CONNECTION", "DATA", "DEFAULT", "DELAY_KEY_WRITE", "ENCRYPTION", "ENGINE", "FORCE", "INDEX",
-        "INSERT_METHOD", "KEY_BLOCK_SIZE", "LOCK", "MAX_ROWS", "MIN_ROWS", "PACK_KEYS", "PAGE_CHECKSUM",
-        "PAGE_COMPRESSED", "ROW_FORMAT", "STATS_AUTO_RECALC", "STATS_PERSISTENT", "STATS_SAMPLE_PAGES", "TABLESPACE",
-        "UNION", "WAIT", "NOWAIT", "WITHOUT", "WITH",
+        "ALGORITHM",
+        "AUTO_INCREMENT",
+        "AVG_ROW_LENGTH",
+        "CHARACTER",
+        "CHARSET",
+        "CHECKSUM",
+        "COLLATE",
+        "COMMENT",
+        "COMPRESSION",
+        "CONNECTION",
+        "DATA",
+        "DEFAULT",
+        "DELAY_KEY_WRITE",
+        "ENCRYPTION",
+        "ENGINE",
+        "FORCE",
+        "INDEX",
+        "INSERT_METHOD",
+        "KEY_BLOCK_SIZE",
+        "LOCK",
+        "MAX_ROWS",
+        "MIN_ROWS",
+        "PACK_KEYS",
+        "PAGE_CHECKSUM",
+        "PAGE_COMPRESSED",
+        "ROW_FORMAT",
+        "STATS_AUTO_RECALC",
+        "STATS_PERSISTENT",
+        "STATS_SAMPLE_PAGES",
+        "TABLESPACE",
+        "UNION",
+        "WAIT",
+        "NOWAIT",
+        "WITHOUT",
+        "WITH",
     ];
     if spec.one_of(OPTIONS).is_none() {
         return Err(spec.here());

@@ -135,9 +135,7 @@ fn sequence(
     let Some((first, others)) = found.values.split_first() else { return Err(unexpected("a function call")) };
     let path = match first {
         Expr::Identifier(name) => vec![node::name(walk, name)?],
-        Expr::CompoundIdentifier(path) => {
-            path.iter().map(|part| node::name(walk, part)).collect::<Result<_, _>>()?
-        }
+        Expr::CompoundIdentifier(path) => path.iter().map(|part| node::name(walk, part)).collect::<Result<_, _>>()?,
         _ => return Err(unexpected("the arguments of a function")),
     };
     let relation = match path.as_slice() {

@@ -20,8 +20,22 @@ const MARIADB_OF_ALL: u32 = 100_100;
 
 /// What dump tools and drivers begin an executable comment with.
 const FIRST_WORDS: &[&str] = &[
-    "ALTER", "CHARACTER", "CREATE", "DEFINER", "DROP", "EVENT", "FUNCTION", "LOCAL", "PACKAGE", "PARTITION", "PROCEDURE",
-    "SET", "SQL_NO_CACHE", "TRIGGER", "VIEW", "WITH",
+    "ALTER",
+    "CHARACTER",
+    "CREATE",
+    "DEFINER",
+    "DROP",
+    "EVENT",
+    "FUNCTION",
+    "LOCAL",
+    "PACKAGE",
+    "PARTITION",
+    "PROCEDURE",
+    "SET",
+    "SQL_NO_CACHE",
+    "TRIGGER",
+    "VIEW",
+    "WITH",
 ];
 
 /// What mariadb-dump puts at the head of every dump: no server executes it, the client does.
@@ -44,7 +58,8 @@ pub(super) fn executable(rest: &str, flavour: Flavour) -> Result<Option<Executab
     let version: u32 = body.get(..digits).and_then(|v| v.parse().ok()).unwrap_or(0);
     let after = body.get(digits..).unwrap_or_default();
     let open = after.len() - after.trim_start_matches([' ', '\n', '\t']).len();
-    let word: &str = after.trim_start().split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().unwrap_or_default();
+    let word: &str =
+        after.trim_start().split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().unwrap_or_default();
     let known = open > 0 && FIRST_WORDS.iter().any(|first| first.eq_ignore_ascii_case(word));
     let of_all = match (mariadb_only, digits) {
         (false, 5) => (32_300..=NEWEST_OF_ALL).contains(&version),
@@ -71,11 +86,19 @@ pub(super) fn executable(rest: &str, flavour: Flavour) -> Result<Option<Executab
 /// # Errors
 /// When `hints` holds such a hint.
 pub(super) fn hint(hints: &str) -> Result<(), Refusal> {
+    if hints.contains(['`', '"', '\'', '/', '*', '#']) {
+        return Err(Refusal::new(RefusalKind::Unsupported, "quotes in optimizer hints are not supported")
+            .detail("where such a hint ends is read differently by different servers")
+            .hint("name tables and query blocks without quotes, or leave out the hint"));
+    }
     let folded = hints.to_ascii_uppercase();
     if folded.contains("SET_VAR") || folded.contains("RESOURCE_GROUP") {
-        return Err(Refusal::new(RefusalKind::Unsupported, "the optimizer hints SET_VAR and RESOURCE_GROUP are not supported")
-            .detail("they change settings behind the proxy's back for one statement")
-            .hint("use SET SESSION before the statement, and leave out the hint"));
+        return Err(Refusal::new(
+            RefusalKind::Unsupported,
+            "the optimizer hints SET_VAR and RESOURCE_GROUP are not supported",
+        )
+        .detail("they change settings behind the proxy's back for one statement")
+        .hint("use SET SESSION before the statement, and leave out the hint"));
     }
     Ok(())
 }

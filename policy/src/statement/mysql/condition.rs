@@ -27,9 +27,7 @@ pub(super) fn condition(walk: &mut Walk<'_>, scope: &Scope<'_>, value: &Expr) ->
         Expr::BinaryOp { left, op: BinaryOperator::Eq | BinaryOperator::NotEq | BinaryOperator::Spaceship, right } => {
             equality(walk, scope, left, right)
         }
-        Expr::InList { expr, list, negated: _ } => {
-            list.iter().try_for_each(|item| equality(walk, scope, expr, item))
-        }
+        Expr::InList { expr, list, negated: _ } => list.iter().try_for_each(|item| equality(walk, scope, expr, item)),
         Expr::InSubquery { expr, subquery, negated: _ } => {
             let left = expression(walk, scope, expr)?;
             let mut right = Lineage::constant();
@@ -91,7 +89,7 @@ fn row(value: &Expr) -> Option<&[Expr]> {
 }
 
 /// Two values from columns are compared: an equality if each is one bare column, and both are called the same.
-fn columns_compared(walk: &mut Walk<'_>, one: &Lineage, other: &Lineage) {
+pub(super) fn columns_compared(walk: &mut Walk<'_>, one: &Lineage, other: &Lineage) {
     let bare = |lineage: &Lineage| match lineage.columns.iter().collect::<Vec<_>>().as_slice() {
         [(column, Via::Copy)] => Some(column.column.to_lowercase()),
         _ => None,

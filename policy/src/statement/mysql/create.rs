@@ -46,8 +46,23 @@ pub(super) fn create(walk: &mut Walk<'_>, cursor: &mut Cursor<'_>) -> Result<Dra
         return Ok(Draft::of("CREATE SEQUENCE").effect(Effect::ChangesCatalog));
     }
     const ADMIN: &[&str] = &[
-        "DATABASE", "SCHEMA", "FUNCTION", "AGGREGATE", "PROCEDURE", "TRIGGER", "EVENT", "USER", "ROLE", "SERVER",
-        "PACKAGE", "LOGFILE", "TABLESPACE", "UNDO", "RESOURCE", "SPATIAL", "LIBRARY",
+        "DATABASE",
+        "SCHEMA",
+        "FUNCTION",
+        "AGGREGATE",
+        "PROCEDURE",
+        "TRIGGER",
+        "EVENT",
+        "USER",
+        "ROLE",
+        "SERVER",
+        "PACKAGE",
+        "LOGFILE",
+        "TABLESPACE",
+        "UNDO",
+        "RESOURCE",
+        "SPATIAL",
+        "LIBRARY",
     ];
     match cursor.one_of(ADMIN) {
         Some(what) => {

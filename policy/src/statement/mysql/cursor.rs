@@ -39,6 +39,11 @@ impl<'t> Cursor<'t> {
         Self { text, tokens, at: 0, names, place: Place::Plain }
     }
 
+    /// The whole text.
+    pub(super) fn text(&self) -> &'t str {
+        self.text
+    }
+
     /// The token `ahead` of the next one.
     pub(super) fn peek(&self, ahead: usize) -> Option<&'t Lexed<'t>> {
         self.tokens.get(self.at + ahead)
@@ -250,7 +255,7 @@ impl<'t> Cursor<'t> {
     /// # Errors
     /// A syntax error.
     pub(super) fn expression(&mut self) -> Result<Expr, Refusal> {
-        self.parsed(Parser::parse_expr)
+        self.parsed(|parser| parser.parse_expr())
     }
 
     /// A query: WITH, SELECT, TABLE, VALUES, set operations.
@@ -258,7 +263,7 @@ impl<'t> Cursor<'t> {
     /// # Errors
     /// A syntax error.
     pub(super) fn query(&mut self) -> Result<Box<Query>, Refusal> {
-        self.parsed(Parser::parse_query)
+        self.parsed(|parser| parser.parse_query())
     }
 
     /// The list of WITH, up to the end.

@@ -4,17 +4,8 @@
 use std::sync::Arc;
 
 use super::{
-    admin, alter, catalogs, create,
-    cursor::Cursor,
-    dml, drop, explain,
-    identity::identity,
-    lexer::Lexed,
-    load, maintain,
-    names::MysqlNames,
-    prepared, query,
-    refusal::unsupported,
-    scope::Field,
-    session, show,
+    admin, alter, catalogs, create, cursor::Cursor, dml, drop, explain, identity::identity, lexer::Lexed, load,
+    maintain, names::MysqlNames, output_name, prepared, query, refusal::unsupported, scope::Field, session, show,
     walk::Walk,
 };
 use crate::{
@@ -159,12 +150,14 @@ fn select(walk: &mut Walk<'_>, cursor: &mut Cursor<'_>) -> Result<Draft, Refusal
             unsupported("SELECT … INTO a variable").hint("SET @v = (SELECT …) does the same for one value")
         });
     }
+    let tokens = cursor.rest();
     let tree = cursor.query()?;
     if cursor.words(&["PROCEDURE", "ANALYSE"]) {
         return Err(unsupported("PROCEDURE ANALYSE"));
     }
     cursor.end()?;
-    let fields = query::query(walk, None, &tree)?.fields;
+    let mut fields = query::query(walk, None, &tree)?.fields;
+    output_name::complete(cursor.text(), tokens, &mut fields);
     Ok(Draft::of("SELECT").outputs(columns(fields)))
 }
 
@@ -176,9 +169,38 @@ fn draft(walk: &mut Walk<'_>, cursor: &mut Cursor<'_>) -> Result<Draft, Refusal>
         return rows(walk, cursor);
     }
     match cursor.one_of(&[
-        "SET", "USE", "BEGIN", "START", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "SHOW", "EXPLAIN", "DESCRIBE",
-        "DESC", "PREPARE", "EXECUTE", "DEALLOCATE", "CREATE", "ALTER", "DROP", "RENAME", "TRUNCATE", "LOCK", "UNLOCK",
-        "ANALYZE", "CHECK", "CHECKSUM", "OPTIMIZE", "REPAIR", "CALL", "DO", "LOAD", "KILL", "HELP",
+        "SET",
+        "USE",
+        "BEGIN",
+        "START",
+        "COMMIT",
+        "ROLLBACK",
+        "SAVEPOINT",
+        "RELEASE",
+        "SHOW",
+        "EXPLAIN",
+        "DESCRIBE",
+        "DESC",
+        "PREPARE",
+        "EXECUTE",
+        "DEALLOCATE",
+        "CREATE",
+        "ALTER",
+        "DROP",
+        "RENAME",
+        "TRUNCATE",
+        "LOCK",
+        "UNLOCK",
+        "ANALYZE",
+        "CHECK",
+        "CHECKSUM",
+        "OPTIMIZE",
+        "REPAIR",
+        "CALL",
+        "DO",
+        "LOAD",
+        "KILL",
+        "HELP",
     ]) {
         Some("SET") => session::set(walk, cursor),
         Some("USE") => session::use_database(cursor),

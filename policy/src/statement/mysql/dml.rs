@@ -200,7 +200,7 @@ impl Insertion {
             return Ok(());
         }
         let name = cursor.name()?;
-        let mut fields = self.returned().fields;
+        let mut fields = self.inserted();
         if cursor.peek(0).is_some_and(|token| token.is_sign("(")) {
             let list = cursor.parenthesis()?;
             let mut list = cursor.over(list);
@@ -216,6 +216,22 @@ impl Insertion {
         }
         self.new_row = Some(Entry { reachable: super::scope::Reachable::ByName, ..Entry::new(name, fields) });
         Ok(())
+    }
+
+    /// The columns with nothing but what was just written into them, or into what a generated one is made of.
+    fn inserted(&self) -> Vec<Field> {
+        let written = |field: &Field| {
+            let mut lineage = Lineage::constant();
+            for source in field.lineage.columns.keys().filter(|source| source.relation == self.relation) {
+                let at = self.target.fields.iter().position(|other| other.name == source.column);
+                for (_, value) in self.written.iter().filter(|(position, _)| Some(*position) == at) {
+                    let own = source.column == field.name;
+                    lineage.merge(&value.clone().through(if own { Via::Copy } else { Via::Partial }));
+                }
+            }
+            lineage
+        };
+        self.target.fields.iter().map(|field| Field::new(&field.name, written(field))).collect()
     }
 
     /// The target with what was just written.
@@ -237,11 +253,7 @@ impl Insertion {
 }
 
 /// Walks the tables of an UPDATE or DELETE into a scope.
-fn tables<'s>(
-    walk: &mut Walk<'_>,
-    outer: &'s Scope<'s>,
-    clause: &mut Cursor<'_>,
-) -> Result<Scope<'s>, Refusal> {
+fn tables<'s>(walk: &mut Walk<'_>, outer: &'s Scope<'s>, clause: &mut Cursor<'_>) -> Result<Scope<'s>, Refusal> {
     let list = clause.tables()?;
     clause.end()?;
     let mut scope = Scope::inside(Some(outer));
@@ -329,12 +341,7 @@ fn with_list(walk: &mut Walk<'_>, with: Option<&mut Cursor<'_>>) -> Result<Scope
 }
 
 /// WHERE, ORDER BY and LIMIT of an UPDATE or DELETE.
-fn filtered(
-    walk: &mut Walk<'_>,
-    scope: &Scope<'_>,
-    cursor: &mut Cursor<'_>,
-    every: Reach,
-) -> Result<(), Refusal> {
+fn filtered(walk: &mut Walk<'_>, scope: &Scope<'_>, cursor: &mut Cursor<'_>, every: Reach) -> Result<(), Refusal> {
     if cursor.word("WHERE") {
         let mut clause = cursor.until(&["ORDER", "LIMIT", "RETURNING"]);
         let filter = clause.expression()?;
@@ -457,7 +464,8 @@ pub(super) fn load_assignments(
 ) -> Result<(), Refusal> {
     for (column, value) in &cursor.assignments()? {
         let path = node::path(walk, column)?;
-        let field = path.last().and_then(|name| target.fields.iter().find(|field| same(&field.name, name) == Same::Yes));
+        let field =
+            path.last().and_then(|name| target.fields.iter().find(|field| same(&field.name, name) == Same::Yes));
         let Some(field) = field else { return Err(unknown_column(&path.join("."))) };
         let value = expression(walk, scope, value)?;
         write(walk, relation, field, &value);

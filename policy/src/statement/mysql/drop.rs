@@ -67,8 +67,22 @@ fn index(walk: &mut Walk<'_>, cursor: &mut Cursor<'_>) -> Result<Draft, Refusal>
 
 fn other(walk: &mut Walk<'_>, cursor: &mut Cursor<'_>) -> Result<Draft, Refusal> {
     const ADMIN: &[&str] = &[
-        "DATABASE", "SCHEMA", "FUNCTION", "PROCEDURE", "TRIGGER", "EVENT", "USER", "ROLE", "SERVER", "PACKAGE",
-        "LOGFILE", "TABLESPACE", "UNDO", "RESOURCE", "SPATIAL", "LIBRARY",
+        "DATABASE",
+        "SCHEMA",
+        "FUNCTION",
+        "PROCEDURE",
+        "TRIGGER",
+        "EVENT",
+        "USER",
+        "ROLE",
+        "SERVER",
+        "PACKAGE",
+        "LOGFILE",
+        "TABLESPACE",
+        "UNDO",
+        "RESOURCE",
+        "SPATIAL",
+        "LIBRARY",
     ];
     match cursor.one_of(ADMIN) {
         Some(what) => {

@@ -8,7 +8,7 @@ use super::{
     show,
     walk::Walk,
 };
-use crate::statement::{Action, ColumnUse, Need, Object, Refusal, Usage};
+use crate::statement::{Action, ColumnUse, Need, Object, Outputs, Refusal, Usage};
 
 /// EXPLAIN, DESCRIBE or DESC, from behind the verb.
 ///
@@ -16,7 +16,7 @@ use crate::statement::{Action, ColumnUse, Need, Object, Refusal, Usage};
 /// When the statement in it is not understood.
 pub(super) fn explain(walk: &mut Walk<'_>, cursor: &mut Cursor<'_>) -> Result<Draft, Refusal> {
     let analyzes = cursor.word("ANALYZE");
-    options(cursor)?;
+    let detail = options(cursor)?;
     if cursor.words(&["FOR", "CONNECTION"]) {
         walk.admin("statements of other sessions");
         return Ok(Draft::of("EXPLAIN").server());
@@ -24,7 +24,8 @@ pub(super) fn explain(walk: &mut Walk<'_>, cursor: &mut Cursor<'_>) -> Result<Dr
     const EXPLAINED: &[&str] = &["SELECT", "WITH", "VALUES", "TABLE", "INSERT", "REPLACE", "UPDATE", "DELETE"];
     let statement = cursor.peek(0).is_some_and(|t| t.is_sign("(") || EXPLAINED.iter().any(|word| t.is_word(word)));
     if statement {
-        dispatch::rows(walk, cursor)?;
+        let inner = dispatch::rows(walk, cursor)?;
+        shown(walk, &inner, if analyzes { Detail::Texts } else { detail });
         return Ok(if analyzes { analyzed(walk) } else { explained(walk) });
     }
     if analyzes {
@@ -46,22 +47,47 @@ pub(super) fn explain(walk: &mut Walk<'_>, cursor: &mut Cursor<'_>) -> Result<Dr
 /// When the statement in it is not understood.
 pub(super) fn analyze(walk: &mut Walk<'_>, cursor: &mut Cursor<'_>) -> Result<Draft, Refusal> {
     options(cursor)?;
-    dispatch::rows(walk, cursor)?;
+    let inner = dispatch::rows(walk, cursor)?;
+    shown(walk, &inner, Detail::Texts);
     Ok(analyzed(walk))
 }
 
-fn options(cursor: &mut Cursor<'_>) -> Result<(), Refusal> {
+/// How much an explanation prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Detail {
+    /// Numbers and names.
+    Names,
+    /// The statement as the optimizer sees it, in which a row found by its key is already there, value by value.
+    Texts,
+}
+
+/// What the explanation may print of the values that the statement would show.
+fn shown(walk: &mut Walk<'_>, inner: &Draft, detail: Detail) {
+    let columns = match &inner.outputs {
+        Outputs::Columns(columns) if detail == Detail::Texts => columns.as_slice(),
+        Outputs::Columns(_) | Outputs::None | Outputs::Server | Outputs::OfPrepared(_) | Outputs::OfCursor(_) => &[],
+    };
+    for column in columns {
+        walk.used(&column.lineage, &Usage::Inference);
+    }
+}
+
+fn options(cursor: &mut Cursor<'_>) -> Result<Detail, Refusal> {
+    let mut detail = Detail::Names;
     loop {
         if cursor.word("FORMAT") {
             cursor.expect_sign("=")?;
-            let known = ["JSON", "TREE", "TRADITIONAL", "TRADITIONAL_STRICT"];
-            if cursor.one_of(&known).is_none() {
-                return Err(cursor.here());
+            match cursor.one_of(&["JSON", "TREE", "TRADITIONAL", "TRADITIONAL_STRICT"]) {
+                Some("JSON" | "TREE") => detail = Detail::Texts,
+                Some(_) => {}
+                None => return Err(cursor.here()),
             }
         } else if cursor.word("INTO") {
             return Err(unsupported("EXPLAIN INTO"));
-        } else if cursor.one_of(&["EXTENDED", "PARTITIONS"]).is_none() {
-            return Ok(());
+        } else if cursor.word("EXTENDED") {
+            detail = Detail::Texts;
+        } else if !cursor.word("PARTITIONS") {
+            return Ok(detail);
         }
     }
 }

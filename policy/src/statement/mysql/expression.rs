@@ -2,7 +2,7 @@
 //! Records what conditions inside decide; whether that is allowed is not decided here.
 
 use sqlparser::ast::{
-    BinaryOperator, CaseWhen, CastKind, CeilFloorKind, DataType, Expr, Ident, UnaryOperator, Value,
+    BinaryOperator, CaseWhen, CastKind, CeilFloorKind, DataType, Expr, Ident, ObjectNamePart, UnaryOperator, Value,
 };
 
 use super::{
@@ -59,6 +59,11 @@ pub(super) fn expression(walk: &mut Walk<'_>, scope: &Scope<'_>, value: &Expr) -
             }
             Ok(lineage.through(Via::Partial))
         }
+        Expr::AnyOp { left, compare_op: _, right, is_some: _ } | Expr::AllOp { left, compare_op: _, right } => {
+            let mut lineage = expression(walk, scope, left)?;
+            lineage.merge(&expression(walk, scope, right)?);
+            Ok(lineage.through(Via::Partial))
+        }
         Expr::Exists { subquery, negated: _ } => {
             query::query(walk, Some(scope), subquery)?;
             Ok(Lineage::constant())
@@ -90,7 +95,8 @@ pub(super) fn expression(walk: &mut Walk<'_>, scope: &Scope<'_>, value: &Expr) -
             let mut lineage = Lineage::constant();
             for column in columns {
                 let path = node::path(walk, column)?;
-                lineage.merge(&scope.find(walk, &path)?);
+                let found = scope.find(walk, &path)?;
+                lineage.merge(&found);
             }
             walk.used(&lineage, &Usage::Inference);
             Ok(lineage.through(Via::Partial))
@@ -200,8 +206,14 @@ fn subquery(walk: &mut Walk<'_>, scope: &Scope<'_>, query: &sqlparser::ast::Quer
 fn cast(data_type: &DataType) -> Via {
     match data_type {
         DataType::Char(_) | DataType::Character(_) | DataType::Binary(_) | DataType::Nvarchar(_) => Via::Total,
+        // CHAR(9): to the parser a word with a parenthesis.
+        DataType::Custom(name, _) if matches!(name.0.as_slice(), [part] if is_char(part)) => Via::Total,
         _ => Via::Partial,
     }
+}
+
+fn is_char(part: &ObjectNamePart) -> bool {
+    part.as_ident().is_some_and(|name| name.value.eq_ignore_ascii_case("char"))
 }
 
 /// What `value IS NULL` or COUNT(value) tells: nothing of a stored column, for whether it is null is no secret. Of

@@ -118,8 +118,7 @@ fn by_names(
     for name in names {
         let missing = || unknown_column(name).detail("USING wants the column in both tables");
         let (one, other) = (only(&left, name)?.ok_or_else(missing)?, only(&right, name)?.ok_or_else(missing)?);
-        walk.compared(&one);
-        walk.compared(&other);
+        condition::columns_compared(walk, &one, &other);
         let mut lineage = Lineage::clone(&one);
         lineage.merge(&other);
         fields.push(Field { name: Arc::clone(name), lineage: Arc::new(lineage) });
@@ -213,7 +212,7 @@ fn named(walk: &mut Walk<'_>, scope: &Scope<'_>, name: &ObjectName) -> Result<Op
     if database.is_none()
         && let Some(item) = scope.with_item(table)?
     {
-        return Ok(Some(Entry::new(table, item.fields.to_vec())));
+        return Ok(Some(Entry::new(table, item.to_vec())));
     }
     let relation = relation::resolve(walk, database, table)?;
     if relation.kind == RelationKind::Other {

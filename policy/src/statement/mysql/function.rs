@@ -68,7 +68,9 @@ pub(super) fn call(walk: &mut Walk<'_>, database: Option<&str>, name: &str, args
     }
     let shown = database.map_or_else(|| name.to_owned(), |database| format!("{database}.{name}"));
     Err(Refusal::new(RefusalKind::UnknownFunction, format!("function {shown} does not exist"))
-        .detail(format!("no built-in function on the gate's list and no stored function is called so (arguments: {args})"))
+        .detail(format!(
+            "no built-in function on the gate's list and no stored function is called so (arguments: {args})"
+        ))
         .hint("check the name and the database; a function made just now is known after a moment"))
 }
 
@@ -90,8 +92,7 @@ pub(super) fn reaches_out(name: &str) -> bool {
 
 /// Whether the argument at `at` of a function is a unit, not a value: `TIMESTAMPADD(DAY, 1, d)`.
 pub(super) fn names_unit(function: &str, at: usize) -> bool {
-    at == 0
-        && ["timestampadd", "timestampdiff", "get_format"].iter().any(|name| name.eq_ignore_ascii_case(function))
+    at == 0 && ["timestampadd", "timestampdiff", "get_format"].iter().any(|name| name.eq_ignore_ascii_case(function))
 }
 
 /// What a function of sequences does to the sequence that is its first argument.

@@ -92,9 +92,11 @@ impl<'t> Lexer<'t, '_> {
             let before = self.at;
             match byte {
                 _ if is_space(byte) => self.at += 1,
-                b'#' => self.line(),
-                b'-' if self.byte(1) == Some(b'-') && self.byte(2).is_none_or(|b| is_space(b) || b.is_ascii_control()) => {
-                    self.line();
+                b'#' => self.line()?,
+                b'-' if self.byte(1) == Some(b'-')
+                    && self.byte(2).is_none_or(|b| is_space(b) || b.is_ascii_control()) =>
+                {
+                    self.line()?;
                 }
                 b'/' if self.byte(1) == Some(b'*') => self.comment()?,
                 b'*' if self.byte(1) == Some(b'/') && self.inside => {
@@ -120,8 +122,12 @@ impl<'t> Lexer<'t, '_> {
     }
 
     /// To the end of the line.
-    fn line(&mut self) {
+    fn line(&mut self) -> Result<(), Refusal> {
+        if self.inside {
+            return Err(near(self.text, self.at).detail("comments inside executable comments are not followed"));
+        }
         self.at = self.rest().find('\n').map_or(self.text.len(), |end| self.at + end + 1);
+        Ok(())
     }
 
     fn comment(&mut self) -> Result<(), Refusal> {
@@ -188,9 +194,9 @@ impl<'t> Lexer<'t, '_> {
 
     /// Whether the token before is a name that ends right here: a dot then separates names.
     fn behind_name(&self) -> bool {
-        self.tokens.last().is_some_and(|last| {
-            matches!(last.kind, Kind::Word | Kind::Name(_)) && last.at + last.raw.len() == self.at
-        })
+        self.tokens
+            .last()
+            .is_some_and(|last| matches!(last.kind, Kind::Word | Kind::Name(_)) && last.at + last.raw.len() == self.at)
     }
 
     fn sign(&mut self) -> Result<(), Refusal> {

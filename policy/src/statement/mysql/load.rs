@@ -2,14 +2,7 @@
 //! Opens no file.
 
 use super::{
-    catalogs,
-    cursor::Cursor,
-    dispatch::Draft,
-    dml,
-    lexer::Kind,
-    refusal::unsupported,
-    relation,
-    scope::Scope,
+    catalogs, cursor::Cursor, dispatch::Draft, dml, lexer::Kind, refusal::unsupported, relation, scope::Scope,
     walk::Walk,
 };
 use crate::statement::{Action, Effect, Object, Refusal};
@@ -56,8 +49,19 @@ pub(super) fn load(walk: &mut Walk<'_>, cursor: &mut Cursor<'_>) -> Result<Draft
 /// PARTITION, CHARACTER SET, FIELDS, LINES, IGNORE n LINES and the list of columns and variables.
 fn options(cursor: &mut Cursor<'_>) -> Result<(), Refusal> {
     const WORDS: &[&str] = &[
-        "CHARACTER", "FIELDS", "COLUMNS", "TERMINATED", "BY", "OPTIONALLY", "ENCLOSED", "ESCAPED", "LINES", "STARTING",
-        "IGNORE", "ROWS", "IDENTIFIED",
+        "CHARACTER",
+        "FIELDS",
+        "COLUMNS",
+        "TERMINATED",
+        "BY",
+        "OPTIONALLY",
+        "ENCLOSED",
+        "ESCAPED",
+        "LINES",
+        "STARTING",
+        "IGNORE",
+        "ROWS",
+        "IDENTIFIED",
     ];
     while let Some(token) = cursor.peek(0) {
         if token.is_word("CHARACTER") {

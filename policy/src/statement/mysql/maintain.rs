@@ -2,13 +2,7 @@
 //! Reads no rows.
 
 use super::{
-    catalogs, condition,
-    cursor::Cursor,
-    dispatch::Draft,
-    explain,
-    expression::expression,
-    function,
-    scope::Scope,
+    catalogs, condition, cursor::Cursor, dispatch::Draft, explain, expression::expression, function, scope::Scope,
     walk::Walk,
 };
 use crate::{
@@ -133,9 +127,8 @@ pub(super) fn tables(walk: &mut Walk<'_>, cursor: &mut Cursor<'_>, verb: Verb) -
             break;
         }
     }
-    const OPTIONS: &[&str] = &[
-        "QUICK", "FAST", "MEDIUM", "EXTENDED", "CHANGED", "FOR", "UPGRADE", "USE_FRM", "FORCE", "WAIT", "NOWAIT",
-    ];
+    const OPTIONS: &[&str] =
+        &["QUICK", "FAST", "MEDIUM", "EXTENDED", "CHANGED", "FOR", "UPGRADE", "USE_FRM", "FORCE", "WAIT", "NOWAIT"];
     if cursor.one_of(&["UPDATE", "DROP", "PERSISTENT"]).is_some() {
         // Histograms: statistics of values, which only an administrator may read.
         return Ok(Draft::of(verb).server());

@@ -14,7 +14,7 @@ const MAX_LENGTH: usize = 64 << 20;
 /// Open parentheses and CASEs at one place. The parser tries a parenthesis several ways, so depth costs time.
 const MAX_DEPTH: usize = 64;
 /// The same in FROM, where it tries twice at each level.
-const MAX_JOIN_DEPTH: usize = 12;
+const MAX_JOIN_DEPTH: usize = 40;
 /// Operators and the like in a row, each of which makes the tree a level deeper.
 const MAX_CHAIN: usize = 20_000;
 /// The deepest text that is understood on the caller's own stack, which may be as small as two megabytes.
@@ -70,8 +70,28 @@ struct Nesting {
 }
 
 fn nesting(text: &str, names: &MysqlNames) -> Result<Nesting, Refusal> {
-    const CHAINS: &[&str] = &["AND", "OR", "XOR", "NOT", "UNION", "EXCEPT", "INTERSECT", "JOIN", "STRAIGHT_JOIN",
-        "COLLATE", "BINARY", "DIV", "MOD", "IS", "LIKE", "REGEXP", "RLIKE", "BETWEEN", "IN", "INTERVAL"];
+    const CHAINS: &[&str] = &[
+        "AND",
+        "OR",
+        "XOR",
+        "NOT",
+        "UNION",
+        "EXCEPT",
+        "INTERSECT",
+        "JOIN",
+        "STRAIGHT_JOIN",
+        "COLLATE",
+        "BINARY",
+        "DIV",
+        "MOD",
+        "IS",
+        "LIKE",
+        "REGEXP",
+        "RLIKE",
+        "BETWEEN",
+        "IN",
+        "INTERVAL",
+    ];
     let mut found = Nesting::default();
     let (mut depth, mut run, mut chain) = (0usize, 0usize, 0usize);
     for token in lex(text, names)? {
@@ -106,7 +126,16 @@ fn nesting(text: &str, names: &MysqlNames) -> Result<Nesting, Refusal> {
                     chain += 1;
                 }
             }
-            _ => run = 0,
+            (
+                Kind::Name(_)
+                | Kind::Text(_)
+                | Kind::Bits
+                | Kind::Number
+                | Kind::Variable(_)
+                | Kind::System(_)
+                | Kind::Parameter,
+                _,
+            ) => run = 0,
         }
         found.depth = found.depth.max(depth);
         found.join_depth = found.join_depth.max(run);

@@ -3,14 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{
-    cursor::Cursor,
-    dispatch::Draft,
-    lexer::Kind,
-    refusal::unsupported,
-    text,
-    walk::Walk,
-};
+use super::{cursor::Cursor, dispatch::Draft, lexer::Kind, refusal::unsupported, text, walk::Walk};
 use crate::statement::{Effect, Outputs, Refusal, Statement};
 
 /// PREPARE name FROM 'text'.
@@ -35,10 +28,8 @@ fn in_string(walk: &mut Walk<'_>, cursor: &mut Cursor<'_>) -> Result<Statement, 
     cursor.end()?;
     let statements = walk.nested(|walk| text::understand(&text, walk.catalog, walk.names))?.statements;
     match <[Statement; 1]>::try_from(statements) {
-        Ok([statement]) => match &statement.effect {
-            Effect::None => Ok(statement),
-            _ => Err(unsupported("PREPARE of this kind of statement").hint("send the statement itself")),
-        },
+        Ok([statement]) if statement.effect == Effect::None => Ok(statement),
+        Ok(_) => Err(unsupported("PREPARE of this kind of statement").hint("send the statement itself")),
         Err(_) => Err(unsupported("PREPARE of several statements")),
     }
 }

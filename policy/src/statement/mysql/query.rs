@@ -5,15 +5,16 @@ use std::sync::Arc;
 
 use sqlparser::ast::{
     Distinct, Expr, GroupByExpr, GroupByWithModifier, LimitClause, LockClause, NamedWindowExpr, OrderBy, OrderByExpr,
-    OrderByKind, OrderBySort, Query as Tree, Select, SelectFlavor, SelectItem, SelectItemQualifiedWildcardKind, SetExpr,
-    SetOperator, SetQuantifier, Table, Value, Values, WildcardAdditionalOptions,
+    OrderByKind, OrderBySort, Query as Tree, Select, SelectFlavor, SelectItem, SelectItemQualifiedWildcardKind,
+    SetExpr, SetOperator, SetQuantifier, Table, Value, Values, WildcardAdditionalOptions,
 };
 
 use super::{
     call,
     condition::{self, infer},
-    expression, from, node, output_name, relation,
+    expression, from, node, output_name,
     refusal::{unexpected, unsupported},
+    relation,
     scope::{Aliases, Entry, Field, Scope},
     walk::Walk,
     with,
@@ -38,8 +39,18 @@ pub(super) struct Query {
 /// When something in it is not understood.
 pub(super) fn query(walk: &mut Walk<'_>, outer: Option<&Scope<'_>>, tree: &Tree) -> Result<Query, Refusal> {
     walk.nested(|walk| {
-        let Tree { with, body, order_by, limit_clause, fetch, locks, for_clause, settings, format_clause, pipe_operators } =
-            tree;
+        let Tree {
+            with,
+            body,
+            order_by,
+            limit_clause,
+            fetch,
+            locks,
+            for_clause,
+            settings,
+            format_clause,
+            pipe_operators,
+        } = tree;
         if fetch.is_some() || for_clause.is_some() || settings.is_some() || format_clause.is_some() {
             return Err(unexpected("a query"));
         }
@@ -186,11 +197,7 @@ fn plain_form(select: &Select) -> Result<(), Refusal> {
 ///
 /// # Errors
 /// When something in it is not understood.
-pub(super) fn targets(
-    walk: &mut Walk<'_>,
-    scope: &mut Scope<'_>,
-    list: &[SelectItem],
-) -> Result<Vec<Field>, Refusal> {
+pub(super) fn targets(walk: &mut Walk<'_>, scope: &mut Scope<'_>, list: &[SelectItem]) -> Result<Vec<Field>, Refusal> {
     let mut fields = Vec::with_capacity(list.len());
     for item in list {
         match item {
@@ -271,7 +278,7 @@ fn table(walk: &mut Walk<'_>, scope: &Scope<'_>, table: &Table) -> Result<Query,
     if table.schema_name.is_none()
         && let Some(item) = scope.with_item(name)?
     {
-        return Ok(Query { fields: item.fields.to_vec(), behind: Vec::new() });
+        return Ok(Query { fields: item.to_vec(), behind: Vec::new() });
     }
     let relation = relation::resolve(walk, table.schema_name.as_deref(), name)?;
     from::read(walk, &relation);

@@ -73,10 +73,7 @@ fn truth(value: &Expr) -> Truth {
         Expr::BinaryOp { left, op: BinaryOperator::Or, right } => truth(left).or(truth(right)),
         Expr::BinaryOp { left, op, right } => compare(left, op, right),
         Expr::InList { expr, list, negated } => {
-            let among = list
-                .iter()
-                .map(|item| compare(expr, &BinaryOperator::Eq, item))
-                .fold(Truth::False, Truth::or);
+            let among = list.iter().map(|item| compare(expr, &BinaryOperator::Eq, item)).fold(Truth::False, Truth::or);
             if *negated { among.not() } else { among }
         }
         Expr::Between { expr, negated, low, high } => {

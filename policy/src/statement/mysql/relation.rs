@@ -168,8 +168,9 @@ pub(super) fn entry(walk: &mut Walk<'_>, relation: &Arc<Relation>) -> Result<Ent
 
 /// `relation` with its generated columns not expanded.
 pub(super) fn plain_entry(relation: &Arc<Relation>) -> Entry {
-    let fields = relation.columns.iter().map(|column| {
-        Field::new(&column.name, Lineage::copy_of(column_ref(&relation.name, &column.name)))
-    });
+    let fields = relation
+        .columns
+        .iter()
+        .map(|column| Field::new(&column.name, Lineage::copy_of(column_ref(&relation.name, &column.name))));
     Entry { database: Some(Arc::clone(&relation.name.schema)), ..Entry::new(&relation.name.name, fields.collect()) }
 }

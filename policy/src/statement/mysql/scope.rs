@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::{
-    refusal::{ambiguous, unknown_column},
+    refusal::{ambiguous, unknown_column, unsupported},
     walk::Walk,
 };
 use crate::{
@@ -183,8 +183,8 @@ pub(super) fn only(fields: &[Field], name: &str) -> Result<Option<Arc<Lineage>>,
 pub(super) struct With {
     /// Its name.
     pub(super) name: Arc<str>,
-    /// Its columns.
-    pub(super) fields: Arc<[Field]>,
+    /// Its columns; `None`: not walked yet.
+    pub(super) fields: Option<Arc<[Field]>>,
 }
 
 /// Whether names of this level see the aliases of its select list.
@@ -230,15 +230,19 @@ impl<'s> Scope<'s> {
         std::iter::successors(Some(self), |scope| scope.parent)
     }
 
-    /// The WITH item called `name`: the innermost level wins, as in the server. Servers that fold names of tables find
-    /// more; what only they would find is refused.
+    /// The columns of the WITH item called `name`: the innermost level wins, as in the server. Servers that fold names
+    /// of tables find more; what only they would find is refused.
     ///
     /// # Errors
-    /// When an item differs from `name` in case only.
-    pub(super) fn with_item(&self, name: &str) -> Result<Option<&With>, Refusal> {
+    /// When an item differs from `name` in case only, or is not walked yet.
+    pub(super) fn with_item(&self, name: &str) -> Result<Option<&Arc<[Field]>>, Refusal> {
         for scope in self.levels() {
             if let Some(item) = scope.with.iter().rev().find(|item| &*item.name == name) {
-                return Ok(Some(item));
+                return match &item.fields {
+                    Some(fields) => Ok(Some(fields)),
+                    None => Err(unsupported(&format!("the use of `{name}` before its place in WITH"))
+                        .hint("put the items of WITH in the order in which they use each other, and give them names of their own")),
+                };
             }
             if scope.with.iter().any(|item| item.name.to_lowercase() == name.to_lowercase()) {
                 return Err(other_case(name));
@@ -337,14 +341,15 @@ impl<'s> Scope<'s> {
     /// # Errors
     /// When they are not known in their order.
     pub(super) fn star(&self, walk: &mut Walk<'_>, of: Option<(Option<&str>, &str)>) -> Result<Vec<Field>, Refusal> {
-        let entries: Vec<&Entry> = match of {
-            None => self.entries.iter().filter(|entry| entry.by_column()).collect(),
-            Some((database, table)) => {
-                vec![self.entry(database, table)?.ok_or_else(|| {
-                    Refusal::new(RefusalKind::UnknownRelation, format!("unknown table '{table}'"))
-                })?]
-            }
-        };
+        let entries: Vec<&Entry> =
+            match of {
+                None => self.entries.iter().filter(|entry| entry.by_column()).collect(),
+                Some((database, table)) => {
+                    vec![self.entry(database, table)?.ok_or_else(|| {
+                        Refusal::new(RefusalKind::UnknownRelation, format!("unknown table '{table}'"))
+                    })?]
+                }
+            };
         if entries.is_empty() {
             return Err(Refusal::new(RefusalKind::Unsupported, "no tables used"));
         }

@@ -173,11 +173,7 @@ fn scoped(name: &str) -> (String, Reach) {
 }
 
 /// SET NAMES charset COLLATE collation.
-fn names(
-    walk: &mut Walk<'_>,
-    cursor: &mut Cursor<'_>,
-    settings: &mut Vec<(Arc<str>, Setting)>,
-) -> Result<(), Refusal> {
+fn names(walk: &mut Walk<'_>, cursor: &mut Cursor<'_>, settings: &mut Vec<(Arc<str>, Setting)>) -> Result<(), Refusal> {
     let value = value_of(walk, cursor)?;
     for name in ["character_set_client", "character_set_connection", "character_set_results"] {
         settings.extend(setting::change(walk, name, &value)?);

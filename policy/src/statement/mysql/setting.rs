@@ -44,14 +44,14 @@ const FREE: &[&str] = &[
     "last_insert_id", "lc_messages", "lc_time_names", "lock_wait_timeout", "long_query_time", "low_priority_updates",
     "max_delayed_threads", "max_error_count", "max_execution_time", "max_heap_table_size", "max_join_size",
     "max_length_for_sort_data", "max_seeks_for_key", "max_sort_length", "max_statement_time",
-    "min_examined_row_limit", "net_buffer_length", "net_read_timeout", "net_retry_count", "net_write_timeout", "note_verbosity",
-    "optimizer_prune_level", "optimizer_search_depth", "optimizer_switch", "preload_buffer_size", "print_identified_with_as_hex",
-    "query_alloc_block_size", "query_cache_type", "query_prealloc_size", "range_alloc_block_size",
-    "range_optimizer_max_mem_size", "rand_seed1", "rand_seed2", "read_buffer_size", "read_rnd_buffer_size",
-    "show_create_table_verbosity", "sort_buffer_size", "sql_auto_is_null", "sql_big_selects", "sql_buffer_result",
-    "sql_notes", "sql_quote_show_create", "sql_safe_updates", "sql_select_limit", "sql_warnings", "time_zone",
-    "timestamp", "tmp_memory_table_size", "tmp_table_size", "transaction_isolation", "tx_isolation", "unique_checks",
-    "updatable_views_with_limit", "wait_timeout",
+    "min_examined_row_limit", "net_buffer_length", "net_read_timeout", "net_retry_count", "net_write_timeout",
+    "note_verbosity", "optimizer_prune_level", "optimizer_search_depth", "optimizer_switch", "preload_buffer_size",
+    "print_identified_with_as_hex", "query_alloc_block_size", "query_cache_type", "query_prealloc_size", "rand_seed1",
+    "rand_seed2", "range_alloc_block_size", "range_optimizer_max_mem_size", "read_buffer_size",
+    "read_rnd_buffer_size", "show_create_table_verbosity", "sort_buffer_size", "sql_auto_is_null", "sql_big_selects",
+    "sql_buffer_result", "sql_notes", "sql_quote_show_create", "sql_safe_updates", "sql_select_limit", "sql_warnings",
+    "time_zone", "timestamp", "tmp_memory_table_size", "tmp_table_size", "transaction_isolation", "tx_isolation",
+    "unique_checks", "updatable_views_with_limit", "wait_timeout",
 ];
 
 /// Character sets in which every ASCII byte is that character and no other byte is.
@@ -148,9 +148,10 @@ fn text_of(walk: &Walk<'_>, tree: &Expr) -> Option<String> {
                 let FunctionArg::Unnamed(FunctionArgExpr::Expr(value)) = argument else { return None };
                 parts.push(text_of(walk, value)?);
             }
-            match (call.name.to_string().to_ascii_lowercase().as_str(), parts.as_slice()) {
+            let [name] = call.name.0.as_slice() else { return None };
+            match (name.as_ident()?.value.to_ascii_lowercase().as_str(), parts.as_slice()) {
                 ("concat", parts) => Some(parts.concat()),
-                (name, [text, from, to]) if name.contains("replace") => Some(text.replace(from.as_str(), to)),
+                ("replace", [text, from, to]) => Some(text.replace(from.as_str(), to)),
                 _ => None,
             }
         }

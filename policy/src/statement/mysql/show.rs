@@ -69,9 +69,28 @@ pub(super) fn show(walk: &mut Walk<'_>, cursor: &mut Cursor<'_>) -> Result<Draft
         return Ok(draft);
     }
     let admin: &[&str] = &[
-        "PROCESSLIST", "ENGINE", "BINARY", "BINLOG", "MASTER", "RELAYLOG", "REPLICA", "REPLICAS", "SLAVE", "ALL",
-        "PROFILE", "PROFILES", "CLIENT_STATISTICS", "INDEX_STATISTICS", "TABLE_STATISTICS", "USER_STATISTICS",
-        "EXPLAIN", "ANALYZE", "PARSE_TREE", "AUTHENTICATION", "USER_VARIABLES", "HOSTS",
+        "PROCESSLIST",
+        "ENGINE",
+        "BINARY",
+        "BINLOG",
+        "MASTER",
+        "RELAYLOG",
+        "REPLICA",
+        "REPLICAS",
+        "SLAVE",
+        "ALL",
+        "PROFILE",
+        "PROFILES",
+        "CLIENT_STATISTICS",
+        "INDEX_STATISTICS",
+        "TABLE_STATISTICS",
+        "USER_STATISTICS",
+        "EXPLAIN",
+        "ANALYZE",
+        "PARSE_TREE",
+        "AUTHENTICATION",
+        "USER_VARIABLES",
+        "HOSTS",
     ];
     cursor.word("FULL");
     match cursor.one_of(admin) {
@@ -180,8 +199,19 @@ fn filter(walk: &mut Walk<'_>, cursor: &mut Cursor<'_>) -> Result<(), Refusal> {
 /// SHOW CREATE …: of a table it tells columns and keys, of everything else a body that somebody wrote.
 fn create(walk: &mut Walk<'_>, cursor: &mut Cursor<'_>) -> Result<(), Refusal> {
     match cursor.one_of(&[
-        "TABLE", "VIEW", "SEQUENCE", "DATABASE", "SCHEMA", "PROCEDURE", "FUNCTION", "TRIGGER", "EVENT", "PACKAGE",
-        "USER", "SERVER", "LIBRARY",
+        "TABLE",
+        "VIEW",
+        "SEQUENCE",
+        "DATABASE",
+        "SCHEMA",
+        "PROCEDURE",
+        "FUNCTION",
+        "TRIGGER",
+        "EVENT",
+        "PACKAGE",
+        "USER",
+        "SERVER",
+        "LIBRARY",
     ]) {
         Some("TABLE" | "VIEW" | "SEQUENCE") => {
             let name = cursor.qualified()?;

@@ -19,7 +19,17 @@ use crate::{
 
 /// Engines that keep rows in this server and nowhere else.
 const ENGINES: &[&str] = &[
-    "ARCHIVE", "ARIA", "BLACKHOLE", "COLUMNSTORE", "HEAP", "INNODB", "MEMORY", "MYISAM", "NDB", "NDBCLUSTER", "ROCKSDB",
+    "ARCHIVE",
+    "ARIA",
+    "BLACKHOLE",
+    "COLUMNSTORE",
+    "HEAP",
+    "INNODB",
+    "MEMORY",
+    "MYISAM",
+    "NDB",
+    "NDBCLUSTER",
+    "ROCKSDB",
     "TOKUDB",
 ];
 
@@ -91,7 +101,8 @@ pub(super) fn calls(tokens: &[Lexed<'_>]) -> bool {
 /// # Errors
 /// When the engine keeps its rows elsewhere.
 pub(super) fn options(walk: &mut Walk<'_>, tokens: &[Lexed<'_>]) -> Result<(), Refusal> {
-    const OUTSIDE: &[&str] = &["DIRECTORY", "CONNECTION", "UNION", "ENGINE_ATTRIBUTE", "SECONDARY_ENGINE", "ENCRYPTION"];
+    const OUTSIDE: &[&str] =
+        &["DIRECTORY", "CONNECTION", "UNION", "ENGINE_ATTRIBUTE", "SECONDARY_ENGINE", "ENCRYPTION"];
     for (at, token) in tokens.iter().enumerate() {
         let value = tokens.get(at + 1..).unwrap_or_default().iter().find(|next| !next.is_sign("="));
         if token.is_word("ENGINE") || token.is_word("TYPE") {

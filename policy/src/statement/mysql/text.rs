@@ -8,10 +8,11 @@ use super::{
     identity::fingerprint,
     lexer::{Lexed, lex},
     names::MysqlNames,
+    refusal::unsupported,
 };
 use crate::{
     catalog::Catalog,
-    statement::{Effect, Refusal, RefusalKind, Setting, Statement, Understood},
+    statement::{Action, Effect, Refusal, RefusalKind, Setting, Statement, Understood},
 };
 
 /// Understands all statements of `text`.
@@ -22,19 +23,23 @@ pub(super) fn understand(text: &str, catalog: &Catalog, names: &MysqlNames) -> R
     let tokens = lex(text, names)?;
     let mut names = names.clone();
     let mut statements: Vec<Statement> = Vec::new();
-    let mut changed: Option<&'static str> = None;
-    for tokens in split(&tokens) {
+    let mut names_changed = false;
+    let parts = split(&tokens);
+    for (number, tokens) in parts.iter().enumerate() {
         let statement = dispatch::statement(text, tokens, catalog, &names)?;
-        if let Some(why) = changed
-            && !is_of_the_session(&statement)
-        {
-            return Err(apart(why));
+        if tokens.iter().any(|token| token.is_sign(";")) && !statement.needs.iter().any(|n| n.action == Action::Admin) {
+            return Err(unsupported("a semicolon inside this statement"));
         }
-        if let Some(why) = follow(&statement.effect, &mut names) {
-            if tokens_follow(text, tokens) && changes_the_lexer(&statement.effect) {
-                return Err(apart(why));
+        if names_changed && !is_of_the_session(&statement) {
+            return Err(apart("an earlier statement changes what names mean"));
+        }
+        match follow(&statement.effect, &mut names) {
+            Followed::Yes => {}
+            Followed::Names => names_changed = true,
+            Followed::Lexer if number + 1 < parts.len() => {
+                return Err(apart("an earlier statement changes how text is read"));
             }
-            changed = Some(why);
+            Followed::Lexer => {}
         }
         statements.push(statement);
     }
@@ -59,36 +64,65 @@ fn split<'s, 't>(tokens: &'s [Lexed<'t>]) -> Vec<&'s [Lexed<'t>]> {
     statements
 }
 
-/// Whether a statement's own body may hold semicolons.
+/// Whether a statement's own body may hold semicolons: routines, and code without a name.
 fn is_compound(tokens: &[Lexed<'_>]) -> bool {
-    let word = |at: usize, words: &[&str]| tokens.get(at).is_some_and(|t| words.iter().any(|word| t.is_word(word)));
     const BODIES: &[&str] = &["PROCEDURE", "FUNCTION", "TRIGGER", "EVENT", "PACKAGE"];
+    const OTHERS: &[&str] = &[
+        "TABLE",
+        "VIEW",
+        "INDEX",
+        "DATABASE",
+        "SCHEMA",
+        "USER",
+        "ROLE",
+        "SERVER",
+        "SEQUENCE",
+        "TEMPORARY",
+        "UNIQUE",
+        "FULLTEXT",
+        "SPATIAL",
+        "TABLESPACE",
+        "LOGFILE",
+        "RESOURCE",
+        "INSTANCE",
+    ];
+    let word = |at: usize, words: &[&str]| tokens.get(at).is_some_and(|t| words.iter().any(|word| t.is_word(word)));
     if word(0, &["CREATE", "ALTER"]) {
-        let head = tokens.iter().take(24).take_while(|token| !token.is_sign(";"));
-        return head.skip(1).take_while(|t| !["TABLE", "VIEW"].iter().any(|w| t.is_word(w))).any(|t| {
-            BODIES.iter().any(|body| t.is_word(body))
-        });
+        let kinds = tokens.iter().skip(1).take_while(|token| !token.is_sign(";"));
+        let kind = kinds.into_iter().find(|t| BODIES.iter().chain(OTHERS).any(|word| t.is_word(word)));
+        return kind.is_some_and(|kind| BODIES.iter().any(|body| kind.is_word(body)));
     }
     let begins = word(0, &["BEGIN"]) && tokens.get(1).is_some_and(|t| !t.is_sign(";") && !t.is_word("WORK"));
     begins || word(0, &["IF", "CASE", "WHILE", "LOOP", "REPEAT", "FOR", "DECLARE"])
 }
 
-/// What `effect` does to the names of the statements behind it, in words, when that is not followed in one text.
-fn follow(effect: &Effect, names: &mut MysqlNames) -> Option<&'static str> {
+/// What a statement does to the meaning of those behind it in the same text.
+enum Followed {
+    /// Nothing, or `names` have been changed accordingly.
+    Yes,
+    /// Names may mean something else.
+    Names,
+    /// Text may be read another way: it has been split already.
+    Lexer,
+}
+
+fn follow(effect: &Effect, names: &mut MysqlNames) -> Followed {
     match effect {
         Effect::Set { name, value: Setting::To(value), .. } if &**name == "database" => {
             names.database = Some(Arc::clone(value));
-            None
+            Followed::Yes
         }
-        Effect::Set { name, .. } => unfollowed(name),
-        Effect::SetAll(settings) => settings.iter().find_map(|(name, _)| unfollowed(name)),
-        Effect::ChangesCatalog => Some("an earlier statement changes what names mean"),
+        Effect::Set { name, .. } if is_of_the_lexer(name) => Followed::Lexer,
+        Effect::SetAll(settings) if settings.iter().any(|(name, _)| is_of_the_lexer(name)) => Followed::Lexer,
+        Effect::ChangesCatalog => Followed::Names,
         Effect::None
         | Effect::Begin
         | Effect::Commit
         | Effect::Rollback
         | Effect::Savepoint
         | Effect::RollbackTo
+        | Effect::Set { .. }
+        | Effect::SetAll(_)
         | Effect::ResetAll
         | Effect::Prepare { .. }
         | Effect::Execute { .. }
@@ -99,27 +133,12 @@ fn follow(effect: &Effect, names: &mut MysqlNames) -> Option<&'static str> {
         | Effect::DiscardAll
         | Effect::CopyOut
         | Effect::CopyIn
-        | Effect::Kill { .. } => None,
+        | Effect::Kill { .. } => Followed::Yes,
     }
 }
 
-const LEXER: &str = "an earlier statement changes how text is read";
-
-fn unfollowed(setting: &str) -> Option<&'static str> {
-    (setting == "sql_mode" || setting.starts_with("character_set_client")).then_some(LEXER)
-}
-
-fn changes_the_lexer(effect: &Effect) -> bool {
-    match effect {
-        Effect::Set { name, .. } => unfollowed(name).is_some(),
-        Effect::SetAll(settings) => settings.iter().any(|(name, _)| unfollowed(name).is_some()),
-        _ => false,
-    }
-}
-
-fn tokens_follow(text: &str, tokens: &[Lexed<'_>]) -> bool {
-    let end = tokens.last().map_or(0, |last| last.at + last.raw.len());
-    text.get(end..).is_some_and(|rest| rest.bytes().any(|byte| byte != b';' && !super::lexer::is_space(byte)))
+fn is_of_the_lexer(setting: &str) -> bool {
+    matches!(setting, "sql_mode" | "character_set_client")
 }
 
 /// Transactions, settings and the like: they mean the same under any names.

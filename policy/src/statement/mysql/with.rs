@@ -19,29 +19,48 @@ use crate::statement::{Lineage, Refusal};
 /// # Errors
 /// When something in them is not understood.
 pub(super) fn items(walk: &mut Walk<'_>, scope: &mut Scope<'_>, list: &List) -> Result<(), Refusal> {
+    let start = scope.with.len();
     for cte in &list.cte_tables {
+        // Some servers let an item see those behind it: until it is known what they are, nobody may name them.
+        scope.with.push(With { name: node::name(walk, &cte.alias.name)?.into(), fields: None });
+    }
+    for (number, cte) in list.cte_tables.iter().enumerate() {
         if cte.from.is_some() || cte.materialized.is_some() || cte.alias.at.is_some() {
             return Err(unexpected("WITH"));
         }
-        let name: Arc<str> = node::name(walk, &cte.alias.name)?.into();
-        let fields = if list.recursive && is_recursive(walk, &name, cte)? {
-            rounds(walk, scope, &name, cte)?
-        } else {
+        let at = start + number;
+        let fields = if list.recursive && is_set_operation(cte) {
+            rounds(walk, scope, at, cte)?
+        } else if list.recursive {
             let found = query(walk, Some(scope), &cte.query)?.fields;
             renamed(walk, cte, found)?
+        } else {
+            // Its own name means something further out.
+            let own = (at < scope.with.len()).then(|| scope.with.remove(at));
+            let found = query(walk, Some(scope), &cte.query);
+            if let Some(own) = own {
+                scope.with.insert(at, own);
+            }
+            renamed(walk, cte, found?.fields)?
         };
-        scope.with.push(With { name, fields: fields.into() });
+        settle(scope, at, fields);
     }
     Ok(())
 }
 
+fn settle(scope: &mut Scope<'_>, at: usize, fields: Vec<Field>) {
+    if let Some(item) = scope.with.get_mut(at) {
+        item.fields = Some(fields.into());
+    }
+}
+
 /// Whether the item is a set operation: only such a one may name itself.
-fn is_recursive(_walk: &Walk<'_>, _name: &str, cte: &Cte) -> Result<bool, Refusal> {
-    Ok(matches!(&*cte.query.body, SetExpr::SetOperation { .. }))
+fn is_set_operation(cte: &Cte) -> bool {
+    matches!(&*cte.query.body, SetExpr::SetOperation { .. })
 }
 
 /// The columns of a recursive item: those of its first arm, then whatever a further round adds.
-fn rounds(walk: &mut Walk<'_>, scope: &mut Scope<'_>, name: &Arc<str>, cte: &Cte) -> Result<Vec<Field>, Refusal> {
+fn rounds(walk: &mut Walk<'_>, scope: &mut Scope<'_>, at: usize, cte: &Cte) -> Result<Vec<Field>, Refusal> {
     let mut first = &*cte.query.body;
     while let SetExpr::SetOperation { left, .. } = first {
         first = left;
@@ -49,11 +68,9 @@ fn rounds(walk: &mut Walk<'_>, scope: &mut Scope<'_>, name: &Arc<str>, cte: &Cte
     let start = query::first_arm(walk, scope, first)?;
     let mut known = renamed(walk, cte, start)?;
     loop {
-        let mark = scope.with.len();
-        scope.with.push(With { name: Arc::clone(name), fields: known.clone().into() });
-        let round = query(walk, Some(scope), &cte.query);
-        scope.with.truncate(mark);
-        let round = renamed(walk, cte, round?.fields)?;
+        settle(scope, at, known.clone());
+        let round = query(walk, Some(scope), &cte.query)?;
+        let round = renamed(walk, cte, round.fields)?;
         let mut grown = known.clone();
         for (field, more) in grown.iter_mut().zip(&round) {
             let mut lineage = Lineage::clone(&field.lineage);
@@ -76,8 +93,9 @@ fn renamed(walk: &Walk<'_>, cte: &Cte, fields: Vec<Field>) -> Result<Vec<Field>,
     if columns.len() != fields.len() {
         return Err(unsupported("a WITH item with another number of names than columns"));
     }
-    let named = columns.iter().zip(fields).map(|(column, field)| {
-        Ok(Field { name: node::name(walk, &column.name)?.into(), lineage: field.lineage })
-    });
+    let named = columns
+        .iter()
+        .zip(fields)
+        .map(|(column, field)| Ok(Field { name: node::name(walk, &column.name)?.into(), lineage: field.lineage }));
     named.collect()
 }
