@@ -91,16 +91,6 @@ pub(super) fn expression(walk: &mut Walk<'_>, scope: &Scope<'_>, value: &Expr) -
         Expr::Case { case_token: _, end_token: _, operand, conditions, else_result } => {
             case(walk, scope, operand.as_deref(), conditions, else_result.as_deref())
         }
-        Expr::MatchAgainst { columns, match_value: _, opt_search_modifier: _ } => {
-            let mut lineage = Lineage::constant();
-            for column in columns {
-                let path = node::path(walk, column)?;
-                let found = scope.find(walk, &path)?;
-                lineage.merge(&found);
-            }
-            walk.used(&lineage, &Usage::Inference);
-            Ok(lineage.through(Via::Partial))
-        }
         _ => spelt_out(walk, scope, value),
     }
 }
@@ -148,6 +138,16 @@ fn spelt_out(walk: &mut Walk<'_>, scope: &Scope<'_>, value: &Expr) -> Result<Lin
                 lineage.merge(&expression(walk, scope, what)?);
             }
             Ok(lineage.through(Via::Total))
+        }
+        Expr::MatchAgainst { columns, match_value: _, opt_search_modifier: _ } => {
+            let mut lineage = Lineage::constant();
+            for column in columns {
+                let path = node::path(walk, column)?;
+                let found = scope.find(walk, &path)?;
+                lineage.merge(&found);
+            }
+            walk.used(&lineage, &Usage::Inference);
+            Ok(lineage.through(Via::Partial))
         }
         Expr::Interval(interval) => one(walk, scope, &interval.value, Via::Partial),
         _ => Err(unexpected("an expression")),
