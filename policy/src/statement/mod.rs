@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use crate::catalog::{ColumnRef, QualifiedName};
 
+pub mod mysql;
 pub mod postgres;
 
 /// One permission of `[roles.NAME] allow`.
@@ -278,6 +279,9 @@ pub enum Effect {
         /// SET LOCAL.
         local: bool,
     },
+    /// MySQL's SET of several variables in one statement, in their order. A value that begins with `@` stands for what
+    /// a user variable (`@@`: another server variable) holds: the session asks the server before it lets SET through.
+    SetAll(Vec<(Arc<str>, Setting)>),
     /// RESET ALL.
     ResetAll,
     /// PREPARE name AS …
@@ -316,6 +320,22 @@ pub enum Effect {
     CopyIn,
     /// Something that changes names: the catalog must be fetched again.
     ChangesCatalog,
+    /// MySQL's KILL: of a session of the same user the proxy does it itself, by the number that it gave out.
+    Kill {
+        /// The connection's number.
+        connection: u64,
+        /// How much of it is ended.
+        what: Kill,
+    },
+}
+
+/// What KILL ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Kill {
+    /// The statement that runs.
+    Query,
+    /// The connection.
+    Connection,
 }
 
 /// What the statement is called in a command tag, a denial and the audit.

@@ -1,0 +1,118 @@
+//! Expressions as conditions: which stored columns decide, and whether only by equality.
+//! Records uses; whether a use is allowed is not decided here.
+
+use sqlparser::ast::{BinaryOperator, Expr, UnaryOperator, Value};
+
+use super::{
+    expression::{expression, nullness},
+    query,
+    scope::Scope,
+    walk::Walk,
+};
+use crate::statement::{Lineage, Refusal, Usage, Via};
+
+/// Walks a condition: WHERE, ON, HAVING, CASE WHEN, IF.
+///
+/// # Errors
+/// When something in it is not understood.
+pub(super) fn condition(walk: &mut Walk<'_>, scope: &Scope<'_>, value: &Expr) -> Result<(), Refusal> {
+    walk.step()?;
+    match value {
+        Expr::Nested(inner) => condition(walk, scope, inner),
+        Expr::BinaryOp { left, op: BinaryOperator::And | BinaryOperator::Or | BinaryOperator::Xor, right } => {
+            condition(walk, scope, left)?;
+            condition(walk, scope, right)
+        }
+        Expr::UnaryOp { op: UnaryOperator::Not, expr } => condition(walk, scope, expr),
+        Expr::BinaryOp { left, op: BinaryOperator::Eq | BinaryOperator::NotEq | BinaryOperator::Spaceship, right } => {
+            equality(walk, scope, left, right)
+        }
+        Expr::InList { expr, list, negated: _ } => list.iter().try_for_each(|item| equality(walk, scope, expr, item)),
+        Expr::InSubquery { expr, subquery, negated: _ } => {
+            let left = expression(walk, scope, expr)?;
+            let mut right = Lineage::constant();
+            for field in query::query(walk, Some(scope), subquery)?.fields {
+                right.merge(&field.lineage);
+            }
+            columns_compared(walk, &left, &right);
+            Ok(())
+        }
+        Expr::IsNull(inner) | Expr::IsNotNull(inner) => {
+            let lineage = nullness(walk, scope, inner)?;
+            walk.used(&lineage, &Usage::Inference);
+            Ok(())
+        }
+        Expr::IsTrue(inner) | Expr::IsNotTrue(inner) | Expr::IsFalse(inner) | Expr::IsNotFalse(inner) => {
+            condition(walk, scope, inner)
+        }
+        Expr::Exists { subquery, negated: _ } => query::query(walk, Some(scope), subquery).map(|_| ()),
+        _ => infer(walk, scope, value),
+    }
+}
+
+/// `value` decides something by more than equality: an order, a limit, a group, a boolean of its own.
+///
+/// # Errors
+/// When something in it is not understood.
+pub(super) fn infer(walk: &mut Walk<'_>, scope: &Scope<'_>, value: &Expr) -> Result<(), Refusal> {
+    let lineage = expression(walk, scope, value)?;
+    walk.used(&lineage, &Usage::Inference);
+    Ok(())
+}
+
+/// `left = right`. The server compares text with a number as numbers, so that `email = 0` tells how a text begins:
+/// only text, a parameter or a column of the same name makes it an equality.
+///
+/// # Errors
+/// When something in it is not understood.
+pub(super) fn equality(walk: &mut Walk<'_>, scope: &Scope<'_>, left: &Expr, right: &Expr) -> Result<(), Refusal> {
+    if let (Some(left), Some(right)) = (row(left), row(right))
+        && left.len() == right.len()
+    {
+        return left.iter().zip(right).try_for_each(|(one, other)| equality(walk, scope, one, other));
+    }
+    let (one, other) = (expression(walk, scope, left)?, expression(walk, scope, right)?);
+    match (is_text(left), is_text(right)) {
+        (true, _) => walk.compared(&other),
+        (_, true) => walk.compared(&one),
+        (false, false) => columns_compared(walk, &one, &other),
+    }
+    Ok(())
+}
+
+fn row(value: &Expr) -> Option<&[Expr]> {
+    match value {
+        Expr::Tuple(parts) => Some(parts),
+        Expr::Nested(inner) => row(inner),
+        _ => None,
+    }
+}
+
+/// Two values from columns are compared: an equality if each is one bare column, and both are called the same.
+pub(super) fn columns_compared(walk: &mut Walk<'_>, one: &Lineage, other: &Lineage) {
+    let bare = |lineage: &Lineage| match lineage.columns.iter().collect::<Vec<_>>().as_slice() {
+        [(column, Via::Copy)] => Some(column.column.to_lowercase()),
+        _ => None,
+    };
+    match (bare(one), bare(other)) {
+        (Some(left), Some(right)) if left == right => {
+            walk.compared(one);
+            walk.compared(other);
+        }
+        _ => {
+            walk.used(one, &Usage::Inference);
+            walk.used(other, &Usage::Inference);
+        }
+    }
+}
+
+/// Whether `value` is a string, a parameter or NULL: compared with text it is compared as text.
+pub(super) fn is_text(value: &Expr) -> bool {
+    match value {
+        Expr::Value(constant) => {
+            matches!(constant.value, Value::SingleQuotedString(_) | Value::Placeholder(_) | Value::Null)
+        }
+        Expr::Nested(inner) => is_text(inner),
+        _ => false,
+    }
+}

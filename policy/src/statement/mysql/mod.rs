@@ -1,0 +1,68 @@
+//! SQL text of MySQL and MariaDB to [`Statement`](super::Statement)s: our own lexer, exact to the sql_mode, then
+//! `sqlparser` for expressions and queries with a list of the keywords it may see and of the tree nodes it may give,
+//! and recognisers of our own for every other statement. Runs nothing, and prints no SQL that is sent anywhere.
+//!
+//! Top-down: [`parse`] bounds the text, [`text`] splits it, [`dispatch`] sends each kind to its file: `session`,
+//! `setting`, `show`, `explain`, `prepared`, `load`, `create`, `alter`, `drop`, `maintain` and `admin` for utility
+//! statements, `query` and `dml` for those with rows, which find columns and their lineage through `scope` and
+//! `expression`. `function` says what a call may do, `catalogs` which system relations hold only names. `lexer`,
+//! `comment`, `reserved` and `gate` stand before the parser, `cursor` is our place in the tokens.
+
+use crate::{
+    catalog::Catalog,
+    statement::{Refusal, Understood},
+};
+
+mod admin;
+mod alter;
+mod call;
+mod catalogs;
+mod comment;
+mod condition;
+mod create;
+mod cursor;
+mod dispatch;
+mod dml;
+mod drop;
+mod explain;
+mod expression;
+mod from;
+mod function;
+mod function_list;
+mod gate;
+mod identity;
+mod lexer;
+mod load;
+mod maintain;
+mod names;
+mod node;
+mod output_name;
+mod parse;
+mod prepared;
+mod query;
+mod reach;
+mod refusal;
+mod relation;
+mod reserved;
+mod scope;
+mod session;
+mod setting;
+mod show;
+mod table_parts;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+mod text;
+mod walk;
+mod with;
+
+pub use names::{Flavour, MysqlNames, SqlMode};
+
+/// Understands `text`, all of its statements, with the names of `catalog` under `names`.
+///
+/// # Errors
+/// A [`Refusal`] when anything in it is not understood.
+pub fn understand(text: &str, catalog: &Catalog, names: &MysqlNames) -> Result<Understood, Refusal> {
+    parse::guarded(text, names, || text::understand(text, catalog, names))
+}

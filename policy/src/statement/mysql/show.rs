@@ -1,0 +1,247 @@
+//! SHOW: which forms tell names and states that everybody may know, and which tell data.
+//! What a form's rows are is the server's affair.
+
+use super::{
+    catalogs, condition,
+    cursor::Cursor,
+    dispatch::Draft,
+    refusal::unsupported,
+    relation,
+    scope::{Entry, Scope},
+    walk::Walk,
+};
+use crate::{
+    catalog::{QualifiedName, RelationKind},
+    statement::{Action, Object, Refusal},
+};
+
+/// Forms that need nothing; an optional LIKE or WHERE follows.
+const FREE: &[&[&str]] = &[
+    &["CHARACTER", "SET"],
+    &["CHARSET"],
+    &["COLLATION"],
+    &["COLUMN_TYPES"],
+    &["CONTRIBUTORS"],
+    &["AUTHORS"],
+    &["ENGINES"],
+    &["STORAGE", "ENGINES"],
+    &["PLUGINS"],
+    &["PLUGINS", "SONAME"],
+    &["PRIVILEGES"],
+    &["STATUS"],
+    &["VARIABLES"],
+    &["LOCALES"],
+];
+
+/// SHOW, from behind the verb.
+///
+/// # Errors
+/// When the form is not known.
+pub(super) fn show(walk: &mut Walk<'_>, cursor: &mut Cursor<'_>) -> Result<Draft, Refusal> {
+    let draft = Draft::of("SHOW").server();
+    if cursor.word("CREATE") {
+        create(walk, cursor)?;
+        return Ok(draft);
+    }
+    if messages(walk, cursor)? {
+        return Ok(draft);
+    }
+    if cursor.word("GRANTS") {
+        if !cursor.done() && !cursor.words(&["FOR", "CURRENT_USER"]) {
+            walk.admin("privileges of others");
+            return Ok(draft);
+        }
+        if cursor.sign("(") {
+            cursor.expect_sign(")")?;
+        }
+        cursor.end()?;
+        return Ok(draft);
+    }
+    let scoped = cursor.one_of(&["GLOBAL", "SESSION", "LOCAL"]).is_some();
+    if FREE.iter().any(|form| cursor.words(form)) {
+        filter(walk, cursor)?;
+        return Ok(draft);
+    }
+    if scoped {
+        return Err(cursor.here());
+    }
+    if names(walk, cursor)? {
+        return Ok(draft);
+    }
+    let admin: &[&str] = &[
+        "PROCESSLIST",
+        "ENGINE",
+        "BINARY",
+        "BINLOG",
+        "MASTER",
+        "RELAYLOG",
+        "REPLICA",
+        "REPLICAS",
+        "SLAVE",
+        "ALL",
+        "PROFILE",
+        "PROFILES",
+        "CLIENT_STATISTICS",
+        "INDEX_STATISTICS",
+        "TABLE_STATISTICS",
+        "USER_STATISTICS",
+        "EXPLAIN",
+        "ANALYZE",
+        "PARSE_TREE",
+        "AUTHENTICATION",
+        "USER_VARIABLES",
+        "HOSTS",
+    ];
+    cursor.word("FULL");
+    match cursor.one_of(admin) {
+        Some(what) => {
+            walk.admin(&format!("SHOW {what}"));
+            Ok(draft)
+        }
+        None => Err(unsupported("this form of SHOW").hint("information_schema has the names of tables and columns")),
+    }
+}
+
+/// SHOW WARNINGS and ERRORS: about the session's own last statement.
+fn messages(walk: &mut Walk<'_>, cursor: &mut Cursor<'_>) -> Result<bool, Refusal> {
+    if cursor.word("COUNT") {
+        cursor.expect_sign("(")?;
+        cursor.expect_sign("*")?;
+        cursor.expect_sign(")")?;
+        if cursor.one_of(&["WARNINGS", "ERRORS"]).is_none() {
+            return Err(cursor.here());
+        }
+        cursor.end()?;
+        return Ok(true);
+    }
+    if cursor.one_of(&["WARNINGS", "ERRORS"]).is_none() {
+        return Ok(false);
+    }
+    if cursor.word("LIMIT") {
+        for bound in &cursor.expressions()? {
+            condition::infer(walk, &Scope::top(), bound)?;
+        }
+    }
+    cursor.end()?;
+    Ok(true)
+}
+
+/// Names of databases, tables, columns, indexes and routines: what `information_schema` tells everybody.
+fn names(walk: &mut Walk<'_>, cursor: &mut Cursor<'_>) -> Result<bool, Refusal> {
+    let from_database = |walk: &mut Walk<'_>, cursor: &mut Cursor<'_>, of: &str| -> Result<bool, Refusal> {
+        catalog(walk, of);
+        if cursor.one_of(&["FROM", "IN"]).is_some() {
+            cursor.name()?;
+        }
+        filter(walk, cursor)?;
+        Ok(true)
+    };
+    for (words, of) in [
+        (&["DATABASES"][..], "SCHEMATA"),
+        (&["SCHEMAS"], "SCHEMATA"),
+        (&["TABLES"], "TABLES"),
+        (&["FULL", "TABLES"], "TABLES"),
+        (&["EXTENDED", "TABLES"], "TABLES"),
+        (&["EXTENDED", "FULL", "TABLES"], "TABLES"),
+        (&["OPEN", "TABLES"], "TABLES"),
+        (&["TABLE", "STATUS"], "TABLES"),
+        (&["EVENTS"], "EVENTS"),
+        (&["FUNCTION", "STATUS"], "ROUTINES"),
+        (&["PROCEDURE", "STATUS"], "ROUTINES"),
+        (&["PACKAGE", "STATUS"], "ROUTINES"),
+        (&["PACKAGE", "BODY", "STATUS"], "ROUTINES"),
+    ] {
+        if cursor.words(words) {
+            return from_database(walk, cursor, of);
+        }
+    }
+    if cursor.words(&["TRIGGERS"]) || cursor.words(&["FULL", "TRIGGERS"]) {
+        // Its rows hold the triggers' bodies.
+        walk.admin("definitions of triggers");
+        return from_database(walk, cursor, "TRIGGERS");
+    }
+    let mut ahead = cursor.over(cursor.rest());
+    ahead.word("EXTENDED");
+    ahead.word("FULL");
+    let of = match ahead.one_of(&["COLUMNS", "FIELDS", "INDEX", "INDEXES", "KEYS"]) {
+        Some("COLUMNS" | "FIELDS") => "COLUMNS",
+        Some(_) => "STATISTICS",
+        None => return Ok(false),
+    };
+    if ahead.one_of(&["FROM", "IN"]).is_none() {
+        return Err(ahead.here());
+    }
+    ahead.table()?;
+    if ahead.one_of(&["FROM", "IN"]).is_some() {
+        ahead.name()?;
+    }
+    catalog(walk, of);
+    filter(walk, &mut ahead)?;
+    Ok(true)
+}
+
+/// What a relation of `information_schema` tells is told.
+pub(super) fn catalog(walk: &mut Walk<'_>, of: &str) {
+    walk.need(Action::Select, Object::Catalog(QualifiedName::new("information_schema", of)));
+}
+
+/// LIKE 'pattern' or WHERE condition over the server's own rows, then the end.
+fn filter(walk: &mut Walk<'_>, cursor: &mut Cursor<'_>) -> Result<(), Refusal> {
+    if cursor.word("LIKE") {
+        cursor.string()?;
+    } else if cursor.word("WHERE") {
+        let condition = cursor.expression()?;
+        condition::condition(walk, &Scope::of(Entry::anything()), &condition)?;
+    }
+    cursor.end()
+}
+
+/// SHOW CREATE …: of a table it tells columns and keys, of everything else a body that somebody wrote.
+fn create(walk: &mut Walk<'_>, cursor: &mut Cursor<'_>) -> Result<(), Refusal> {
+    match cursor.one_of(&[
+        "TABLE",
+        "VIEW",
+        "SEQUENCE",
+        "DATABASE",
+        "SCHEMA",
+        "PROCEDURE",
+        "FUNCTION",
+        "TRIGGER",
+        "EVENT",
+        "PACKAGE",
+        "USER",
+        "SERVER",
+        "LIBRARY",
+    ]) {
+        Some("TABLE" | "VIEW" | "SEQUENCE") => {
+            let name = cursor.qualified()?;
+            cursor.end()?;
+            let relation = relation::resolve(walk, Some(&name.schema), &name.name)?;
+            let name = relation.name.clone();
+            if catalogs::is_system_schema(&name.schema) {
+                catalogs::read(walk, &relation);
+                return Ok(());
+            }
+            let action = match relation.kind {
+                RelationKind::View | RelationKind::MaterializedView => Action::Ddl,
+                RelationKind::Table | RelationKind::ForeignTable | RelationKind::Sequence | RelationKind::Other => {
+                    Action::Select
+                }
+            };
+            walk.need(action, Object::Relation(name));
+            Ok(())
+        }
+        Some("DATABASE" | "SCHEMA") => {
+            cursor.words(&["IF", "NOT", "EXISTS"]);
+            cursor.name()?;
+            cursor.end()?;
+            catalog(walk, "SCHEMATA");
+            Ok(())
+        }
+        Some(what) => {
+            walk.admin(&format!("definition of a {}", what.to_ascii_lowercase()));
+            Ok(())
+        }
+        None => Err(cursor.here()),
+    }
+}
