@@ -1,6 +1,6 @@
 //! Grants: what somebody may do on which targets until when. A grant is data; its end is decided by comparing times.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use serde::Serialize;
 
@@ -69,5 +69,37 @@ impl Grant {
     /// Whether the grant authorises anything on `target` at `now`.
     pub fn active(&self, target: &TargetName, now: Timestamp) -> bool {
         self.revoked.is_none() && self.starts <= now && now < self.ends && self.targets.contains(target)
+    }
+
+    /// How the grant ended, if it has by `now`: `grant 3 (role fixer) expired at 2026-01-31 12:00:00Z`,
+    /// `grant 3 (role fixer) was revoked by bob: reason`.
+    pub fn ended(&self, now: Timestamp) -> Option<String> {
+        let expired = || format!("{self} expired at {}", at(self.ends));
+        match &self.revoked {
+            Some(GrantEnd::Revoked { by, reason: Some(reason) }) => {
+                Some(format!("{self} was revoked by {by}: {reason}"))
+            }
+            Some(GrantEnd::Revoked { by, reason: None }) => Some(format!("{self} was revoked by {by}")),
+            Some(GrantEnd::Expired) => Some(expired()),
+            None => (self.ends <= now).then(expired),
+        }
+    }
+}
+
+/// The grant for people: `grant 3 (role fixer)`, `grant 4 (one statement)`.
+impl fmt::Display for Grant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kind {
+            GrantKind::Role(role) => write!(f, "grant {} (role {role})", self.id),
+            GrantKind::Statement(_) => write!(f, "grant {} (one statement)", self.id),
+        }
+    }
+}
+
+/// A point in time for people, to the second: `2026-01-31 12:00:00Z`.
+pub fn at(time: Timestamp) -> String {
+    match jiff::Timestamp::from_microsecond(time.0) {
+        Ok(at) => at.strftime("%Y-%m-%d %H:%M:%SZ").to_string(),
+        Err(_) => time.to_string(),
     }
 }

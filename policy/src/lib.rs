@@ -3,6 +3,8 @@
 
 pub mod catalog;
 pub mod decide;
+#[cfg(test)]
+mod fixtures;
 pub mod grant;
 pub mod ids;
 pub mod mask;

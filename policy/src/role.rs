@@ -1,13 +1,13 @@
 //! Roles: named sets of permissions, requested for a time. What `[roles.NAME]` says, checked already.
 //! Matching only; whether a role suffices for a statement is `decide`'s affair.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, fmt, time::Duration};
 
 use serde::Serialize;
 
 use crate::{
     catalog::QualifiedName,
-    ids::{GroupName, RoleName, UserName},
+    ids::{GroupName, Principal, RoleName, UserName},
     statement::Action,
 };
 
@@ -68,10 +68,53 @@ pub struct Role {
 }
 
 impl TableGlob {
-    /// Whether the glob covers `name`.
+    /// Whether the glob matches `name`.
     pub fn matches(&self, name: &QualifiedName) -> bool {
         glob(&self.schema, &name.schema) && glob(&self.name, &name.name)
     }
+
+    /// Whether the glob grants `name`: a schema of the server's own has to be written out, no `*` reaches it.
+    pub fn grants(&self, name: &QualifiedName) -> bool {
+        self.matches(name) && !(is_system_schema(&name.schema) && self.schema.contains('*'))
+    }
+}
+
+impl Role {
+    /// Whether the role may do anything that changes something: then its statements need a session that may write.
+    pub fn writes(&self) -> bool {
+        self.allow.iter().any(|action| action.writes())
+    }
+
+    /// Whether `principal` may ask for the role.
+    pub fn may_be_requested_by(&self, principal: &Principal) -> bool {
+        self.request_by.as_ref().is_none_or(|parties| parties.iter().any(|party| party.includes(principal)))
+    }
+}
+
+impl Party {
+    /// Whether `principal` is the user, or in the group.
+    pub fn includes(&self, principal: &Principal) -> bool {
+        match self {
+            Self::User(user) => *user == principal.user,
+            Self::Group(group) => principal.groups.contains(group),
+        }
+    }
+}
+
+/// As in `proxy.toml`: `user:alice`, `group:oncall`.
+impl fmt::Display for Party {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::User(user) => write!(f, "user:{user}"),
+            Self::Group(group) => write!(f, "group:{group}"),
+        }
+    }
+}
+
+/// Whether `schema` is the server's own: its relations are never meant by `*` or by an absent `tables`.
+/// The schemas of temporary tables are their users'.
+pub fn is_system_schema(schema: &str) -> bool {
+    schema == "information_schema" || (schema.starts_with("pg_") && !schema.starts_with("pg_temp"))
 }
 
 /// Whether `pattern`, in which `*` stands for any run of characters, matches all of `text`.

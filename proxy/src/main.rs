@@ -1,3 +1,7 @@
 //! The program `hallpass`.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    hallpass::cli::main()
+}

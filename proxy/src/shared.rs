@@ -33,6 +33,20 @@ pub struct Shared {
 }
 
 impl Shared {
+    /// The state of a proxy that has no sessions and has published no grants yet.
+    pub fn new(config: Config, journal: Journal, clock: Clock, hash_key: HashKey) -> Self {
+        Self {
+            targets: Targets::new(&config, &clock),
+            config: ArcSwap::from_pointee(config),
+            epoch: AtomicU64::new(1),
+            hash_key,
+            grants: GrantTable::new(),
+            journal,
+            clock,
+            sessions: Arc::new(Sessions::new()),
+        }
+    }
+
     /// The number of the configuration in force.
     pub fn config_epoch(&self) -> u64 {
         self.epoch.load(Ordering::Acquire)

@@ -348,6 +348,15 @@ pub struct Statement {
     pub identity: [u8; 32],
 }
 
+/// The statement that `statement` prepares or declares a cursor for.
+pub fn inner(statement: &Statement) -> Option<&Statement> {
+    if let Effect::Prepare { statement, .. } | Effect::Declare { statement, .. } = &statement.effect {
+        Some(statement)
+    } else {
+        None
+    }
+}
+
 /// Why a text is not understood. A refusal is an answer to the client: it says what, why and what to type next.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{message}")]

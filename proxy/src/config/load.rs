@@ -50,17 +50,25 @@ impl Config {
 }
 
 /// `[server] data_dir` of `path`, even when other parts of the file are wrong or name secrets that only the proxy's
-/// own environment holds: where a command finds the running proxy.
+/// own environment holds: where a command finds the running proxy, which may run on an earlier, better file.
 ///
 /// # Errors
-/// When the file cannot be read or is not TOML.
+/// When the file cannot be read, or is not TOML and names no folder before it goes wrong.
 pub fn data_dir(path: &Path) -> Result<PathBuf, Diagnostic> {
     let text = std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
     let source = Source::new(path, &text);
-    let root = DeTable::parse(&text).map_err(|error| {
-        source.diagnostic(error.span().unwrap_or_default(), "", format!("not TOML: {}", error.message()), String::new())
-    })?;
-    Ok(sections::server::data_dir(&Table::root(&source, &root), &source))
+    let (root, errors) = DeTable::parse_recoverable(&text);
+    let named = sections::server::data_dir(&Table::root(&source, &root));
+    match (named, errors.first()) {
+        (Some(folder), _) => Ok(folder),
+        (None, None) => Ok(sections::server::default_data_dir(&source)),
+        (None, Some(error)) => Err(source.diagnostic(
+            error.span().unwrap_or_default(),
+            "",
+            format!("not TOML: {}", error.message()),
+            String::new(),
+        )),
+    }
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Diagnostic {

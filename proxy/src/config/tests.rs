@@ -223,6 +223,8 @@ fn the_data_folder_is_found_in_a_file_with_faults() {
     let path = folder.path().join("proxy.toml");
     std::fs::write(&path, "[server]\ndata_dir = \"here\"\n[databases.x]\npassword = { env = \"UNSET\" }").unwrap();
     assert_eq!(data_dir(&path).unwrap(), folder.path().join("here"));
+    std::fs::write(&path, "[server]\ndata_dir = \"here\"\nx").unwrap();
+    assert_eq!(data_dir(&path).unwrap(), folder.path().join("here"), "a running proxy is found beside a broken file");
     std::fs::write(&path, "[server").unwrap();
     assert_eq!(data_dir(&path).unwrap_err().line, 1);
 }

@@ -265,6 +265,7 @@ impl Gate {
             target: self.target.name(),
             scope: self.scope.as_deref(),
             statement,
+            text: (of.understood.statements.len() == 1).then_some(&*of.text),
             policy: &config.policy,
             masks: &known.masks,
             catalog: &known.catalog,

@@ -16,7 +16,6 @@ use tokio::{net::TcpListener, runtime, sync::watch};
 
 use super::{
     recorder::Recorder,
-    registry::Signal,
     serve::{House, Port, serve},
     throttle::Throttle,
 };
@@ -29,8 +28,6 @@ use crate::{
 
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 1024;
-/// How long sessions may take to finish what they run when the proxy stops.
-const DRAIN: Duration = Duration::from_secs(10);
 
 /// Why the proxy cannot listen.
 #[derive(Debug, Error)]
@@ -66,7 +63,6 @@ pub enum ListenError {
 pub struct Workers {
     threads: Vec<JoinHandle<()>>,
     stop: watch::Sender<bool>,
-    shared: Arc<Shared>,
 }
 
 /// Opens every listener of the configuration in force and starts the workers.
@@ -118,20 +114,17 @@ pub fn start(shared: &Arc<Shared>, lookup: &Arc<dyn LoginLookup>) -> Result<Work
             .map_err(ListenError::Worker)?;
         threads.push(thread);
     }
-    Ok(Workers { threads, stop, shared: Arc::clone(shared) })
+    Ok(Workers { threads, stop })
 }
 
 impl Workers {
-    /// Stops accepting, lets sessions finish what they run for a while, and ends the threads.
-    pub async fn drain(self) {
+    /// Stops accepting; open sessions go on.
+    pub fn stop(&self) {
         self.stop.send_replace(true);
-        let deadline = tokio::time::Instant::now() + DRAIN;
-        while !self.shared.sessions.is_empty() && tokio::time::Instant::now() < deadline {
-            self.shared.sessions.signal_all(Signal::Drain);
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        self.shared.sessions.signal_all(Signal::Kill);
-        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+
+    /// Waits until every session is over and every thread has ended.
+    pub async fn join(self) {
         let ended = tokio::task::spawn_blocking(move || {
             for thread in self.threads {
                 // A worker that panicked has said so already.

@@ -2,6 +2,7 @@
 //! together, `relay` moves bytes, `gate` decides and records, `postgres` is the protocol's own machine.
 
 pub mod catalog;
+pub mod fetcher;
 pub mod gate;
 pub mod listen;
 pub mod login;

@@ -347,8 +347,11 @@ impl Relay {
         if self.to_client.len() > HIGH_WATER {
             return Poll::Pending;
         }
-        let Some(upstream) = &mut self.upstream else { return Poll::Pending };
+        if self.upstream.is_none() {
+            return Poll::Pending;
+        }
         BUFFER.with_borrow_mut(|buffer| {
+            let Some(upstream) = &mut self.upstream else { return Poll::Pending };
             let mut read = ReadBuf::new(buffer);
             match ready!(Pin::new(&mut upstream.stream).poll_read(cx, &mut read)) {
                 Ok(()) if read.filled().is_empty() => Poll::Ready(Err(Turn::UpstreamGone("it closed the connection".into()))),

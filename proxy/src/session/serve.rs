@@ -194,6 +194,7 @@ async fn run(logged_in: LoggedIn, welcome: Welcome, origin: Arc<Origin>, port: &
     };
     let signals = shared.sessions.enter(info, Arc::clone(&running), (process, Arc::clone(&secret)));
 
+    let _attendance = target.attend();
     let mut told = parameters.to_vec();
     if let (Some(name), Some((_, value))) = (
         login.startup.setting("application_name"),

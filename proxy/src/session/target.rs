@@ -5,7 +5,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
-        atomic::{AtomicI64, AtomicU64, Ordering},
+        atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -13,7 +13,7 @@ use std::{
 use ahash::AHashMap;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use hallpass_policy::{
-    catalog::Catalog,
+    catalog::{Catalog, Relation},
     decide::Policy,
     ids::TargetName,
     mask::plan::Masks,
@@ -21,7 +21,7 @@ use hallpass_policy::{
 };
 use tokio::sync::{mpsc, oneshot};
 
-use super::{catalog, postgres::Shape, upstream::connect::Connector};
+use super::{postgres::Shape, upstream::connect::Connector};
 use crate::{clock::Clock, config, error::ClientError, wire::postgres::settings::Setting};
 
 /// Texts' bytes whose meaning is kept for each target.
@@ -77,7 +77,19 @@ pub struct Target {
     connector: ArcSwapOption<Connector>,
     parameters: Mutex<HashMap<Vec<Setting>, Parameters>>,
     fetch: mpsc::Sender<FetchRequest>,
+    /// Open client sessions: while there are none, nobody watches for changed names.
+    sessions: AtomicUsize,
     clock: Clock,
+}
+
+/// One open session of a target, until it is dropped.
+#[derive(Debug)]
+pub struct Attendance(Arc<Target>);
+
+impl Drop for Attendance {
+    fn drop(&mut self) {
+        self.0.sessions.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 /// Numbers [`Known::generation`]s, over all targets, private ones of a transaction among them.
@@ -86,7 +98,11 @@ static GENERATION: AtomicU64 = AtomicU64::new(1);
 impl Known {
     /// Compiles `policy`'s masks over `catalog`.
     pub fn new(catalog: Catalog, policy: &Policy, target: &TargetName) -> Self {
-        let masks = postgres::masks(&policy.masks, target, &catalog);
+        let lineage_of = |relation: &Relation| {
+            let relation = catalog.relations.get(&relation.name)?;
+            postgres::lineage_of(&catalog, relation)
+        };
+        let masks = Masks::compile(&policy.masks, target, &catalog, lineage_of).masks;
         Self {
             catalog: Arc::new(catalog),
             masks: Arc::new(masks),
@@ -108,9 +124,21 @@ impl Target {
             connector: ArcSwapOption::empty(),
             parameters: Mutex::default(),
             fetch,
+            sessions: AtomicUsize::new(0),
             clock,
         };
         (Arc::new(target), requests)
+    }
+
+    /// Counts a session in.
+    pub fn attend(self: &Arc<Self>) -> Attendance {
+        self.sessions.fetch_add(1, Ordering::AcqRel);
+        Attendance(Arc::clone(self))
+    }
+
+    /// Whether any session is open.
+    pub fn is_attended(&self) -> bool {
+        self.sessions.load(Ordering::Acquire) > 0
     }
 
     /// Its name.
@@ -312,25 +340,5 @@ impl Targets {
             after.insert(name.clone(), target);
         }
         self.by_name.store(Arc::new(after));
-    }
-}
-
-/// Serves fetch requests of one target until nobody can ask any more: requests that wait together share one fetch.
-pub async fn serve_fetches(
-    target: Arc<Target>,
-    policy: impl Fn() -> Arc<config::Config>,
-    mut requests: mpsc::Receiver<FetchRequest>,
-) {
-    let mut reader = catalog::Reader::default();
-    while let Some(first) = requests.recv().await {
-        let mut waiting = vec![first];
-        while let Ok(next) = requests.try_recv() {
-            waiting.push(next);
-        }
-        let outcome = reader.fetch(&target).await.map(|catalog| target.learn(catalog, &policy().policy));
-        for asked in waiting {
-            // Whoever asked may have left meanwhile.
-            let _ = asked.send(outcome.clone());
-        }
     }
 }

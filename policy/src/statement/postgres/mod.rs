@@ -1,21 +1,78 @@
-//! SQL text to [`Statement`]s by the server's own grammar (`pg_query`), every node kind listed.
+//! SQL text to [`Statement`](super::Statement)s by the server's own grammar (`pg_query`), every node kind listed.
 //! Runs nothing, and prints no SQL that is sent anywhere: the client's bytes are what is forwarded.
 //!
-//! Top-down: [`parse`] bounds and parses the text, `statement` sends each kind to its file, `query` and `dml` find
-//! columns and their lineage through `scope` and `expression`, `function` says what a call may do, `session` reads
-//! SET and its kin, `utility` and `ddl` the rest, `walk` is what they share.
+//! Top-down: [`parse`] bounds and parses the text, [`text`] follows several statements in one text, [`dispatch`] sends
+//! each kind to its file: `session`, `prepared`, `explain`, `copy`, `create`, `alter`, `drop`, `maintain` and `admin`
+//! for utility statements, `row_statement` for those with rows. `query` and `dml` find columns and their lineage through
+//! `scope` and `expression`, `function` says what a call may do, `catalogs` which system relations hold only names.
+
+use std::sync::Arc;
 
 use crate::{
-    catalog::Catalog,
-    statement::{Names, Refusal, Understood},
+    catalog::{Catalog, Relation},
+    statement::{Lineage, Names, Refusal, Understood},
 };
 
+mod admin;
+mod alter;
+mod call;
+mod catalogs;
+mod condition;
+mod copy;
+mod create;
+mod dispatch;
+mod dml;
+mod drop;
+mod explain;
+mod expression;
+mod from;
+mod function;
+mod function_list;
+mod identity;
+mod join;
+mod json;
+mod maintain;
+mod merge;
+mod names;
+mod nesting;
+mod node;
+mod output_name;
+mod parse;
+mod prepared;
+mod query;
+mod reach;
+mod relation;
+mod row_statement;
+mod scope;
+mod search_path;
+mod session;
+mod set_config;
+mod setting;
+mod sublink;
+mod table_function;
+mod table_parts;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+mod text;
+#[cfg(test)]
+mod utility_tests;
 mod walk;
+mod with;
 
 /// Understands `text`, all of its statements, with the names of `catalog` under `names`.
 ///
 /// # Errors
 /// A [`Refusal`] when anything in it is not understood.
-pub fn understand(_text: &str, _catalog: &Catalog, _names: &Names) -> Result<Understood, Refusal> {
-    Err(Refusal::new(crate::statement::RefusalKind::Unsupported, "not built yet"))
+pub fn understand(text: &str, catalog: &Catalog, names: &Names) -> Result<Understood, Refusal> {
+    parse::guarded(text, || text::understand(text, catalog, names))
+}
+
+/// What feeds each column of `relation`, in their order: views, materialized views and generated columns are followed
+/// to what is stored. `None` when a definition is not understood.
+pub fn lineage_of(catalog: &Catalog, relation: &Arc<Relation>) -> Option<Vec<Lineage>> {
+    let mut walk = walk::Walk::new(catalog, relation::definition_path());
+    let fields = relation::fields(&mut walk, relation, relation::Rows::Only).ok()?;
+    Some(fields.iter().map(|field| Lineage::clone(&field.lineage)).collect())
 }

@@ -1,12 +1,22 @@
 //! What every walk over a parse tree shares: the names in force, and what has been found so far.
 //! Decides nothing about grants or masks.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
+use super::scope::Field;
 use crate::{
     catalog::{Catalog, ColumnRef, QualifiedName},
-    statement::{Action, ColumnUse, Lineage, Need, Object, Usage, Via},
+    statement::{Action, ColumnUse, Lineage, Need, Object, Reach, Refusal, RefusalKind, Usage, Via},
 };
+
+/// Nodes one statement may visit, views and the rounds of recursive queries counted: far above honest SQL (thousands),
+/// far below what would be felt.
+const MOST_STEPS: u32 = 400_000;
+/// Levels of queries, views in views counted. The parse bounds the text, this bounds what the catalog adds to it.
+const MOST_LEVELS: u32 = 128;
 
 /// One statement's walk: facts flow in here from all files of this folder.
 #[derive(Debug)]
@@ -15,6 +25,8 @@ pub(super) struct Walk<'a> {
     pub(super) catalog: &'a Catalog,
     /// The session's search_path, split and with `"$user"` replaced; `pg_catalog` is put first where it is implied.
     pub(super) search_path: &'a [Arc<str>],
+    /// Where an unqualified CREATE goes: the first schema of the setting; `None`: nowhere.
+    pub(super) creation: Option<Arc<str>>,
     /// Permissions found so far.
     pub(super) needs: BTreeSet<Need>,
     /// Uses found so far.
@@ -26,6 +38,21 @@ pub(super) struct Walk<'a> {
     pub(super) trusted: u32,
     /// Nesting so far; the parse has bounded it, this guards view expansion.
     pub(super) depth: u32,
+    /// Nodes visited so far.
+    pub(super) steps: u32,
+    /// How often a column of an INSERT's, UPDATE's, DELETE's or MERGE's target was read: a WHERE that reads none
+    /// reaches every row or none.
+    pub(super) target_reads: u32,
+    /// The widest reach of the UPDATEs and DELETEs found so far, those in WITH among them.
+    pub(super) reach: Reach,
+    /// Number of the next WITH item: each gets its own, for names may repeat.
+    pub(super) next_with: u32,
+    /// The WITH item whose columns were asked for before they were known: its WITH RECURSIVE list tries again later.
+    pub(super) blocked: Option<u32>,
+    /// The first column of each scalar subquery walked, by the address of its node: it names an output.
+    pub(super) scalar_names: HashMap<usize, Arc<str>>,
+    /// Columns of relations expanded so far.
+    pub(super) shapes: HashMap<(QualifiedName, super::relation::Rows), Arc<[Field]>>,
 }
 
 impl<'a> Walk<'a> {
@@ -34,12 +61,61 @@ impl<'a> Walk<'a> {
         Self {
             catalog,
             search_path,
+            creation: None,
             needs: BTreeSet::new(),
             uses: BTreeSet::new(),
             touches: BTreeSet::new(),
             trusted: 0,
             depth: 0,
+            steps: 0,
+            target_reads: 0,
+            reach: Reach::Some,
+            next_with: 0,
+            blocked: None,
+            scalar_names: HashMap::new(),
+            shapes: HashMap::new(),
         }
+    }
+
+    /// Counts one node.
+    ///
+    /// # Errors
+    /// When the statement, with all views and rounds of recursion, is too much.
+    pub(super) fn step(&mut self) -> Result<(), Refusal> {
+        self.steps = self.steps.saturating_add(1);
+        if self.steps > MOST_STEPS {
+            return Err(too_complex());
+        }
+        Ok(())
+    }
+
+    /// Runs `inside` one level deeper.
+    ///
+    /// # Errors
+    /// Those of `inside`, and when the nesting is too deep.
+    pub(super) fn nested<T>(&mut self, inside: impl FnOnce(&mut Self) -> Result<T, Refusal>) -> Result<T, Refusal> {
+        self.step()?;
+        if self.depth >= MOST_LEVELS {
+            return Err(too_complex());
+        }
+        self.depth += 1;
+        let result = inside(self);
+        self.depth -= 1;
+        result
+    }
+
+    /// Runs `inside` as the work of the catalog's author: nothing is added to `needs`, and names mean what they mean
+    /// under an empty search_path, which is how the server prints definitions.
+    ///
+    /// # Errors
+    /// Those of `inside`, and when the nesting is too deep.
+    pub(super) fn authored<T>(&mut self, inside: impl FnOnce(&mut Self) -> Result<T, Refusal>) -> Result<T, Refusal> {
+        let session = std::mem::replace(&mut self.search_path, super::relation::definition_path());
+        self.trusted += 1;
+        let result = self.nested(inside);
+        self.trusted -= 1;
+        self.search_path = session;
+        result
     }
 
     /// `action` on `object` is needed, unless a view's author answers for it.
@@ -64,6 +140,27 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// A value of `lineage` is computed where nobody sees it: only its success or failure could tell about it, and that
+    /// is inference. What a view's author computes is not in the client's hand.
+    pub(super) fn computed(&mut self, lineage: &Lineage) {
+        if self.trusted > 0 {
+            return;
+        }
+        for (column, via) in &lineage.columns {
+            if *via == Via::Partial {
+                self.uses.insert(ColumnUse { column: column.clone(), usage: Usage::Inference });
+            }
+        }
+    }
+
+    /// An UPDATE or DELETE reaches that much.
+    pub(super) fn reaches(&mut self, reach: Reach) {
+        match (self.reach, reach) {
+            (Reach::Some | Reach::EveryUpdate, Reach::EveryUpdate | Reach::EveryDelete) => self.reach = reach,
+            (Reach::EveryDelete, _) | (_, Reach::Some) => {}
+        }
+    }
+
     /// `relation`'s rows take part.
     pub(super) fn touch(&mut self, relation: &QualifiedName) {
         self.touches.insert(relation.clone());
@@ -73,4 +170,10 @@ impl<'a> Walk<'a> {
 /// A stored column of `relation`.
 pub(super) fn column_ref(relation: &QualifiedName, column: &Arc<str>) -> ColumnRef {
     ColumnRef { relation: relation.clone(), column: Arc::clone(column) }
+}
+
+fn too_complex() -> Refusal {
+    Refusal::new(RefusalKind::TooComplex, "statement is too complex")
+        .detail("what it nests, and the views and recursive queries it names, are more than the gate follows")
+        .hint("split the statement into smaller ones")
 }

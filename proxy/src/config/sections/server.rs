@@ -52,13 +52,14 @@ pub(super) fn server(root: &Table<'_>) -> Server {
     server
 }
 
-/// `[server] data_dir` alone.
-pub(in crate::config) fn data_dir(root: &Table<'_>, source: &Source<'_>) -> PathBuf {
-    let path = root.get("server").and_then(|node| node.table()).and_then(|table| table.get("data_dir")?.text());
-    path.map_or_else(|| default_data_dir(source), |path| source.resolve(path))
+/// `[server] data_dir` alone, if it is there.
+pub(in crate::config) fn data_dir(root: &Table<'_>) -> Option<PathBuf> {
+    let path = root.get("server")?.table()?.get("data_dir")?.text()?;
+    Some(root.source().resolve(path))
 }
 
-fn default_data_dir(source: &Source<'_>) -> PathBuf {
+/// Where the data is when the file does not say.
+pub(in crate::config) fn default_data_dir(source: &Source<'_>) -> PathBuf {
     source.resolve("./hallpass-data")
 }
 

@@ -1,7 +1,7 @@
 //! How statements are stopped: by limits, by the end of a grant, by cancel requests. The client gets one error that
 //! says why, the transaction has failed on both sides, and the session lives on.
 
-use std::{sync::Arc, time::Instant};
+use std::time::Instant;
 
 use super::{
     End, Machine, Wait,
@@ -258,22 +258,6 @@ impl Machine {
             }
         }
         Loss::Upstream
-    }
-
-    /// The statement in front, for reminders and the log.
-    pub fn current(&self) -> Option<Arc<str>> {
-        self.pending.iter().find_map(|pending| match pending {
-            Pending::Query(job) | Pending::Execute(job) => job.runs.last().map(|run| Arc::clone(&run.of.text)),
-            Pending::Parse(_)
-            | Pending::Bind(_)
-            | Pending::Describe(_)
-            | Pending::Close(_)
-            | Pending::Sync
-            | Pending::CopyEnd
-            | Pending::Local { .. }
-            | Pending::Substitute { .. }
-            | Pending::Own(_) => None,
-        })
     }
 }
 

@@ -35,7 +35,7 @@ impl Machine {
             Some(Pending::Query(mut job)) => {
                 let error = job.stopped.take();
                 let scrubs = job.scrubs();
-                let told = error.as_ref().map_or(sqlstate.as_str(), ClientError::sqlstate);
+                let told = error.as_ref().map_or(sqlstate.as_str(), |error| error.sqlstate());
                 let undo = job.fail(told, error.as_ref().map(ToString::to_string).as_deref());
                 job.tail.clear();
                 self.pending.push_front(Pending::Query(job));
@@ -45,7 +45,7 @@ impl Machine {
             Some(Pending::Execute(mut job)) => {
                 let error = job.stopped.take();
                 let scrubs = job.scrubs();
-                let told = error.as_ref().map_or(sqlstate.as_str(), ClientError::sqlstate).to_owned();
+                let told = error.as_ref().map_or(sqlstate.as_str(), |error| error.sqlstate()).to_owned();
                 let undo = job.fail(&told, error.as_ref().map(ToString::to_string).as_deref());
                 let outcome = job.outcome();
                 gate.outcome(&job.permit, outcome);

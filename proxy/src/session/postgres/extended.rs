@@ -46,10 +46,8 @@ impl Machine {
                 return Ok(self.deny_batch(gate, &String::from_utf8_lossy(parse.text), error));
             }
         };
-        match self.ready_to_parse(gate, &of) {
-            Ok(Ready::Yes) => {}
-            Ok(Ready::NotYet(stop)) => return Ok(Flow::Stop(stop)),
-            Err(error) => return Ok(self.deny_batch(gate, &of.text, error)),
+        if let Err(error) = self.fits_batch(&of) {
+            return Ok(self.deny_batch(gate, &of.text, error));
         }
         let run = match self.plan_parse(gate, &of) {
             Ok(run) => run,
@@ -78,8 +76,8 @@ impl Machine {
         Ok(Flow::Taken)
     }
 
-    /// Whether a Parse of `of` may go now.
-    fn ready_to_parse(&mut self, gate: &mut Gate, of: &Arc<Understanding>) -> Result<Ready, ClientError> {
+    /// Whether `of` can be one prepared statement of the open batch.
+    fn fits_batch(&self, of: &Arc<Understanding>) -> Result<(), ClientError> {
         let statements = &of.understood.statements;
         if statements.len() > 1 {
             return Err(ClientError::Refused(Refusal::new(
@@ -94,7 +92,7 @@ impl Machine {
                     .hint("send Sync after the DDL"),
             ));
         }
-        Ok(Ready::Yes)
+        Ok(())
     }
 
     /// Decides what a Parse holds; nothing is in force yet, as it only runs later. `None`: the empty statement.
@@ -154,7 +152,7 @@ impl Machine {
         self.want_shape(gate, bind.statement, &prepared);
         let portal = Portal {
             parameters: parameters::postgres(&bind, gate.parameters()),
-            formats: (0..bind.result_formats.len()).map(|at| bind.result_formats.code(at)).collect(),
+            formats: bind.result_formats.codes().collect(),
             prepared,
             begun: false,
         };

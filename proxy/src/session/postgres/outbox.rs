@@ -116,12 +116,12 @@ impl Outbox {
     }
 
     /// The upstream's bytes of this turn.
-    pub(super) fn upstream_mut(&mut self) -> &mut Vec<u8> {
+    pub fn upstream_mut(&mut self) -> &mut Vec<u8> {
         &mut self.upstream
     }
 
     /// The client's bytes of this turn.
-    pub(super) fn client_mut(&mut self) -> &mut Vec<u8> {
+    pub fn client_mut(&mut self) -> &mut Vec<u8> {
         &mut self.client
     }
 }

@@ -7,7 +7,7 @@ use super::{
     End, Machine, Wait,
     job::{Job, Run, Way},
     names::{Shape, ShapeColumn},
-    pending::{Own, Pending},
+    pending::Pending,
 };
 use crate::{
     session::gate::Gate,

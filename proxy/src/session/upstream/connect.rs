@@ -8,6 +8,7 @@ use thiserror::Error;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpStream, UnixStream},
+    task::JoinHandle,
     task::spawn_blocking,
     time::timeout,
 };
@@ -158,6 +159,35 @@ impl Connector {
             tracing::warn!(target_name = target, host = %self.target.host, port = self.target.port, %error, "no upstream connection");
             ClientError::UpstreamUnavailable { target: target.to_owned(), reason: error.reason() }
         })
+    }
+
+    /// A connection for the proxy's own queries, by a client library, and the task that drives it.
+    ///
+    /// # Errors
+    /// As [`Connector::connect`].
+    pub async fn client(&self, application: &str) -> Result<(tokio_postgres::Client, JoinHandle<()>), ClientError> {
+        let mut config = tokio_postgres::Config::new();
+        config.user(&self.target.user).dbname(&self.target.database).application_name(application);
+        if let Some(password) = &self.target.password {
+            config.password(password.reveal());
+        }
+        let opened = timeout(self.target.connect_timeout, async {
+            let stream = self.reach().await.map_err(|error| error.reason())?;
+            config.connect_raw(stream, tokio_postgres::NoTls).await.map_err(|error| error.to_string())
+        });
+        let unavailable = |reason: String| {
+            let target = self.target.name.as_str();
+            tracing::warn!(target_name = target, reason, "no catalog connection");
+            ClientError::UpstreamUnavailable { target: target.to_owned(), reason: "its catalog cannot be read".into() }
+        };
+        let (client, connection) =
+            opened.await.map_err(|_| unavailable("timed out".into()))?.map_err(unavailable)?;
+        let driver = tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a catalog connection ended");
+            }
+        });
+        Ok((client, driver))
     }
 
     /// Asks the target's server to cancel what runs in the session with this key, over a connection of its own with

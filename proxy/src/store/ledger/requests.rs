@@ -39,8 +39,8 @@ pub enum AskFor {
     Statement {
         /// Its text.
         text: Arc<str>,
-        /// The same, understood with the target's names; the same for all targets.
-        understood: Arc<Statement>,
+        /// The same, understood with the names of each target.
+        understood: Vec<Arc<Statement>>,
         /// Bulk reads, too.
         export: bool,
         /// Masked columns shown.
@@ -350,18 +350,26 @@ fn role_subject(config: &Config, user: &User, name: RoleName, duration: Duration
     }
 }
 
-fn statement_subject(text: Arc<str>, understood: &Statement, export: bool, unmask: bool) -> Outcome<Subject> {
+fn statement_subject(text: Arc<str>, understood: &[Arc<Statement>], export: bool, unmask: bool) -> Outcome<Subject> {
     if text.len() > LONGEST_STATEMENT {
         return Err(LedgerError::invalid(format!("the statement is longer than {LONGEST_STATEMENT} bytes")));
     }
-    if let Some(need) = understood.needs.iter().find(|need| need.action.writes()) {
+    let Some(identity) = understood.first().map(|statement| statement.identity) else {
+        return Err(LedgerError::invalid("the statement was understood on no database"));
+    };
+    if understood.iter().any(|statement| statement.identity != identity) {
+        return Err(LedgerError::invalid("the statement does not mean the same on all of these databases")
+            .hint("make one request for each"));
+    }
+    let mut needs = understood.iter().flat_map(|statement| &statement.needs);
+    if let Some(need) = needs.find(|need| need.action.writes()) {
         return Err(LedgerError::invalid(format!(
             "a statement grant is for reading, and this needs `{}` on {}",
             need.action, need.object
         ))
         .hint("ask for a role that allows it: `--role NAME`"));
     }
-    Ok(Subject::Statement(ApprovedStatement { text, identity: understood.identity, export, unmask }))
+    Ok(Subject::Statement(ApprovedStatement { text, identity, export, unmask }))
 }
 
 /// With all approvals that a request needs the grant begins; otherwise it goes on waiting.

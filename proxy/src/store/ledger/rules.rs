@@ -119,7 +119,7 @@ mod tests {
         Approval {
             source: Some(Source::Role),
             roles: vec![],
-            databases: databases.iter().map(|name| TargetName::new(name)).collect(),
+            databases: databases.iter().map(TargetName::new).collect(),
             approvers: approvers.iter().map(|name| Party::Group(GroupName::new(name))).collect(),
             needs,
             auto: approvers.is_empty(),
@@ -135,7 +135,7 @@ mod tests {
         let rules = [rule(&["prod"], &["security"], 2), rule(&["test"], &[], 1)];
         let reader = Subject::Role(RoleName::new("reader"));
         let of = |targets: &[&str]| {
-            let targets: Vec<_> = targets.iter().map(|name| TargetName::new(name)).collect();
+            let targets: Vec<_> = targets.iter().map(TargetName::new).collect();
             requirements(&rules, &reader, &targets)
         };
         assert!(matches!(of(&["test"])[..], [Requirement::Auto]));

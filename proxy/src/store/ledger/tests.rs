@@ -62,13 +62,9 @@ impl World {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (config, _) = Config::parse(Path::new("proxy.toml"), CONFIG).unwrap();
-        let shared = Arc::new(Shared {
-            config: ArcSwap::from_pointee(config),
-            grants: GrantTable::new(),
-            journal: Journal::open(folder.path(), Durability::Process).unwrap(),
-            clock: Clock::fixed(Timestamp(1_000_000)),
-            sessions: Arc::new(Sessions::new()),
-        });
+        let journal = Journal::open(folder.path(), Durability::Process).unwrap();
+        let clock = Clock::fixed(Timestamp(1_000_000));
+        let shared = Arc::new(Shared::new(config, journal, clock, HashKey::new(&[0; 32])));
         let store = SqliteStore::open(&folder.path().join("grants.db")).unwrap();
         let world =
             Self { ledger: Ledger::new(Box::new(store), Arc::clone(&shared)).unwrap(), shared, _folder: folder };
@@ -107,7 +103,7 @@ fn ask(role: &str, targets: &[&str], minutes: u32) -> Ask {
     Ask {
         user: None,
         subject: AskFor::Role(RoleName::new(role)),
-        targets: targets.iter().map(|name| TargetName::new(name)).collect(),
+        targets: targets.iter().map(TargetName::new).collect(),
         duration: MINUTE * minutes,
         reason: "INC-1".into(),
     }
@@ -317,7 +313,7 @@ fn statement_requests_are_for_reading() {
     let with = |action: Action| Ask {
         subject: AskFor::Statement {
             text: "…".into(),
-            understood: Arc::new(statement(action)),
+            understood: vec![Arc::new(statement(action))],
             export: false,
             unmask: true,
         },

@@ -297,7 +297,12 @@ impl Format {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Formats<'a>(pub(super) &'a [u8]);
 
-impl Formats<'_> {
+impl<'a> Formats<'a> {
+    /// The codes as they were sent.
+    pub fn codes(self) -> impl Iterator<Item = i16> + 'a {
+        self.0.as_chunks::<2>().0.iter().map(|code| i16::from_be_bytes(*code))
+    }
+
     /// How many codes were sent.
     pub fn len(self) -> usize {
         self.0.len() / 2

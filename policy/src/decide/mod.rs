@@ -5,14 +5,22 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde::Serialize;
 
+mod denial;
+mod holder;
+#[cfg(test)]
+mod tests;
+
+pub use denial::{ask_again, request_role};
+use holder::Holder;
+
 use crate::{
     catalog::Catalog,
     grant::Grant,
     ids::{GrantId, Principal, RoleName, TargetName, Timestamp},
     mask::plan::{MaskPlan, MaskRule, Masks},
-    review::ReviewLevels,
+    review::{Level, ReviewLevels},
     role::{Limits, Role},
-    statement::{Action, Statement},
+    statement::{Action, Effect, Statement},
 };
 
 /// What `proxy.toml` says about rights and masks, checked.
@@ -39,6 +47,8 @@ pub struct Question<'a> {
     pub scope: Option<&'a [RoleName]>,
     /// What.
     pub statement: &'a Statement,
+    /// Its text, for the command in a hint; `None` where it is one of several in one text.
+    pub text: Option<&'a str>,
     /// The rules.
     pub policy: &'a Policy,
     /// The target's masked columns.
@@ -106,8 +116,30 @@ pub enum Decision {
     Deny(Denial),
 }
 
-/// Decides `question` for a user who holds `grants`, at `now`. All needs must be met by one grant or the baseline;
-/// of several that suffice the weakest is taken.
-pub fn decide(_question: &Question<'_>, _grants: &[Grant], _now: Timestamp) -> Decision {
-    Decision::Deny(Denial { message: "not built yet".into(), detail: String::new(), hint: String::new() })
+/// Decides `question` for a user who holds, or held, `grants`, at `now`. All needs must be met by one grant or the
+/// baseline; of several that suffice the weakest is taken. Ended grants authorise nothing and only explain a denial.
+///
+/// EXECUTE and FETCH are decided by the statement that they name, which the caller looks up; by themselves they are
+/// denied.
+pub fn decide(question: &Question<'_>, grants: &[Grant], now: Timestamp) -> Decision {
+    if let Effect::Execute { name } | Effect::Fetch { name } = &question.statement.effect {
+        return Decision::Deny(denial::unresolved(question.statement.verb, name));
+    }
+    let broken = question.policy.review.check(question.statement);
+    if let Some(broken) = broken.filter(|broken| broken.level == Level::Block) {
+        return Decision::Deny(denial::blocked(question, &broken));
+    }
+    let mut unfit = Vec::new();
+    for holder in Holder::all(question, grants, now) {
+        match holder.judge(question) {
+            Ok(mut allowance) => {
+                allowance
+                    .warnings
+                    .extend(broken.map(|broken| format!("review rule {}: {}", broken.rule, broken.finding)));
+                return Decision::Allow(allowance);
+            }
+            Err(lack) => unfit.push((holder, lack)),
+        }
+    }
+    Decision::Deny(denial::explain(question, grants, now, &unfit))
 }

@@ -1,0 +1,171 @@
+//! `/api/v1/audit`: for admins. Reads `audit.db` after everything appended so far has got there; never writes.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{Json, Router, extract::State, http::StatusCode, routing::get};
+use hallpass_audit::{
+    event::Kind,
+    query::{AuditReader, Count, EventRow, Filter},
+    sqlite::AuditError,
+    verify::{Report, verify},
+};
+use hallpass_policy::ids::{GrantId, SessionId, TargetName, Timestamp, UserName};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Answer, Api,
+    auth::Caller,
+    input::{Params, moment},
+    problem::Problem,
+};
+use crate::{config::units, store::actor::Actor};
+
+/// How long a question waits for the importer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Most events of one answer.
+const MOST: u32 = 10_000;
+
+pub(super) fn routes() -> Router<Arc<Api>> {
+    Router::new()
+        .route("/audit/events", get(events))
+        .route("/audit/stats", get(stats))
+        .route("/audit/verify", get(check))
+}
+
+/// What is searched for; with none of it, the last events.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EventParams {
+    /// Whose.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// Where.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database: Option<String>,
+    /// `events.kind`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// Under which grant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grant: Option<i64>,
+    /// In which session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+    /// What statement or reason contains.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// Not before: a date, a time, or a duration ago.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// Before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+    /// Behind this `seq`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<i64>,
+    /// The last so many, whatever the rest says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last: Option<u32>,
+    /// At most so many.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+}
+
+impl EventParams {
+    /// As the audit wants it.
+    ///
+    /// # Errors
+    /// When a kind or a time is none.
+    pub fn filter(&self, now: Timestamp) -> Result<Filter, Problem> {
+        let kind = self.kind.as_deref().map(|name| {
+            Kind::from_name(name).ok_or_else(|| {
+                let known: Vec<_> = Kind::ALL.iter().map(|kind| kind.as_str()).collect();
+                Problem::bad_request(format!("there is no kind `{name}`")).hint(format!("kinds: {}", known.join(", ")))
+            })
+        });
+        Ok(Filter {
+            user: self.user.as_deref().map(UserName::new),
+            target: self.database.as_deref().map(TargetName::new),
+            kind: kind.transpose()?,
+            grant: self.grant.map(GrantId),
+            session: self.session.as_deref().map(SessionId::new),
+            text: self.text.clone(),
+            since: self.since.as_deref().map(|text| past(text, now)).transpose()?,
+            until: self.until.as_deref().map(|text| past(text, now)).transpose()?,
+            after_seq: self.after,
+            limit: Some(self.limit.unwrap_or(Filter::DEFAULT_LIMIT).min(MOST)),
+        })
+    }
+
+    /// Asks `reader`.
+    ///
+    /// # Errors
+    /// As [`EventParams::filter`], and when the audit cannot be read.
+    pub fn ask(&self, reader: &AuditReader, now: Timestamp) -> Result<Vec<EventRow>, Problem> {
+        match self.last {
+            Some(count) => Ok(reader.tail(count.min(MOST))?),
+            None => Ok(reader.search(&self.filter(now)?)?),
+        }
+    }
+}
+
+/// A moment; a duration counts back from `now`.
+fn past(text: &str, now: Timestamp) -> Result<Timestamp, Problem> {
+    match units::duration(text) {
+        Ok(ago) => Ok(Timestamp(now.0.saturating_sub(i64::try_from(ago.as_micros()).unwrap_or(i64::MAX)))),
+        Err(_) => moment(text, now),
+    }
+}
+
+impl From<AuditError> for Problem {
+    fn from(error: AuditError) -> Self {
+        tracing::error!(%error, "the audit cannot be read");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, format!("the audit cannot be read: {error}"))
+    }
+}
+
+/// Runs `work` on the data folder, for an admin, after the importer caught up.
+async fn read<T: Send + 'static>(
+    api: &Api,
+    actor: &Actor,
+    work: impl FnOnce(&std::path::Path) -> Result<T, Problem> + Send + 'static,
+) -> Answer<T> {
+    if !actor.is_admin() {
+        return Err(Problem::new(StatusCode::FORBIDDEN, "only an admin may read the audit")
+            .hint("admins are named under [admins] in proxy.toml"));
+    }
+    match tokio::time::timeout(PATIENCE, api.importer.flush()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => return Err(error.into()),
+        Err(_) => return Err(AuditError::Late(PATIENCE).into()),
+    }
+    let data = api.shared.config.load().server.data_dir.clone();
+    tokio::task::spawn_blocking(move || work(&data)).await.map_err(|_| Problem::internal())?
+}
+
+async fn events(
+    State(api): State<Arc<Api>>,
+    Caller(actor): Caller,
+    Params(params): Params<EventParams>,
+) -> Answer<Json<Vec<EventRow>>> {
+    let now = api.shared.clock.now();
+    read(&api, &actor, move |data| params.ask(&AuditReader::open(data)?, now)).await.map(Json)
+}
+
+async fn stats(State(api): State<Arc<Api>>, Caller(actor): Caller) -> Answer<Json<Vec<Count>>> {
+    read(&api, &actor, |data| Ok(AuditReader::open(data)?.stats()?)).await.map(Json)
+}
+
+/// A report, and whether all is well.
+#[derive(Debug, Serialize)]
+struct Verified {
+    intact: bool,
+    #[serde(flatten)]
+    report: Report,
+}
+
+async fn check(State(api): State<Arc<Api>>, Caller(actor): Caller) -> Answer<Json<Verified>> {
+    let report = read(&api, &actor, |data| Ok(verify(data)?)).await?;
+    Ok(Json(Verified { intact: report.is_intact(), report }))
+}

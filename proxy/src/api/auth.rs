@@ -1,0 +1,87 @@
+//! Who calls: the OS user at the other end of the Unix socket, or the user of a bearer token. Everything else is 401.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use axum::{
+    extract::{ConnectInfo, FromRequestParts, connect_info::Connected},
+    http::{StatusCode, header, request::Parts},
+    serve::IncomingStream,
+};
+use hallpass_audit::event::Origin;
+use tokio::net::{TcpListener, UnixListener};
+
+use super::{Api, problem::Problem};
+use crate::store::actor::Actor;
+
+/// The other end of a connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Peer {
+    /// The Unix socket; the kernel names the user.
+    Local {
+        /// `None` when the kernel did not say.
+        uid: Option<u32>,
+    },
+    /// TCP.
+    Remote(SocketAddr),
+}
+
+impl Connected<IncomingStream<'_, UnixListener>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
+        Self::Local { uid: stream.io().peer_cred().ok().map(|found| found.uid()) }
+    }
+}
+
+impl Connected<IncomingStream<'_, TcpListener>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, TcpListener>) -> Self {
+        Self::Remote(*stream.remote_addr())
+    }
+}
+
+/// Somebody who was authenticated.
+#[derive(Clone, Debug)]
+pub(super) struct Caller(pub(super) Actor);
+
+impl FromRequestParts<Arc<Api>> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Problem> {
+        let peer = parts.extensions.get::<ConnectInfo<Peer>>().map(|info| info.0);
+        let Some(peer) = peer else { return Err(unauthorized()) };
+        if let Some(header) = parts.headers.get(header::AUTHORIZATION) {
+            // A token speaks for its user even on the socket: an operator may act as one.
+            let token = header.to_str().ok().and_then(|text| text.strip_prefix("Bearer ")).ok_or_else(unauthorized)?;
+            let (token, origin) = (token.trim().to_owned(), origin(peer));
+            let found = api.ledger.perform(move |ledger| ledger.bearer(&token, origin)).await?;
+            return found.map(Self).ok_or_else(unauthorized);
+        }
+        match peer {
+            Peer::Local { uid: Some(uid) } if uid == 0 || uid == api.owner => Ok(Self(Actor::operator(&os_user(uid)))),
+            Peer::Local { .. } | Peer::Remote(_) => Err(unauthorized()),
+        }
+    }
+}
+
+fn origin(peer: Peer) -> Origin {
+    match peer {
+        Peer::Local { .. } => Origin { protocol: Some("cli".into()), ..Origin::default() },
+        Peer::Remote(address) => {
+            Origin { protocol: Some("http".into()), client: Some(address.to_string().into()), ..Origin::default() }
+        }
+    }
+}
+
+fn unauthorized() -> Problem {
+    Problem::new(StatusCode::UNAUTHORIZED, "no valid token")
+        .hint("set HALLPASS_TOKEN, or use the Unix socket as the OS user who runs the proxy")
+}
+
+/// The user's name in the system's list, or its number.
+fn os_user(uid: u32) -> String {
+    let list = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let found = list.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let (name, _password, number) = (fields.next()?, fields.next()?, fields.next()?);
+        (number.parse() == Ok(uid)).then(|| name.to_owned())
+    });
+    found.unwrap_or_else(|| format!("uid{uid}"))
+}

@@ -1,0 +1,368 @@
+//! What the API takes and gives, as JSON; the command line reads the same types. Times are RFC 3339 in UTC, durations
+//! as in `proxy.toml`.
+
+use hallpass_policy::{
+    grant::{GrantEnd, GrantKind},
+    ids::Timestamp,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    config::units::human,
+    session::registry::SessionInfo,
+    store::{
+        credentials::CredentialKind,
+        grants::GrantRecord,
+        ledger::Decided,
+        requests::{Closed, RequestState},
+        users,
+    },
+};
+
+/// `POST /users`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AddUser {
+    /// The name.
+    pub name: String,
+    /// Groups.
+    pub groups: Vec<String>,
+    /// A date, a time or a duration from now.
+    pub expires: Option<String>,
+    /// A first password.
+    pub password: Option<String>,
+    /// Whether to make a first token.
+    pub token: bool,
+}
+
+/// `PUT /users/{name}/password`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetPassword {
+    /// The new one.
+    pub password: String,
+}
+
+/// `POST /users/{name}/tokens`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AddToken {
+    /// What it is for.
+    pub label: Option<String>,
+    /// A date, a time or a duration from now.
+    pub expires: Option<String>,
+}
+
+/// A token: shown once.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Token {
+    /// Its number.
+    pub id: i64,
+    /// The token itself.
+    pub token: String,
+}
+
+/// A user.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct User {
+    /// The name.
+    pub name: String,
+    /// Groups.
+    pub groups: Vec<String>,
+    /// When the user stops being one.
+    pub expires: Option<String>,
+    /// Whether an admin disabled the user.
+    pub disabled: bool,
+    /// Since when.
+    pub created: String,
+    /// Whether there is a password.
+    pub password: bool,
+    /// Tokens.
+    pub tokens: Vec<TokenInfo>,
+}
+
+/// A user that was added, and the first token, if one was wanted.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Added {
+    /// The user.
+    pub user: User,
+    /// The token.
+    pub token: Option<Token>,
+}
+
+/// A token, without itself.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TokenInfo {
+    /// Its number.
+    pub id: i64,
+    /// What it is for.
+    pub label: Option<String>,
+    /// Since when.
+    pub created: String,
+    /// When it stops working.
+    pub expires: Option<String>,
+}
+
+impl From<users::User> for User {
+    fn from(user: users::User) -> Self {
+        let is_token = |key: &&users::KeyInfo| key.kind == CredentialKind::Token;
+        Self {
+            name: user.name.to_string(),
+            groups: user.groups.iter().map(ToString::to_string).collect(),
+            expires: time(user.expires),
+            disabled: user.disabled,
+            created: user.created.to_string(),
+            password: user.keys.iter().any(|key| key.kind == CredentialKind::Password),
+            tokens: user.keys.iter().filter(is_token).map(TokenInfo::from).collect(),
+        }
+    }
+}
+
+impl From<&users::KeyInfo> for TokenInfo {
+    fn from(key: &users::KeyInfo) -> Self {
+        let (id, label) = (key.id, key.label.clone());
+        Self { id, label, created: key.created.to_string(), expires: time(key.expires) }
+    }
+}
+
+/// `POST /requests`: a role or a statement.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Ask {
+    /// For whom; absent: for oneself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// The role.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+    /// Or the statement.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub statement: Option<String>,
+    /// Of a statement: bulk reads, too.
+    pub export: bool,
+    /// Of a statement: masked columns shown.
+    pub unmask: bool,
+    /// Where.
+    pub databases: Vec<String>,
+    /// For how long.
+    pub duration: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// `POST /requests/{id}/approve`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Approve {
+    /// For how long at most.
+    pub duration: Option<String>,
+    /// What to say about it.
+    pub comment: Option<String>,
+}
+
+/// `POST /requests/{id}/reject`, `POST /grants/{id}/revoke`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Because {
+    /// Why.
+    pub reason: Option<String>,
+}
+
+/// A request.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Request {
+    /// Its number.
+    pub id: i64,
+    /// `pending`, `approved`, `rejected`, `cancelled` or `lapsed`.
+    pub state: String,
+    /// For whom.
+    pub user: String,
+    /// Who asked.
+    pub asked_by: String,
+    /// The role, of a role request.
+    pub role: Option<String>,
+    /// The statement, of a statement request.
+    pub statement: Option<String>,
+    /// Bulk reads, too.
+    pub export: bool,
+    /// Masked columns shown.
+    pub unmask: bool,
+    /// Where.
+    pub databases: Vec<String>,
+    /// For how long.
+    pub duration: String,
+    /// Why.
+    pub reason: String,
+    /// When.
+    pub created: String,
+    /// Who approved.
+    pub approvals: Vec<Approval>,
+    /// Who must still approve; empty when decided.
+    pub waiting_for: String,
+    /// When it was decided, if it was.
+    pub closed_at: Option<String>,
+    /// Who rejected or cancelled it.
+    pub closed_by: Option<String>,
+    /// What they said.
+    pub note: Option<String>,
+    /// The grant it made.
+    pub grant: Option<Grant>,
+}
+
+/// One approval.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Approval {
+    /// Who.
+    pub by: String,
+    /// When.
+    pub at: String,
+    /// For how long at most, if shorter.
+    pub duration: Option<String>,
+    /// What they said.
+    pub comment: Option<String>,
+}
+
+impl Request {
+    /// For a client, at `now`.
+    pub fn new(decided: Decided, now: Timestamp) -> Self {
+        let Decided { request, grant, waiting_for } = decided;
+        let asked = request.asked;
+        let (closed_at, closed) = match &request.state {
+            RequestState::Pending => (None, None),
+            RequestState::Approved { at, .. } | RequestState::Lapsed { at } => (Some(*at), None),
+            RequestState::Rejected(closed) | RequestState::Cancelled(closed) => (Some(closed.at), Some(closed)),
+        };
+        let statement = asked.subject.statement();
+        Self {
+            id: request.id.0,
+            state: request.state.as_str().to_owned(),
+            user: asked.user.to_string(),
+            asked_by: asked.asked_by.to_string(),
+            role: asked.subject.role().map(ToString::to_string),
+            statement: statement.map(|statement| statement.text.to_string()),
+            export: statement.is_some_and(|statement| statement.export),
+            unmask: statement.is_some_and(|statement| statement.unmask),
+            databases: asked.targets.iter().map(ToString::to_string).collect(),
+            duration: human(asked.duration),
+            reason: asked.reason.to_string(),
+            created: asked.created.to_string(),
+            approvals: request
+                .approvals
+                .iter()
+                .map(|approval| Approval {
+                    by: approval.by.to_string(),
+                    at: approval.at.to_string(),
+                    duration: approval.duration.map(human),
+                    comment: approval.comment.clone(),
+                })
+                .collect(),
+            waiting_for,
+            closed_at: time(closed_at),
+            closed_by: closed.map(|closed: &Closed| closed.by.to_string()),
+            note: closed.and_then(|closed| closed.reason.clone()),
+            grant: grant.map(|grant| Grant::new(&grant, now)),
+        }
+    }
+}
+
+/// A grant.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Grant {
+    /// Its number.
+    pub id: i64,
+    /// `active`, `expired` or `revoked`.
+    pub state: String,
+    /// Who holds it.
+    pub user: String,
+    /// The role, of a role grant.
+    pub role: Option<String>,
+    /// The statement, of a statement grant.
+    pub statement: Option<String>,
+    /// Bulk reads, too.
+    pub export: bool,
+    /// Masked columns shown.
+    pub unmask: bool,
+    /// Where.
+    pub databases: Vec<String>,
+    /// The request it came from.
+    pub request: i64,
+    /// When it began.
+    pub starts: String,
+    /// When it ends by itself.
+    pub ends: String,
+    /// When it was revoked.
+    pub revoked_at: Option<String>,
+    /// Who revoked it.
+    pub revoked_by: Option<String>,
+    /// Why.
+    pub note: Option<String>,
+}
+
+impl Grant {
+    /// For a client, at `now`.
+    pub fn new(record: &GrantRecord, now: Timestamp) -> Self {
+        let grant = &record.grant;
+        let (role, statement) = match &grant.kind {
+            GrantKind::Role(role) => (Some(role), None),
+            GrantKind::Statement(statement) => (None, Some(statement)),
+        };
+        let (revoked_by, note) = match &grant.revoked {
+            Some(GrantEnd::Revoked { by, reason }) => (Some(by.to_string()), reason.clone()),
+            Some(GrantEnd::Expired) | None => (None, None),
+        };
+        Self {
+            id: grant.id.0,
+            state: record.state(now).as_str().to_owned(),
+            user: grant.user.to_string(),
+            role: role.map(ToString::to_string),
+            statement: statement.map(|statement| statement.text.to_string()),
+            export: statement.is_some_and(|statement| statement.export),
+            unmask: statement.is_some_and(|statement| statement.unmask),
+            databases: grant.targets.iter().map(ToString::to_string).collect(),
+            request: grant.request.0,
+            starts: grant.starts.to_string(),
+            ends: grant.ends.to_string(),
+            revoked_at: time(record.revoked_at),
+            revoked_by,
+            note,
+        }
+    }
+}
+
+/// An open session.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the fields are those of the audit's `events`")]
+pub struct Session {
+    pub id: String,
+    pub user: Option<String>,
+    pub database: Option<String>,
+    pub protocol: Option<String>,
+    pub listener: Option<String>,
+    pub client: Option<String>,
+    pub application: Option<String>,
+    pub started: String,
+    pub statement: Option<String>,
+    pub grant: Option<i64>,
+}
+
+impl From<SessionInfo> for Session {
+    fn from(info: SessionInfo) -> Self {
+        let origin = &info.origin;
+        Self {
+            id: info.id.to_string(),
+            user: origin.user.as_ref().map(ToString::to_string),
+            database: origin.target.as_ref().map(ToString::to_string),
+            protocol: origin.protocol.as_ref().map(ToString::to_string),
+            listener: origin.listener.as_ref().map(ToString::to_string),
+            client: origin.client.as_ref().map(ToString::to_string),
+            application: origin.application.as_ref().map(ToString::to_string),
+            started: info.started.to_string(),
+            statement: info.statement.as_ref().map(ToString::to_string),
+            grant: info.grant.map(|grant| grant.0),
+        }
+    }
+}
+
+fn time(at: Option<Timestamp>) -> Option<String> {
+    at.map(|at| at.to_string())
+}

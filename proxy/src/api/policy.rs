@@ -1,0 +1,103 @@
+//! `/api/v1/me`, `roles`, `masks`, `databases`: what there is to ask for. Says nothing of hosts, logins and secrets.
+
+use std::sync::Arc;
+
+use axum::{Json, Router, extract::State, routing::get};
+use hallpass_policy::{
+    mask::{
+        apply::MaskWith,
+        plan::{ColumnGlob, InPredicates},
+    },
+    role::{Role, TableGlob},
+};
+use serde_json::{Value, json};
+
+use super::{Api, auth::Caller};
+use crate::{
+    config::units::human,
+    store::actor::{is_among, party_name},
+};
+
+pub(super) fn routes() -> Router<Arc<Api>> {
+    Router::new()
+        .route("/me", get(me))
+        .route("/roles", get(roles))
+        .route("/masks", get(masks))
+        .route("/databases", get(databases))
+}
+
+async fn me(Caller(actor): Caller) -> Json<Value> {
+    Json(json!({ "name": actor.name, "groups": actor.groups, "admin": actor.is_admin() }))
+}
+
+async fn roles(State(api): State<Arc<Api>>, Caller(actor): Caller) -> Json<Value> {
+    let config = api.shared.config.load();
+    let principal = actor.principal();
+    let may_ask = |role: &Role| match &role.request_by {
+        Some(parties) => is_among(&principal, parties),
+        None => true,
+    };
+    let all = config.policy.roles.values().map(|role| {
+        json!({
+            "name": role.name,
+            "allow": role.allow,
+            "tables": role.tables.as_ref().map(|globs| names(globs)),
+            "except": names(&role.except),
+            "functions": names(&role.functions),
+            "request_by": role.request_by.as_ref().map(|parties| parties.iter().map(party_name).collect::<Vec<_>>()),
+            "max_duration": role.max_duration.map(human),
+            "export": role.export,
+            "max_rows": role.limits.max_rows,
+            "max_result_bytes": role.limits.max_result_bytes,
+            "max_rows_affected": role.limits.max_rows_affected,
+            "statement_timeout": role.limits.statement_timeout.map(human),
+            "requestable": may_ask(role),
+        })
+    });
+    Json(all.collect())
+}
+
+fn names(globs: &[TableGlob]) -> Vec<String> {
+    globs.iter().map(|glob| format!("{}.{}", glob.schema, glob.name)).collect()
+}
+
+async fn masks(State(api): State<Arc<Api>>, Caller(_): Caller) -> Json<Value> {
+    let config = api.shared.config.load();
+    let all = config.policy.masks.iter().map(|rule| {
+        let columns: Vec<_> = rule
+            .columns
+            .iter()
+            .map(|ColumnGlob { target, schema, table, column }| format!("{target}/{schema}.{table}.{column}"))
+            .collect();
+        let in_predicates = match rule.in_predicates {
+            InPredicates::None => "none",
+            InPredicates::Equality => "equality",
+            InPredicates::Any => "any",
+        };
+        json!({ "columns": columns, "with": with(&rule.with), "in_predicates": in_predicates })
+    });
+    Json(all.collect())
+}
+
+/// As in `proxy.toml`.
+fn with(with: &MaskWith) -> Value {
+    match with {
+        MaskWith::Full => json!("full"),
+        MaskWith::Null => json!("null"),
+        MaskWith::Email => json!("email"),
+        MaskWith::Hash => json!("hash"),
+        MaskWith::Keep { first, last } => json!({ "keep_first": first, "keep_last": last }),
+        MaskWith::Constant(text) => json!({ "constant": text }),
+        MaskWith::Round(step) => json!({ "round": step }),
+        MaskWith::Truncate(part) => json!({ "truncate": part }),
+    }
+}
+
+async fn databases(State(api): State<Arc<Api>>, Caller(_): Caller) -> Json<Value> {
+    let config = api.shared.config.load();
+    let all = config
+        .databases
+        .values()
+        .map(|target| json!({ "name": target.name, "protocol": target.protocol.as_str(), "labels": target.labels }));
+    Json(all.collect())
+}

@@ -1,0 +1,194 @@
+//! `/api/v1/requests` and `/api/v1/grants`.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Json, Router,
+    extract::{Path, State},
+    http::StatusCode,
+    routing::{get, post},
+};
+use hallpass_policy::{
+    ids::{GrantId, RequestId, RoleName, TargetName, UserName},
+    statement::Statement,
+};
+use serde::Deserialize;
+
+use super::{
+    Answer, Api,
+    auth::Caller,
+    body,
+    input::{Input, Params, duration},
+    problem::Problem,
+};
+use crate::store::{
+    RequestFilter,
+    actor::Actor,
+    ledger::{Ask, AskFor, Decided},
+};
+
+/// The longest that a question may wait for a decision; a client asks again.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+pub(super) fn routes() -> Router<Arc<Api>> {
+    Router::new()
+        .route("/requests", get(list).post(ask))
+        .route("/requests/{id}", get(show))
+        .route("/requests/{id}/approve", post(approve))
+        .route("/requests/{id}/reject", post(reject))
+        .route("/requests/{id}/cancel", post(cancel))
+        .route("/grants", get(grants))
+        .route("/grants/{id}/revoke", post(revoke))
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct ListParams {
+    pending: bool,
+    user: Option<String>,
+}
+
+async fn list(
+    State(api): State<Arc<Api>>,
+    Caller(actor): Caller,
+    Params(params): Params<ListParams>,
+) -> Answer<Json<Vec<body::Request>>> {
+    let filter = RequestFilter { user: params.user.map(UserName::new), pending: params.pending };
+    let found = api.ledger.perform(move |ledger| ledger.requests(&actor, &filter)).await?;
+    Ok(Json(found.into_iter().map(|found| api.shown(found)).collect()))
+}
+
+async fn ask(
+    State(api): State<Arc<Api>>,
+    Caller(actor): Caller,
+    Input(input): Input<body::Ask>,
+) -> Answer<(StatusCode, Json<body::Request>)> {
+    let targets: Vec<_> = input.databases.iter().map(TargetName::new).collect();
+    let duration = duration(&input.duration)?;
+    let subject = match (input.role, input.statement) {
+        (Some(role), None) if !input.export && !input.unmask => AskFor::Role(RoleName::new(role)),
+        (Some(_), None) => {
+            return Err(Problem::bad_request("`export` and `unmask` belong to a statement request")
+                .hint("ask for one statement: `--statement \"SELECT …\"`"));
+        }
+        (None, Some(text)) => {
+            let understood = understand(&api, &targets, &text).await?;
+            AskFor::Statement { text: text.into(), understood, export: input.export, unmask: input.unmask }
+        }
+        (Some(_), Some(_)) | (None, None) => {
+            return Err(Problem::bad_request("a request is for a role or for a statement")
+                .hint("`--role NAME`, or `--statement \"SELECT …\"`"));
+        }
+    };
+    let user = input.user.map(UserName::new);
+    let ask = Ask { user, subject, targets, duration, reason: input.reason };
+    let made = api.ledger.perform(move |ledger| ledger.ask(&actor, ask)).await?;
+    Ok((StatusCode::CREATED, Json(api.shown(made))))
+}
+
+/// The statement as each target understands it.
+async fn understand(api: &Api, targets: &[TargetName], text: &str) -> Answer<Vec<Arc<Statement>>> {
+    let config = api.shared.config.load_full();
+    let mut found = Vec::new();
+    for target in targets {
+        if !config.databases.contains_key(target) {
+            return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, format!("there is no database `{target}`")));
+        }
+        let statement = api.reader.understand(target, text).await.map_err(|refusal| {
+            let said: Vec<_> = [refusal.detail, refusal.hint].into_iter().flatten().collect();
+            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, refusal.message).hint(said.join("; "))
+        })?;
+        found.push(statement);
+    }
+    Ok(found)
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct ShowParams {
+    wait: Option<String>,
+}
+
+/// One request; with `?wait=30s` answered when it is decided, or after that time.
+async fn show(
+    State(api): State<Arc<Api>>,
+    Caller(actor): Caller,
+    Path(id): Path<i64>,
+    Params(params): Params<ShowParams>,
+) -> Answer<Json<body::Request>> {
+    let wait = params.wait.map_or(Ok(Duration::ZERO), |text| duration(&text))?.min(LONGEST_WAIT);
+    let deadline = tokio::time::Instant::now() + wait;
+    // Subscribed before the first look, so that no decision falls between looking and waiting.
+    let mut changes = api.shared.grants.subscribe();
+    loop {
+        let found = one(&api, &actor, id).await?;
+        if found.request.state.as_str() != "pending" {
+            return Ok(Json(api.shown(found)));
+        }
+        let changed = tokio::time::timeout_at(deadline, changes.changed()).await;
+        if !matches!(changed, Ok(Ok(()))) {
+            return Ok(Json(api.shown(found)));
+        }
+    }
+}
+
+async fn one(api: &Api, actor: &Actor, id: i64) -> Answer<Decided> {
+    let actor = actor.clone();
+    Ok(api.ledger.perform(move |ledger| ledger.request(&actor, RequestId(id))).await?)
+}
+
+async fn approve(
+    State(api): State<Arc<Api>>,
+    Caller(actor): Caller,
+    Path(id): Path<i64>,
+    Input(input): Input<body::Approve>,
+) -> Answer<Json<body::Request>> {
+    let shorter = input.duration.map(|text| duration(&text)).transpose()?;
+    let done = api.ledger.perform(move |ledger| ledger.approve(&actor, RequestId(id), shorter, input.comment)).await?;
+    Ok(Json(api.shown(done)))
+}
+
+async fn reject(
+    State(api): State<Arc<Api>>,
+    Caller(actor): Caller,
+    Path(id): Path<i64>,
+    Input(input): Input<body::Because>,
+) -> Answer<Json<body::Request>> {
+    let request = api.ledger.perform(move |ledger| ledger.reject(&actor, RequestId(id), input.reason)).await?;
+    Ok(Json(api.shown(Decided { request, grant: None, waiting_for: String::new() })))
+}
+
+async fn cancel(
+    State(api): State<Arc<Api>>,
+    Caller(actor): Caller,
+    Path(id): Path<i64>,
+) -> Answer<Json<body::Request>> {
+    let request = api.ledger.perform(move |ledger| ledger.cancel(&actor, RequestId(id))).await?;
+    Ok(Json(api.shown(Decided { request, grant: None, waiting_for: String::new() })))
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct GrantParams {
+    all: bool,
+}
+
+async fn grants(
+    State(api): State<Arc<Api>>,
+    Caller(actor): Caller,
+    Params(params): Params<GrantParams>,
+) -> Answer<Json<Vec<body::Grant>>> {
+    let found = api.ledger.perform(move |ledger| ledger.grants(&actor, params.all)).await?;
+    let now = api.shared.clock.now();
+    Ok(Json(found.iter().map(|record| body::Grant::new(record, now)).collect()))
+}
+
+async fn revoke(
+    State(api): State<Arc<Api>>,
+    Caller(actor): Caller,
+    Path(id): Path<i64>,
+    Input(input): Input<body::Because>,
+) -> Answer<Json<body::Grant>> {
+    let record = api.ledger.perform(move |ledger| ledger.revoke(&actor, GrantId(id), input.reason)).await?;
+    Ok(Json(body::Grant::new(&record, api.shared.clock.now())))
+}

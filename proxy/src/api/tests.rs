@@ -1,0 +1,213 @@
+//! The API over a real Unix socket and TCP, in this process: who is let in, what a whole request looks like, problems.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use http_body_util::{BodyExt, Full};
+use hyper::{Request, body::Bytes};
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream, UnixStream},
+};
+
+use super::{Api, StatementReader, Understanding, bind_socket, router, serve_socket, serve_tcp};
+use crate::{clock::Clock, config::Config, server::Proxy};
+
+const CONFIG: &str = r#"
+    [databases.shop]
+    protocol = "postgres"
+    host = "127.0.0.1"
+    user = "h"
+    [roles.reader]
+    allow = ["select"]
+    request_by = ["group:oncall"]
+    [[masks]]
+    columns = ["shop/shop.customers.email"]
+    with = { keep_last = 4 }
+    [[approvals]]
+    approvers = ["group:security"]
+"#;
+
+/// Understands nothing.
+#[derive(Debug)]
+struct Deaf;
+
+impl StatementReader for Deaf {
+    fn understand<'a>(&'a self, _: &'a hallpass_policy::ids::TargetName, _: &'a str) -> Understanding<'a> {
+        use hallpass_policy::statement::{Refusal, RefusalKind};
+        Box::pin(async { Err(Refusal::new(RefusalKind::Unparsed, "syntax error at or near \"SELEC\"")) })
+    }
+}
+
+struct World {
+    folder: tempfile::TempDir,
+    tcp: std::net::SocketAddr,
+}
+
+impl World {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut config, _) = Config::parse(Path::new("proxy.toml"), CONFIG).unwrap();
+        config.server.data_dir = folder.path().to_owned();
+        let proxy = Proxy::open(config, Clock::system()).unwrap();
+        let (socket, owner) = bind_socket(folder.path()).unwrap();
+        let api =
+            Api { shared: proxy.shared, ledger: proxy.ledger, importer: proxy.importer, reader: Arc::new(Deaf), owner };
+        let routes = router(Arc::new(api));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let tcp = listener.local_addr().unwrap();
+        tokio::spawn(serve_tcp(listener, routes.clone(), std::future::pending()));
+        tokio::spawn(serve_socket(socket, routes, std::future::pending()));
+        Self { folder, tcp }
+    }
+
+    /// Over the socket, as the OS user.
+    async fn local(&self, method: &str, path: &str, body: Value) -> (u16, Value) {
+        let stream = UnixStream::connect(self.folder.path().join(super::SOCKET)).await.unwrap();
+        send(stream, method, path, None, body).await
+    }
+
+    /// Over TCP, with a token.
+    async fn remote(&self, token: &str, method: &str, path: &str, body: Value) -> (u16, Value) {
+        let stream = TcpStream::connect(self.tcp).await.unwrap();
+        send(stream, method, path, Some(token), body).await
+    }
+
+    /// A user with a token.
+    async fn user(&self, name: &str, group: &str) -> String {
+        let body = json!({ "name": name, "groups": [group], "token": true });
+        let (status, added) = self.local("POST", "/users", body).await;
+        assert_eq!(status, 201, "{added}");
+        added["token"]["token"].as_str().unwrap().to_owned()
+    }
+}
+
+async fn send(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    method: &str,
+    path: &str,
+    token: Option<&str>,
+    body: Value,
+) -> (u16, Value) {
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    let mut request = Request::builder().method(method).uri(format!("/api/v1{path}")).header("host", "x");
+    if let Some(token) = token {
+        request = request.header("authorization", format!("Bearer {token}"));
+    }
+    let body = if body.is_null() { Bytes::new() } else { Bytes::from(body.to_string()) };
+    let response = sender.send_request(request.body(Full::new(body)).unwrap()).await.unwrap();
+    let status = response.status();
+    let kind = response.headers().get("content-type").map(|kind| kind.to_str().unwrap().to_owned());
+    if status.is_client_error() || status.is_server_error() {
+        assert_eq!(kind.as_deref(), Some("application/problem+json"));
+    }
+    let bytes = response.into_body().collect().await.unwrap().to_bytes();
+    let value = if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).unwrap() };
+    (status.as_u16(), value)
+}
+
+fn ask() -> Value {
+    json!({ "role": "reader", "databases": ["shop"], "duration": "1 hour", "reason": "INC-1" })
+}
+
+#[tokio::test]
+async fn only_the_socket_and_working_tokens_get_in() {
+    let world = World::new().await;
+    let alice = world.user("alice", "oncall").await;
+    assert_eq!(world.local("GET", "/me", Value::Null).await.1["admin"], true);
+    assert_eq!(world.remote(&alice, "GET", "/me", Value::Null).await.1["admin"], false);
+    let stream = TcpStream::connect(world.tcp).await.unwrap();
+    let (status, problem) = send(stream, "GET", "/users", None, Value::Null).await;
+    assert_eq!((status, problem["detail"].as_str()), (401, Some("no valid token")));
+    assert_eq!(world.remote("hp_wrong", "GET", "/users", Value::Null).await.0, 401);
+    assert_eq!(world.remote("", "GET", "/health", Value::Null).await.0, 200, "health is for everybody");
+    world.local("POST", "/users/alice/disable", Value::Null).await;
+    assert_eq!(world.remote(&alice, "GET", "/me", Value::Null).await.0, 401);
+}
+
+#[tokio::test]
+async fn a_request_goes_from_asked_to_revoked() {
+    let world = World::new().await;
+    let (alice, bob) = (world.user("alice", "oncall").await, world.user("bob", "security").await);
+    let (status, request) = world.remote(&alice, "POST", "/requests", ask()).await;
+    assert_eq!((status, request["state"].as_str()), (201, Some("pending")));
+    assert_eq!((request["duration"].as_str(), request["waiting_for"].as_str()), (Some("1h"), Some("group:security")));
+
+    assert_eq!(world.remote(&alice, "POST", "/requests/1/approve", Value::Null).await.0, 403);
+    // Who waits is answered by the decision, not by the clock.
+    let begun = std::time::Instant::now();
+    let (waited, approved) = tokio::join!(world.remote(&alice, "GET", "/requests/1?wait=50s", Value::Null), async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        world.remote(&bob, "POST", "/requests/1/approve", json!({ "duration": "30m", "comment": "ok" })).await
+    });
+    assert!(begun.elapsed() < Duration::from_secs(20));
+    assert_eq!((approved.0, waited.1["state"].as_str()), (200, Some("approved")));
+    assert_eq!(waited.1["grant"]["id"], 1);
+    assert_eq!(waited.1["approvals"][0]["comment"], "ok");
+
+    assert_eq!(world.remote(&alice, "GET", "/grants", Value::Null).await.1[0]["state"], "active");
+    let (status, grant) = world.remote(&bob, "POST", "/grants/1/revoke", json!({ "reason": "done" })).await;
+    assert_eq!((status, grant["revoked_by"].as_str()), (200, Some("bob")));
+    assert_eq!(world.remote(&alice, "POST", "/grants/1/revoke", Value::Null).await.0, 409);
+    assert_eq!(world.remote(&alice, "GET", "/grants", Value::Null).await.1, json!([]));
+
+    let (_, events) = world.local("GET", "/audit/events?last=50", Value::Null).await;
+    let kinds: Vec<_> = events.as_array().unwrap().iter().map(|event| event["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["admin", "admin", "admin", "admin", "request", "approval", "grant_start", "grant_end"]);
+    assert_eq!(world.remote(&alice, "GET", "/audit/events", Value::Null).await.0, 403);
+    let (_, found) = world.local("GET", "/audit/events?kind=grant_end&user=alice", Value::Null).await;
+    assert_eq!(found[0]["reason"], "revoked by bob: done");
+    assert_eq!(world.local("GET", "/audit/verify", Value::Null).await.1["intact"], true);
+}
+
+#[tokio::test]
+async fn members_see_what_concerns_them() {
+    let world = World::new().await;
+    let (alice, eve) = (world.user("alice", "oncall").await, world.user("eve", "sales").await);
+    world.remote(&alice, "POST", "/requests", ask()).await;
+    assert_eq!(world.remote(&eve, "GET", "/requests", Value::Null).await.1, json!([]));
+    assert_eq!(world.remote(&eve, "GET", "/requests/1", Value::Null).await.0, 404);
+    let (_, users) = world.remote(&eve, "GET", "/users", Value::Null).await;
+    assert_eq!(users.as_array().unwrap().len(), 1);
+    assert_eq!(world.remote(&eve, "POST", "/users", json!({ "name": "x" })).await.0, 403);
+    assert_eq!(world.remote(&eve, "DELETE", "/users/alice", Value::Null).await.0, 403);
+    assert_eq!(world.remote(&eve, "GET", "/roles", Value::Null).await.1[0]["requestable"], false);
+    assert_eq!(world.remote(&alice, "GET", "/roles", Value::Null).await.1[0]["requestable"], true);
+    let (_, masks) = world.remote(&eve, "GET", "/masks", Value::Null).await;
+    assert_eq!(masks[0]["with"], json!({ "keep_first": 0, "keep_last": 4 }));
+    let (_, databases) = world.remote(&eve, "GET", "/databases", Value::Null).await;
+    assert_eq!(databases, json!([{ "name": "shop", "protocol": "postgres", "labels": {} }]), "no host, no login");
+    assert_eq!(world.remote(&eve, "POST", "/sessions/none/kill", Value::Null).await.0, 404);
+}
+
+#[tokio::test]
+async fn a_wrong_question_is_told_what_is_wrong() {
+    let world = World::new().await;
+    let alice = world.user("alice", "oncall").await;
+    let mut both = ask();
+    both["statement"] = json!("SELECT 1");
+    let mut statement = both.clone();
+    statement.as_object_mut().unwrap().remove("role");
+    let mut nowhere = ask();
+    nowhere["databases"] = json!(["shpo"]);
+    let mut ever = ask();
+    ever["duration"] = json!("1 parsec");
+    let cases = [
+        ("POST", "/requests", both, 400, "a request is for a role or for a statement"),
+        ("POST", "/requests", statement, 422, "syntax error at or near \"SELEC\""),
+        ("POST", "/requests", nowhere, 422, "there is no database `shpo`"),
+        ("POST", "/requests", ever, 400, "the duration `1 parsec` has the unknown unit `parsec`"),
+        ("POST", "/requests", json!({ "rôle": 1 }), 400, "the body: unknown field `rôle`"),
+        ("POST", "/requests/7/approve", Value::Null, 404, "there is no request 7"),
+        ("GET", "/nothing", Value::Null, 404, "there is nothing at `/api/v1/nothing`"),
+        ("DELETE", "/requests", Value::Null, 405, "`/api/v1/requests` does not take this method"),
+    ];
+    for (method, path, body, status, detail) in cases {
+        let (found, problem) = world.remote(&alice, method, path, body).await;
+        assert_eq!(found, status, "{path}: {problem}");
+        let said = problem["detail"].as_str().unwrap();
+        assert!(said.starts_with(detail), "{path}: {said}");
+    }
+}

@@ -1,0 +1,121 @@
+//! `/api/v1/users`.
+
+use std::sync::Arc;
+
+use axum::{
+    Json, Router,
+    extract::{Path, State},
+    http::StatusCode,
+    routing::{delete, get, post, put},
+};
+use hallpass_policy::ids::{GroupName, UserName};
+
+use super::{
+    Answer, Api,
+    auth::Caller,
+    body,
+    input::{Input, moment},
+};
+use crate::store::ledger::{self, NewToken};
+
+pub(super) fn routes() -> Router<Arc<Api>> {
+    Router::new()
+        .route("/users", get(list).post(add))
+        .route("/users/{name}", delete(remove))
+        .route("/users/{name}/password", put(password))
+        .route("/users/{name}/tokens", post(token))
+        .route("/users/{name}/tokens/{id}", delete(remove_token))
+        .route("/users/{name}/disable", post(disable))
+        .route("/users/{name}/enable", post(enable))
+}
+
+async fn list(State(api): State<Arc<Api>>, Caller(actor): Caller) -> Answer<Json<Vec<body::User>>> {
+    let users = api.ledger.perform(move |ledger| ledger.users(&actor)).await?;
+    Ok(Json(users.into_iter().map(body::User::from).collect()))
+}
+
+async fn add(
+    State(api): State<Arc<Api>>,
+    Caller(actor): Caller,
+    Input(input): Input<body::AddUser>,
+) -> Answer<(StatusCode, Json<body::Added>)> {
+    let expires = input.expires.map(|text| moment(&text, api.shared.clock.now())).transpose()?;
+    let name = UserName::new(&input.name);
+    let groups = input.groups.iter().map(GroupName::new).collect();
+    let new = ledger::AddUser { name: name.clone(), groups, expires };
+    let (password, token) = (input.password, input.token);
+    let (user, token) = api
+        .ledger
+        .perform(move |ledger| {
+            ledger.add_user(&actor, new)?;
+            if let Some(password) = password {
+                ledger.set_password(&actor, &name, &password)?;
+            }
+            let token = if token { Some(ledger.add_token(&actor, &name, NewToken::default())?) } else { None };
+            let user = ledger.users(&actor)?.into_iter().find(|user| user.name == name);
+            Ok((user, token))
+        })
+        .await?;
+    let user = user.ok_or_else(super::Problem::internal)?;
+    let token = token.map(|(id, token)| body::Token { id, token });
+    Ok((StatusCode::CREATED, Json(body::Added { user: user.into(), token })))
+}
+
+async fn password(
+    State(api): State<Arc<Api>>,
+    Caller(actor): Caller,
+    Path(name): Path<String>,
+    Input(input): Input<body::SetPassword>,
+) -> Answer<StatusCode> {
+    let name = UserName::new(name);
+    api.ledger.perform(move |ledger| ledger.set_password(&actor, &name, &input.password)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn token(
+    State(api): State<Arc<Api>>,
+    Caller(actor): Caller,
+    Path(name): Path<String>,
+    Input(input): Input<body::AddToken>,
+) -> Answer<(StatusCode, Json<body::Token>)> {
+    let expires = input.expires.map(|text| moment(&text, api.shared.clock.now())).transpose()?;
+    let new = NewToken { label: input.label, expires };
+    let name = UserName::new(name);
+    let (id, token) = api.ledger.perform(move |ledger| ledger.add_token(&actor, &name, new)).await?;
+    Ok((StatusCode::CREATED, Json(body::Token { id, token })))
+}
+
+async fn remove_token(
+    State(api): State<Arc<Api>>,
+    Caller(actor): Caller,
+    Path((name, id)): Path<(String, i64)>,
+) -> Answer<StatusCode> {
+    let name = UserName::new(name);
+    api.ledger.perform(move |ledger| ledger.remove_token(&actor, &name, id)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn disable(api: State<Arc<Api>>, caller: Caller, name: Path<String>) -> Answer<Json<body::User>> {
+    set_disabled(api, caller, name, true).await
+}
+
+async fn enable(api: State<Arc<Api>>, caller: Caller, name: Path<String>) -> Answer<Json<body::User>> {
+    set_disabled(api, caller, name, false).await
+}
+
+async fn set_disabled(
+    State(api): State<Arc<Api>>,
+    Caller(actor): Caller,
+    Path(name): Path<String>,
+    disabled: bool,
+) -> Answer<Json<body::User>> {
+    let name = UserName::new(name);
+    let user = api.ledger.perform(move |ledger| ledger.set_disabled(&actor, &name, disabled)).await?;
+    Ok(Json(user.into()))
+}
+
+async fn remove(State(api): State<Arc<Api>>, Caller(actor): Caller, Path(name): Path<String>) -> Answer<StatusCode> {
+    let name = UserName::new(name);
+    api.ledger.perform(move |ledger| ledger.remove_user(&actor, &name)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

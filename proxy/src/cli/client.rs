@@ -1,0 +1,198 @@
+//! HTTP to a proxy's API, over its Unix socket or TCP: one connection a question. Knows no command.
+
+use std::{io, path::PathBuf, time::Duration};
+
+use http_body_util::{BodyExt, Full};
+use hyper::{
+    Method, Request, StatusCode,
+    body::Bytes,
+    header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue},
+};
+use hyper_util::rt::TokioIo;
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpStream, UnixStream},
+};
+
+use super::failure::Failure;
+use crate::api::problem::Problem;
+
+/// How long an answer may take: longer than the longest wait the API takes.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// Where a proxy is, and for whom to speak.
+#[derive(Clone, Debug)]
+pub(super) struct Client {
+    place: Place,
+    token: Option<String>,
+}
+
+#[derive(Clone, Debug)]
+enum Place {
+    Socket(PathBuf),
+    /// `host:port`.
+    Tcp(String),
+}
+
+/// The answer, as it came and as a type.
+#[derive(Debug)]
+pub(super) struct Answer<T> {
+    pub(super) json: Value,
+    pub(super) value: T,
+}
+
+impl Client {
+    /// Over a Unix socket.
+    pub(super) fn on(socket: PathBuf, token: Option<String>) -> Self {
+        Self { place: Place::Socket(socket), token }
+    }
+
+    /// Over TCP, `http://host:port`.
+    pub(super) fn at(url: &str, token: Option<String>) -> Result<Self, Failure> {
+        let wrong = |why: &str| Failure::usage(format!("`{url}` {why}")).hint("write `http://HOST:PORT`");
+        let Some(rest) = url.strip_prefix("http://") else {
+            return Err(wrong("is no URL of a proxy's API: it speaks plain HTTP"));
+        };
+        let host = rest.strip_suffix('/').unwrap_or(rest);
+        if host.is_empty() || host.contains(['/', '@', ' ']) {
+            return Err(wrong("names more or less than a host and a port"));
+        }
+        let port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+        let place = Place::Tcp(if port { host.to_owned() } else { format!("{host}:80") });
+        Ok(Self { place, token })
+    }
+
+    pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<Answer<T>, Failure> {
+        self.ask(Method::GET, path, None).await
+    }
+
+    pub(super) async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<Answer<T>, Failure> {
+        self.ask(Method::POST, path, Some(json(body)?)).await
+    }
+
+    pub(super) async fn put<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<Answer<T>, Failure> {
+        self.ask(Method::PUT, path, Some(json(body)?)).await
+    }
+
+    pub(super) async fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<Answer<T>, Failure> {
+        self.ask(Method::DELETE, path, None).await
+    }
+
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Vec<u8>>,
+    ) -> Result<Answer<T>, Failure> {
+        let asked = tokio::time::timeout(PATIENCE, self.connect_and_send(method, path, body)).await;
+        let (status, bytes) = asked.map_err(|_| Failure::failed("the proxy did not answer in time"))??;
+        if !status.is_success() {
+            return Err(match serde_json::from_slice::<Problem>(&bytes) {
+                Ok(problem) => problem.into(),
+                Err(_) => Failure::failed(format!("the proxy answered {status}")),
+            });
+        }
+        let text: &[u8] = if bytes.is_empty() { b"null" } else { &bytes };
+        let json: Value = serde_json::from_slice(text).map_err(|error| not_ours(&error))?;
+        let value = T::deserialize(&json).map_err(|error| not_ours(&error))?;
+        Ok(Answer { json, value })
+    }
+
+    async fn connect_and_send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Vec<u8>>,
+    ) -> Result<(StatusCode, Bytes), Failure> {
+        match &self.place {
+            Place::Socket(socket) => match UnixStream::connect(socket).await {
+                Ok(stream) => self.send(stream, "hallpass", method, path, body).await,
+                Err(error) => Err(no_socket(socket, &error)),
+            },
+            Place::Tcp(host) => match TcpStream::connect(host).await {
+                Ok(stream) => self.send(stream, host, method, path, body).await,
+                Err(error) => Err(Failure::failed(format!("no proxy at `{host}`: {error}"))
+                    .hint("see `[api] address` of its configuration")),
+            },
+        }
+    }
+
+    async fn send(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        host: &str,
+        method: Method,
+        path: &str,
+        body: Option<Vec<u8>>,
+    ) -> Result<(StatusCode, Bytes), Failure> {
+        let broken = |error: hyper::Error| Failure::failed(format!("the proxy broke off: {error}"));
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+        let driver = tokio::spawn(connection);
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("/api/v1{path}"))
+            .header(HOST, host)
+            .header(CONTENT_TYPE, "application/json");
+        if let Some(token) = &self.token {
+            let mut value = HeaderValue::try_from(format!("Bearer {token}"))
+                .map_err(|_| Failure::usage("the token is no token"))?;
+            value.set_sensitive(true);
+            request = request.header(AUTHORIZATION, value);
+        }
+        let request = request
+            .body(Full::new(Bytes::from(body.unwrap_or_default())))
+            .map_err(|error| Failure::usage(format!("this cannot be asked: {error}")))?;
+        let response = sender.send_request(request).await.map_err(broken)?;
+        let status = response.status();
+        let bytes = response.into_body().collect().await.map_err(broken)?.to_bytes();
+        driver.abort();
+        Ok((status, bytes))
+    }
+}
+
+fn no_socket(socket: &std::path::Path, error: &io::Error) -> Failure {
+    let socket = socket.display();
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+            Failure::nobody_there(format!("no proxy runs at `{socket}`"))
+                .hint("start it: `hallpass serve`; or name another with `--config` or `--url`")
+        }
+        io::ErrorKind::PermissionDenied => Failure::failed(format!("`{socket}` is for the OS user who runs the proxy"))
+            .hint("use `--url` with a token, or become that user"),
+        _ => Failure::failed(format!("`{socket}`: {error}")),
+    }
+}
+
+fn json(body: &impl Serialize) -> Result<Vec<u8>, Failure> {
+    serde_json::to_vec(body).map_err(|error| Failure::failed(format!("this cannot be asked: {error}")))
+}
+
+fn not_ours(error: &serde_json::Error) -> Failure {
+    Failure::failed(format!("the answer is not of this version of hallpass: {error}"))
+}
+
+/// A text as one segment of a path, or one value of a query string.
+pub(super) fn encoded(text: &str) -> String {
+    use std::fmt::Write;
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~') {
+            out.push(char::from(byte));
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+    out
+}

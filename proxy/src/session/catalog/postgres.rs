@@ -1,0 +1,352 @@
+//! A Postgres server's catalog, 12 to 18: one query for each kind of object, answered in text, and the [`Catalog`]
+//! made of the answers. The queries run over the proxy's own connection, or inside a client's transaction that has
+//! changed names; either way the search_path must be empty, so that definitions are printed with all their schemas.
+
+use std::{collections::HashMap, sync::Arc};
+
+use hallpass_policy::catalog::{
+    Cast, Catalog, Column, Function, FunctionKind, Operator, QualifiedName, Relation, RelationKind, UserType,
+    UserTypeKind,
+};
+use thiserror::Error;
+use tokio_postgres::{Client, SimpleQueryMessage};
+
+/// The rows of one answer, values as text.
+pub type Table = Vec<Vec<Option<String>>>;
+
+/// Why there is no catalog.
+#[derive(Debug, Error)]
+pub enum CatalogError {
+    /// The server's error, or the connection's.
+    #[error(transparent)]
+    Server(#[from] tokio_postgres::Error),
+    /// An answer without a value that every server gives.
+    #[error("query {query} of the catalog lacks a value in column {column}")]
+    Missing {
+        /// Which of [`QUERIES`].
+        query: usize,
+        /// Which column.
+        column: usize,
+    },
+}
+
+/// What [`build`] is made of, in its order.
+pub const QUERIES: [&str; 9] =
+    [SESSION, SCHEMAS, COLUMNS, RELATIONS, INHERITANCE, FUNCTIONS, OPERATORS, CASTS, TYPES];
+
+/// Fetches everything the gate knows about the database that `client` is connected to, as version `version`.
+///
+/// # Errors
+/// [`CatalogError`].
+pub async fn fetch(client: &Client, version: u64) -> Result<Catalog, CatalogError> {
+    // One snapshot for all queries: a view is never seen with the columns of its next version.
+    client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL search_path = ''").await?;
+    let mut tables = Vec::with_capacity(QUERIES.len());
+    let mut failed = None;
+    for query in QUERIES {
+        match client.simple_query(query).await {
+            Ok(answer) => tables.push(rows(&answer)),
+            Err(error) => {
+                failed = Some(error);
+                break;
+            }
+        }
+    }
+    client.batch_execute("ROLLBACK").await?;
+    match failed {
+        Some(error) => Err(error.into()),
+        None => build(&tables, version),
+    }
+}
+
+/// Changes when anything does that [`fetch`] reads and that DDL can change; the same otherwise. Cheap enough to ask
+/// every few seconds. Row versions are compared, so a rolled back change may be reported as one.
+///
+/// # Errors
+/// [`CatalogError`].
+pub async fn fingerprint(client: &Client) -> Result<String, CatalogError> {
+    let tables = [rows(&client.simple_query(FINGERPRINT).await?)];
+    Ok(Rows { query: 0, tables: &tables }.iter().next().map_or(Ok(""), |row| row.text(0))?.to_owned())
+}
+
+fn rows(answer: &[SimpleQueryMessage]) -> Table {
+    answer
+        .iter()
+        .filter_map(|message| match message {
+            SimpleQueryMessage::Row(row) => Some((0..row.len()).map(|at| row.get(at).map(ToOwned::to_owned)).collect()),
+            _ => None,
+        })
+        .collect()
+}
+
+/// One answer, to be read row by row.
+struct Rows<'a> {
+    query: usize,
+    tables: &'a [Table],
+}
+
+impl<'a> Rows<'a> {
+    fn iter(&self) -> impl Iterator<Item = Row<'a>> + use<'a> {
+        let query = self.query;
+        let rows: &'a [Vec<Option<String>>] = self.tables.get(query).map_or(&[], Vec::as_slice);
+        rows.iter().map(move |values| Row { query, values })
+    }
+}
+
+/// One row of an answer.
+struct Row<'a> {
+    query: usize,
+    values: &'a [Option<String>],
+}
+
+impl<'a> Row<'a> {
+    fn optional(&self, column: usize) -> Option<&'a str> {
+        self.values.get(column)?.as_deref()
+    }
+
+    fn shared(&self, column: usize) -> Option<Arc<str>> {
+        self.optional(column).map(Arc::from)
+    }
+
+    fn text(&self, column: usize) -> Result<&'a str, CatalogError> {
+        self.optional(column).ok_or(CatalogError::Missing { query: self.query, column })
+    }
+
+    fn number<N: std::str::FromStr>(&self, column: usize) -> Result<N, CatalogError> {
+        self.text(column)?.parse().map_err(|_| CatalogError::Missing { query: self.query, column })
+    }
+
+    fn qualified(&self, column: usize) -> Result<QualifiedName, CatalogError> {
+        Ok(QualifiedName::new(self.text(column)?, self.text(column + 1)?))
+    }
+}
+
+/// Makes a catalog of the answers to [`QUERIES`].
+///
+/// # Errors
+/// [`CatalogError::Missing`].
+pub fn build(tables: &[Table], version: u64) -> Result<Catalog, CatalogError> {
+    let answer = |query| Rows { query, tables }.iter();
+    let mut catalog = Catalog { version, ..Catalog::default() };
+    for row in answer(0) {
+        row.text(0)?.clone_into(&mut catalog.database);
+        row.text(1)?.clone_into(&mut catalog.login);
+        row.text(2)?.clone_into(&mut catalog.default_search_path);
+    }
+    for row in answer(1) {
+        catalog.schemas.push(row.text(0)?.into());
+    }
+    relations(answer(2), answer(3), answer(4), &mut catalog)?;
+    for row in answer(5) {
+        catalog.add_function(function(&row)?);
+    }
+    for row in answer(6) {
+        let name = row.qualified(0)?;
+        let operator = Operator { name: name.clone(), function: row.qualified(2)?, extension: row.shared(4) };
+        catalog.operators.entry(name.name).or_default().push(operator);
+    }
+    for row in answer(7) {
+        let (source, target, function) = (row.qualified(0)?, row.qualified(2)?, row.qualified(4)?);
+        catalog.casts.push(Cast { source, target, function, extension: row.shared(6) });
+    }
+    for row in answer(8) {
+        let name = row.qualified(0)?;
+        let checks = || row.optional(3).unwrap_or_default().split('\x1f').filter(|check| !check.is_empty());
+        let kind = match row.text(2)? {
+            "e" => UserTypeKind::Enum,
+            "d" => UserTypeKind::Domain { checks: checks().map(Arc::from).collect() },
+            "c" => UserTypeKind::Composite,
+            _ => UserTypeKind::Other,
+        };
+        catalog.types.insert(name.clone(), UserType { name, kind, extension: row.shared(4) });
+    }
+    Ok(catalog)
+}
+
+fn relations<'a>(
+    column_rows: impl Iterator<Item = Row<'a>>,
+    relation_rows: impl Iterator<Item = Row<'a>>,
+    inheritance: impl Iterator<Item = Row<'a>>,
+    catalog: &mut Catalog,
+) -> Result<(), CatalogError> {
+    let mut columns: HashMap<u32, Vec<Column>> = HashMap::new();
+    for row in column_rows {
+        let column = Column {
+            name: row.text(1)?.into(),
+            number: row.number(2)?,
+            type_oid: row.number(3)?,
+            generated: row.shared(4),
+        };
+        columns.entry(row.number(0)?).or_default().push(column);
+    }
+    let mut relations: HashMap<u32, Relation> = HashMap::new();
+    for row in relation_rows {
+        let oid = row.number(0)?;
+        let kind = match row.text(3)? {
+            "r" | "p" => RelationKind::Table,
+            "v" => RelationKind::View,
+            "m" => RelationKind::MaterializedView,
+            "f" => RelationKind::ForeignTable,
+            "S" => RelationKind::Sequence,
+            _ => RelationKind::Other,
+        };
+        let relation = Relation {
+            oid,
+            name: row.qualified(1)?,
+            kind,
+            columns: columns.remove(&oid).unwrap_or_default(),
+            definition: row.shared(4),
+            parents: Vec::new(),
+            children: Vec::new(),
+        };
+        relations.insert(oid, relation);
+    }
+    for row in inheritance {
+        let (child, parent): (u32, u32) = (row.number(0)?, row.number(1)?);
+        let name = |oid| relations.get(&oid).map(|relation: &Relation| relation.name.clone());
+        let (Some(child_name), Some(parent_name)) = (name(child), name(parent)) else { continue };
+        if let Some(relation) = relations.get_mut(&child) {
+            relation.parents.push(parent_name);
+        }
+        if let Some(relation) = relations.get_mut(&parent) {
+            relation.children.push(child_name);
+        }
+    }
+    for relation in relations.into_values() {
+        catalog.add_relation(relation);
+    }
+    Ok(())
+}
+
+fn function(row: &Row<'_>) -> Result<Function, CatalogError> {
+    let kind = match row.text(2)? {
+        "a" => FunctionKind::Aggregate,
+        "w" => FunctionKind::Window,
+        "p" => FunctionKind::Procedure,
+        _ => FunctionKind::Function,
+    };
+    let most = row.number(4)?;
+    let variadic = row.text(5)? == "t";
+    Ok(Function {
+        name: row.qualified(0)?,
+        kind,
+        min_args: row.number(3)?,
+        max_args: (!variadic).then_some(most),
+        extension: row.shared(6),
+    })
+}
+
+const SESSION: &str = "
+    SELECT pg_catalog.current_database(), CURRENT_USER, reset_val
+      FROM pg_catalog.pg_settings WHERE name = 'search_path'";
+
+const SCHEMAS: &str = "SELECT nspname::pg_catalog.text FROM pg_catalog.pg_namespace ORDER BY 1";
+
+/// Relations, indexes among them, without TOAST and other sessions' temporary ones.
+const RELATIONS: &str = "
+    SELECT c.oid, n.nspname::text, c.relname::text, c.relkind::text,
+           CASE WHEN c.relkind IN ('v', 'm') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
+                THEN pg_catalog.pg_get_viewdef(c.oid) END
+      FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'i', 'I', 'c') AND c.relpersistence <> 't'
+       AND n.nspname <> 'pg_toast' AND NOT (n.nspname = 'pg_catalog' AND c.relkind IN ('i', 'c'))";
+
+const COLUMNS: &str = "
+    SELECT a.attrelid, a.attname::text, a.attnum, a.atttypid,
+           CASE WHEN a.attgenerated <> '' THEN pg_catalog.pg_get_expr(d.adbin, d.adrelid) END
+      FROM pg_catalog.pg_attribute a
+      JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
+      LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+     WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c')
+     ORDER BY a.attrelid, a.attnum";
+
+const INHERITANCE: &str = "SELECT inhrelid, inhparent FROM pg_catalog.pg_inherits ORDER BY inhrelid, inhseqno";
+
+const FUNCTIONS: &str = "
+    SELECT n.nspname::text, p.proname::text, p.prokind::text, (p.pronargs - p.pronargdefaults)::int2, p.pronargs,
+           p.provariadic <> 0, e.extname::text
+      FROM pg_catalog.pg_proc p
+      JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+      LEFT JOIN pg_catalog.pg_depend x ON x.classid = 'pg_catalog.pg_proc'::regclass AND x.objid = p.oid
+                                      AND x.deptype = 'e' AND x.refclassid = 'pg_catalog.pg_extension'::regclass
+      LEFT JOIN pg_catalog.pg_extension e ON e.oid = x.refobjid";
+
+const OPERATORS: &str = "
+    SELECT n.nspname::text, o.oprname::text, pn.nspname::text, p.proname::text, e.extname::text
+      FROM pg_catalog.pg_operator o
+      JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace
+      JOIN pg_catalog.pg_proc p ON p.oid = o.oprcode
+      JOIN pg_catalog.pg_namespace pn ON pn.oid = p.pronamespace
+      LEFT JOIN pg_catalog.pg_depend x ON x.classid = 'pg_catalog.pg_operator'::regclass AND x.objid = o.oid
+                                      AND x.deptype = 'e' AND x.refclassid = 'pg_catalog.pg_extension'::regclass
+      LEFT JOIN pg_catalog.pg_extension e ON e.oid = x.refobjid
+     WHERE n.nspname <> 'pg_catalog' OR pn.nspname <> 'pg_catalog'";
+
+/// Casts with a function outside pg_catalog; and casts by input and output of a type whose functions are outside it
+/// (a cast from or to it runs them).
+const CASTS: &str = "
+    SELECT sn.nspname::text, s.typname::text, tn.nspname::text, t.typname::text, pn.nspname::text, p.proname::text,
+           e.extname::text
+      FROM pg_catalog.pg_cast c
+      JOIN pg_catalog.pg_type s ON s.oid = c.castsource JOIN pg_catalog.pg_namespace sn ON sn.oid = s.typnamespace
+      JOIN pg_catalog.pg_type t ON t.oid = c.casttarget JOIN pg_catalog.pg_namespace tn ON tn.oid = t.typnamespace
+      JOIN pg_catalog.pg_proc p ON p.oid = c.castfunc JOIN pg_catalog.pg_namespace pn ON pn.oid = p.pronamespace
+      LEFT JOIN pg_catalog.pg_depend x ON x.classid = 'pg_catalog.pg_cast'::regclass AND x.objid = c.oid
+                                      AND x.deptype = 'e' AND x.refclassid = 'pg_catalog.pg_extension'::regclass
+      LEFT JOIN pg_catalog.pg_extension e ON e.oid = x.refobjid
+     WHERE pn.nspname <> 'pg_catalog'
+    UNION ALL
+    SELECT n.nspname::text, t.typname::text, n.nspname::text, t.typname::text, pn.nspname::text, p.proname::text,
+           e.extname::text
+      FROM pg_catalog.pg_type t
+      JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+      JOIN pg_catalog.pg_proc p ON p.oid IN (t.typinput, t.typoutput)
+      JOIN pg_catalog.pg_namespace pn ON pn.oid = p.pronamespace
+      LEFT JOIN pg_catalog.pg_depend x ON x.classid = 'pg_catalog.pg_type'::regclass AND x.objid = t.oid
+                                      AND x.deptype = 'e' AND x.refclassid = 'pg_catalog.pg_extension'::regclass
+      LEFT JOIN pg_catalog.pg_extension e ON e.oid = x.refobjid
+     WHERE pn.nspname <> 'pg_catalog'";
+
+/// Types outside pg_catalog, row types of relations among them, without arrays.
+const TYPES: &str = "
+    SELECT n.nspname::text, t.typname::text, t.typtype::text,
+           (SELECT pg_catalog.string_agg(pg_catalog.pg_get_constraintdef(c.oid), E'\\x1f' ORDER BY c.conname)
+              FROM pg_catalog.pg_constraint c WHERE c.contypid = t.oid),
+           e.extname::text
+      FROM pg_catalog.pg_type t
+      JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+      LEFT JOIN pg_catalog.pg_depend x ON x.classid = 'pg_catalog.pg_type'::regclass AND x.objid = t.oid
+                                      AND x.deptype = 'e' AND x.refclassid = 'pg_catalog.pg_extension'::regclass
+      LEFT JOIN pg_catalog.pg_extension e ON e.oid = x.refobjid
+     WHERE n.nspname NOT IN ('pg_catalog', 'pg_toast') AND t.typcategory <> 'A'";
+
+/// Row versions of everything that user DDL can change, but for what the server made with the database: statistics
+/// kept in pg_class are updated in place, without a new row version.
+const FINGERPRINT: &str = "
+    SELECT pg_catalog.md5(pg_catalog.string_agg(part, ';' ORDER BY part)) FROM (
+        SELECT 'database ' || pg_catalog.current_database() || ' ' || CURRENT_USER AS part
+        UNION ALL SELECT 'relation ' || pg_catalog.md5(COALESCE(pg_catalog.string_agg(oid::text || ' ' || xmin::text, ',' ORDER BY oid), ''))
+          FROM pg_catalog.pg_class WHERE oid >= 16384
+        UNION ALL SELECT 'column ' || pg_catalog.md5(COALESCE(pg_catalog.string_agg(attrelid::text || ' ' || attnum || ' ' || xmin::text, ',' ORDER BY attrelid, attnum), ''))
+          FROM pg_catalog.pg_attribute WHERE attrelid >= 16384
+        UNION ALL SELECT 'default ' || pg_catalog.md5(COALESCE(pg_catalog.string_agg(oid::text || ' ' || xmin::text, ',' ORDER BY oid), ''))
+          FROM pg_catalog.pg_attrdef
+        UNION ALL SELECT 'rule ' || pg_catalog.md5(COALESCE(pg_catalog.string_agg(oid::text || ' ' || xmin::text, ',' ORDER BY oid), ''))
+          FROM pg_catalog.pg_rewrite WHERE ev_class >= 16384
+        UNION ALL SELECT 'parent ' || pg_catalog.md5(COALESCE(pg_catalog.string_agg(inhrelid::text || ' ' || inhparent || ' ' || xmin::text, ',' ORDER BY inhrelid, inhparent), ''))
+          FROM pg_catalog.pg_inherits
+        UNION ALL SELECT 'function ' || pg_catalog.md5(COALESCE(pg_catalog.string_agg(oid::text || ' ' || xmin::text, ',' ORDER BY oid), ''))
+          FROM pg_catalog.pg_proc WHERE oid >= 16384
+        UNION ALL SELECT 'operator ' || pg_catalog.md5(COALESCE(pg_catalog.string_agg(oid::text || ' ' || xmin::text, ',' ORDER BY oid), ''))
+          FROM pg_catalog.pg_operator WHERE oid >= 16384
+        UNION ALL SELECT 'cast ' || pg_catalog.md5(COALESCE(pg_catalog.string_agg(oid::text || ' ' || xmin::text, ',' ORDER BY oid), ''))
+          FROM pg_catalog.pg_cast WHERE oid >= 16384
+        UNION ALL SELECT 'type ' || pg_catalog.md5(COALESCE(pg_catalog.string_agg(oid::text || ' ' || xmin::text, ',' ORDER BY oid), ''))
+          FROM pg_catalog.pg_type WHERE oid >= 16384
+        UNION ALL SELECT 'constraint ' || pg_catalog.md5(COALESCE(pg_catalog.string_agg(oid::text || ' ' || xmin::text, ',' ORDER BY oid), ''))
+          FROM pg_catalog.pg_constraint WHERE contypid <> 0
+        UNION ALL SELECT 'extension ' || pg_catalog.md5(COALESCE(pg_catalog.string_agg(oid::text || ' ' || xmin::text, ',' ORDER BY oid), ''))
+          FROM pg_catalog.pg_extension
+        UNION ALL SELECT 'schema ' || pg_catalog.md5(COALESCE(pg_catalog.string_agg(oid::text || ' ' || nspname, ',' ORDER BY oid), ''))
+          FROM pg_catalog.pg_namespace
+    ) parts";

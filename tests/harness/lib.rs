@@ -1,0 +1,15 @@
+//! Real servers in temporary folders, a real proxy in front of them, and clients that show every byte: what the
+//! scenarios and the corpus stand on. It asserts nothing about hallpass itself, and it never touches a server that
+//! it did not start.
+
+pub mod audit;
+pub mod config;
+pub mod corpus;
+pub mod postgres;
+pub mod process;
+pub mod proxy;
+pub mod psql;
+pub mod python;
+pub mod shop;
+pub mod tls;
+pub mod wire;

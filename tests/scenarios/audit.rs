@@ -1,0 +1,213 @@
+//! The audit: what the server got stands there before it got it, byte for byte, and survives a kill of the proxy.
+
+use std::{fs, os::unix::fs::PermissionsExt, process::Command, time::Duration};
+
+use hallpass_tests::{
+    process::{run, wait_for},
+    shop::Shop,
+    wire::{Client, frame},
+};
+
+#[test]
+fn statements_stand_there_as_the_server_got_them() {
+    let shop = Shop::new("byte_for_byte");
+    shop.database.log_statements();
+    let mut alice = shop.alice_as("reader");
+    let simple = [
+        "SELECT id FROM shop.orders WHERE id = 1",
+        "  select  ID\n\tfrom shop.orders -- a comment\n where note = 'it''s; ü €'  ;  ",
+        "SELECT $$dollar$$, E'\\n', U&'\\0041' FROM shop.orders LIMIT 1",
+        "SELECT 1; SELECT id FROM shop.orders WHERE id = 2",
+        "EXPLAIN SELECT * FROM shop.orders",
+    ];
+    for sql in simple {
+        alice.query(sql).ok();
+    }
+    let extended = "SELECT note FROM shop.orders WHERE id = $1 /* extended */";
+    alice.extended(extended, &["3"], 0).ok();
+    for sql in simple.into_iter().chain([extended]) {
+        let (attempt, outcome) = shop.proxy.audit().wait_for_outcome(sql);
+        assert!(attempt.seq < outcome.seq, "{sql}");
+        assert_eq!(attempt.decision.as_deref(), Some("allow"));
+        assert_eq!((attempt.user.as_deref(), attempt.target.as_deref()), (Some("alice"), Some("shop")));
+        assert_eq!(outcome.error_code, None);
+    }
+    let log = shop.database.statement_log();
+    let events = shop.proxy.audit().events();
+    for sql in simple.into_iter().chain([extended]) {
+        assert!(log.iter().any(|logged| logged == sql), "the server's log has {sql:?}: {log:#?}");
+    }
+    let recorded = |text: &str| events.iter().any(|event| event.is("attempt", text));
+    let unrecorded: Vec<_> = log
+        .iter()
+        .filter(|text| text.contains("shop.orders") && !text.starts_with("CREATE"))
+        .filter(|text| !text.contains("INSERT INTO shop") && !recorded(text))
+        .collect();
+    assert!(unrecorded.is_empty(), "reached the server and is not in the audit: {unrecorded:?}");
+}
+
+#[test]
+fn parameters_are_recorded_or_redacted() {
+    for (setting, shown) in [("parameters = \"record\"", true), ("parameters = \"redact\"", false)] {
+        let shop = Shop::with("parameters", |settings| settings.audit = setting.to_owned());
+        let sql = "SELECT id FROM shop.orders WHERE note = $1";
+        shop.alice_as("reader").extended(sql, &["a parameter's value"], 0).ok();
+        let (attempt, _) = shop.proxy.audit().wait_for_outcome(sql);
+        let parameters = attempt.parameters.unwrap_or_default();
+        assert_eq!(parameters.contains("a parameter's value"), shown, "{setting}: {parameters}");
+    }
+}
+
+#[test]
+fn outcomes_tell_rows_and_errors() {
+    let shop = Shop::new("outcomes");
+    let mut alice = shop.alice_as("fixer");
+    let read = "SELECT id FROM shop.orders WHERE id <= 3";
+    let write = "UPDATE shop.orders SET note = 'x' WHERE id <= 2";
+    let error = "SELECT id / 0 FROM shop.orders";
+    alice.query(read).ok();
+    alice.query(write).ok();
+    alice.query(error);
+    let audit = shop.proxy.audit();
+    let (attempt, outcome) = audit.wait_for_outcome(read);
+    assert_eq!(outcome.rows, Some(3));
+    assert!(outcome.bytes.is_some_and(|bytes| bytes > 0) && outcome.duration_us.is_some());
+    assert!(attempt.grant_id.is_some());
+    assert_eq!(audit.wait_for_outcome(write).1.rows, Some(2));
+    assert_eq!(audit.wait_for_outcome(error).1.error_code.as_deref(), Some("22012"));
+}
+
+#[test]
+fn a_kill_in_mid_statement_leaves_the_attempt() {
+    let shop = Shop::new("kill");
+    shop.database.log_statements();
+    let mut alice = shop.alice_as("reader");
+    let sql = "SELECT count(*) FROM generate_series(1, 3000000000) g, shop.orders WHERE id = 1";
+    alice.send(&frame::query(sql.as_bytes()));
+    wait_for("the server has it", Duration::from_secs(10), || {
+        shop.database.statement_log().iter().any(|logged| logged == sql).then_some(())
+    });
+    shop.proxy.kill_9();
+    shop.proxy.serve();
+    let event = shop.proxy.audit().wait_for("attempt", sql);
+    assert_eq!(event.user.as_deref(), Some("alice"));
+    assert!(shop.proxy.cli(&["audit", "verify"]).ok().contains("intact"), "the chain holds");
+    shop.alice().query("SELECT id FROM shop.orders LIMIT 1").ok();
+}
+
+#[test]
+fn every_statement_of_a_kill_in_full_load_is_there() {
+    let shop = Shop::new("kill_load");
+    shop.database.log_statements();
+    shop.grant("reader");
+    let login = shop.alice_login();
+    let workers: Vec<_> = (0..4)
+        .map(|worker| {
+            let login = login.clone();
+            std::thread::spawn(move || {
+                let Ok(mut client) = Client::connect(&login) else { return };
+                for i in 0..100_000 {
+                    let reply =
+                        client.query(&format!("SELECT id FROM shop.orders WHERE id = {i} /* worker {worker} */"));
+                    if reply.status == '-' {
+                        return;
+                    }
+                }
+            })
+        })
+        .collect();
+    std::thread::sleep(Duration::from_millis(700));
+    shop.proxy.kill_9();
+    workers.into_iter().for_each(|worker| worker.join().expect("the worker ends"));
+    shop.proxy.serve();
+    let log: Vec<String> =
+        shop.database.statement_log().into_iter().filter(|text| text.contains("/* worker")).collect();
+    assert!(log.len() > 100, "{} statements under load", log.len());
+    shop.proxy.audit().wait("all statements that the server logged", |events| {
+        let attempts: std::collections::HashSet<_> =
+            events.iter().filter(|event| event.kind == "attempt").filter_map(|event| event.statement.clone()).collect();
+        log.iter().all(|text| attempts.contains(text)).then_some(())
+    });
+    shop.proxy.cli(&["audit", "verify"]).ok();
+}
+
+#[test]
+fn without_an_audit_nothing_is_forwarded() {
+    let shop = Shop::new("unwritable");
+    shop.database.log_statements();
+    let mut alice = shop.alice_as("reader");
+    alice.query("SELECT id FROM shop.orders WHERE id = 1").ok();
+    make_unwritable(&shop);
+    let needle = "SELECT id FROM shop.orders WHERE note = 'must not be forwarded'";
+    let reply = alice.query(needle);
+    assert_eq!(reply.error().code(), "58030", "{reply:?}");
+    assert!(!shop.database.statement_log().iter().any(|text| text.contains("must not be forwarded")));
+}
+
+/// Makes the running proxy's writes to files fail, as on a full disk: no file may grow beyond one byte.
+fn make_unwritable(shop: &Shop) {
+    let pid = shop.proxy.pid().to_string();
+    run(Command::new("prlimit").args(["--pid", &pid, "--fsize=1:1"]), "").ok();
+}
+
+#[test]
+fn the_audit_refuses_changes_and_shows_tampering() {
+    let shop = Shop::new("tamper");
+    let sql = "SELECT id FROM shop.orders WHERE id = 4";
+    shop.alice_as("reader").query(sql).ok();
+    shop.proxy.audit().wait_for_outcome(sql);
+    shop.proxy.cli(&["audit", "verify"]).ok();
+    shop.proxy.stop();
+    let path = shop.proxy.data().join("audit.db");
+    let database = rusqlite::Connection::open(&path).expect("the file opens");
+    for change in ["UPDATE events SET statement = 'x'", "DELETE FROM events"] {
+        assert!(database.execute(change, []).is_err(), "{change}");
+    }
+    let triggers: Vec<String> = {
+        let mut select = database.prepare("SELECT name FROM sqlite_master WHERE type = 'trigger'").expect("a schema");
+        let names = select.query_map([], |row| row.get(0)).expect("names");
+        names.collect::<Result<_, _>>().expect("names")
+    };
+    for trigger in triggers {
+        database.execute(&format!("DROP TRIGGER \"{trigger}\""), []).expect("an attacker may");
+    }
+    database.execute("UPDATE events SET statement = 'harmless' WHERE statement = ?1", [sql]).expect("an attacker may");
+    drop(database);
+    shop.proxy.cli(&["audit", "verify"]).failed();
+}
+
+#[test]
+fn audit_commands_find_what_was_done() {
+    let shop = Shop::new("search");
+    let sql = "SELECT id FROM shop.orders WHERE note = 'findable'";
+    shop.alice_as("reader").query(sql).ok();
+    shop.proxy.audit().wait_for_outcome(sql);
+    let tail = shop.proxy.cli(&["audit", "tail"]).ok();
+    assert!(tail.contains("findable") && tail.contains("alice"), "{tail}");
+    let found = shop.proxy.cli(&["audit", "search", "findable"]).ok();
+    assert!(found.contains("findable"), "{found}");
+    let not_found = shop.proxy.cli(&["audit", "search", "no such text"]).ok();
+    assert!(!not_found.contains("findable"), "{not_found}");
+}
+
+#[test]
+fn the_statements_view_joins_attempt_and_outcome() {
+    let shop = Shop::new("view");
+    let sql = "SELECT id FROM shop.orders WHERE id <= 2";
+    shop.alice_as("reader").query(sql).ok();
+    shop.proxy.audit().wait_for_outcome(sql);
+    let database = shop.proxy.audit().open().expect("the file opens");
+    let rows: i64 = database
+        .query_row("SELECT rows FROM statements WHERE statement = ?1", [sql], |row| row.get(0))
+        .expect("one row in the view");
+    assert_eq!(rows, 2);
+}
+
+#[test]
+fn the_data_folder_is_private() {
+    let shop = Shop::new("private");
+    for entry in [shop.proxy.data(), shop.proxy.data().join("audit.db"), shop.proxy.data().join("grants.db")] {
+        let mode = fs::metadata(&entry).expect("it is there").permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{}: {mode:o}", entry.display());
+    }
+}

@@ -1,0 +1,31 @@
+//! Scenarios: one file a behaviour, each with a real Postgres, a real proxy and real clients. They say what a user
+//! sees, and know nothing of the proxy's inside.
+
+mod audit;
+mod cancel;
+mod catalog;
+mod check;
+mod clients;
+mod copy;
+mod denial;
+mod errors;
+mod fence;
+mod grants;
+mod limits;
+mod login;
+mod masks;
+mod names;
+mod notify;
+mod pgbench;
+mod portals;
+mod psql;
+mod reload;
+mod servers;
+mod sessions;
+mod split;
+mod startup;
+mod statement_grants;
+mod streaming;
+mod tls;
+mod transaction;
+mod upstream;

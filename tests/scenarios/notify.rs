@@ -1,0 +1,31 @@
+//! LISTEN and NOTIFY: notifications come while nothing runs.
+
+use std::time::Duration;
+
+use hallpass_tests::shop::Shop;
+
+#[test]
+fn notifications_reach_an_idle_client() {
+    let shop = Shop::new("notify");
+    let mut alice = shop.alice_as("owner");
+    alice.query("LISTEN orders").ok();
+    shop.database.sql("NOTIFY orders, 'order 7 shipped'");
+    let reply = alice.drain(Duration::from_secs(2));
+    assert_eq!(reply.notifications, [("orders".to_owned(), "order 7 shipped".to_owned())]);
+    alice.query("UNLISTEN *").ok();
+    shop.database.sql("NOTIFY orders, 'again'");
+    assert_eq!(alice.drain(Duration::from_millis(500)).notifications, []);
+}
+
+#[test]
+fn notices_of_a_grants_end_come_before_it() {
+    let shop = Shop::with("remind", |settings| settings.server = "remind_before = [\"2s\"]".to_owned());
+    shop.proxy.grant("alice", "reader", "shop", "4s");
+    let mut alice = shop.alice();
+    alice.query("SELECT id FROM shop.orders LIMIT 1").ok();
+    std::thread::sleep(Duration::from_millis(2500));
+    let idle = alice.drain(Duration::from_millis(300));
+    let reply = alice.query("SELECT 1");
+    let notices = idle.notices.iter().chain(&reply.notices).filter(|notice| notice.message().contains("ends"));
+    assert_eq!(notices.count(), 1, "idle {:?}, then {:?}", idle.notices, reply.notices);
+}
