@@ -7,7 +7,12 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use super::{body::put_text, hashes::{MysqlSecret, veil}, rsa::ServerKey, startup::Scramble};
+use super::{
+    body::put_text,
+    hashes::{MysqlSecret, veil},
+    rsa::ServerKey,
+    startup::Scramble,
+};
 
 /// The plugin every user of ours has.
 pub const CACHING_SHA2: &str = "caching_sha2_password";
@@ -260,7 +265,10 @@ pub fn switch_request(plugin: &str, scramble: &Scramble) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::mysql::{hashes::{native_answer, sha2_answer}, rsa};
+    use crate::wire::mysql::{
+        hashes::{native_answer, sha2_answer},
+        rsa,
+    };
 
     fn greeted() -> Scramble {
         Scramble::received(*b"aaaaaaaaaaaaaaaaaaaa")
@@ -288,7 +296,10 @@ mod tests {
     fn a_known_hash_is_enough_for_sha2() {
         let answer = sha2_answer(b"hp_token", &greeted());
         let step = begin(Some(CACHING_SHA2), &answer, Channel::Tls, Native::Accepted).unwrap();
-        assert!(matches!(step, Step::Verified { secret: 1, payload: Some(ok) } if ok == [1, 3]), "the second credential");
+        assert!(
+            matches!(step, Step::Verified { secret: 1, payload: Some(ok) } if ok == [1, 3]),
+            "the second credential"
+        );
     }
 
     #[test]
@@ -348,8 +359,7 @@ mod tests {
     fn an_unknown_user_takes_the_same_steps_as_a_wrong_password() {
         let steps = |candidates: Candidates| {
             let first = First { plugin: Some(CACHING_SHA2.as_bytes()), auth: &sha2_answer(b"wrong", &greeted()) };
-            let step =
-                Login::begin(first, candidates, greeted(), fresh(), Channel::Tls, Native::Accepted).unwrap();
+            let step = Login::begin(first, candidates, greeted(), fresh(), Channel::Tls, Native::Accepted).unwrap();
             let Step::Send(payload, login) = step else { panic!("{step:?}") };
             (payload, matches!(login.answer(b"wrong\0"), Step::Password(_)))
         };

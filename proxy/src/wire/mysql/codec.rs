@@ -146,11 +146,7 @@ pub struct Message<'a> {
 /// # Errors
 /// [`FrameError`], found by the headers, before the payload is waited for.
 #[inline]
-pub fn message<'a>(
-    buf: &'a [u8],
-    sequence: &mut Sequence,
-    max: usize,
-) -> Result<Option<Message<'a>>, FrameError> {
+pub fn message<'a>(buf: &'a [u8], sequence: &mut Sequence, max: usize) -> Result<Option<Message<'a>>, FrameError> {
     let Some(first) = header(buf) else { return Ok(None) };
     let mut after = *sequence;
     after.accept(first.sequence)?;

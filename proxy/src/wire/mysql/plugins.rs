@@ -1,7 +1,10 @@
 //! The proxy's answers to an upstream's authentication plugins, one function a plugin. Sends nothing itself; refuses
 //! to give a password away in plain text.
 
-use ed25519_dalek::{VerifyingKey, hazmat::{ExpandedSecretKey, raw_sign}};
+use ed25519_dalek::{
+    VerifyingKey,
+    hazmat::{ExpandedSecretKey, raw_sign},
+};
 use sha2::{Digest, Sha512};
 
 use super::{

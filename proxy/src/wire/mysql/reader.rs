@@ -5,9 +5,7 @@
 use thiserror::Error;
 
 use super::{
-    backend::{
-        Column, Default, EofPacket, ErrPacket, Metadata, OkPacket, PrepareOk, Status, column_count, first,
-    },
+    backend::{Column, Default, EofPacket, ErrPacket, Metadata, OkPacket, PrepareOk, Status, column_count, first},
     body::Malformed,
     capability::Capabilities,
     codec::MAX_PAYLOAD,

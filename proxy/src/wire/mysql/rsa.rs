@@ -2,8 +2,10 @@
 
 use aws_lc_rs::{
     encoding::{AsDer, PublicKeyX509Der},
-    rsa::{KeySize, OAEP_SHA1_MGF1SHA1, OaepPrivateDecryptingKey, OaepPublicEncryptingKey, PrivateDecryptingKey,
-        PublicEncryptingKey},
+    rsa::{
+        KeySize, OAEP_SHA1_MGF1SHA1, OaepPrivateDecryptingKey, OaepPublicEncryptingKey, PrivateDecryptingKey,
+        PublicEncryptingKey,
+    },
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use thiserror::Error;
@@ -55,7 +57,7 @@ impl ServerKey {
     /// What `sealed` holds; `None` when it was not sealed for this key.
     pub fn open(&self, sealed: &[u8]) -> Option<Vec<u8>> {
         let mut out = vec![0; self.private.min_output_size()];
-        self.private.decrypt(&OAEP_SHA1_MGF1SHA1, sealed, &mut out, None).ok().map(<[u8]>::to_vec)
+        self.private.decrypt(&OAEP_SHA1_MGF1SHA1, sealed, &mut out, None).ok().map(|open| open.to_vec())
     }
 }
 
@@ -68,7 +70,7 @@ pub fn seal(pem: &[u8], plain: &[u8]) -> Result<Vec<u8>, KeyError> {
     let key = PublicEncryptingKey::from_der(&der).map_err(|_| KeyError::PublicKey)?;
     let key = OaepPublicEncryptingKey::new(key).map_err(|_| KeyError::PublicKey)?;
     let mut out = vec![0; key.ciphertext_size()];
-    key.encrypt(&OAEP_SHA1_MGF1SHA1, plain, &mut out, None).map(<[u8]>::to_vec).map_err(|_| KeyError::Encrypt)
+    key.encrypt(&OAEP_SHA1_MGF1SHA1, plain, &mut out, None).map(|sealed| sealed.to_vec()).map_err(|_| KeyError::Encrypt)
 }
 
 const BEGIN: &str = "-----BEGIN PUBLIC KEY-----";

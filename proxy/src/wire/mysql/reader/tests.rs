@@ -38,7 +38,9 @@ fn held(name: &str) -> Capabilities {
         ("cache", Capabilities::DEPRECATE_EOF | Capabilities::SESSION_TRACK),
         ("cache", Capabilities::CACHE_METADATA | Capabilities::EXTENDED_METADATA),
     ] {
-        held = held.with(flags, name.contains(part) || held.has(flags));
+        if name.contains(part) {
+            held = held | flags;
+        }
     }
     if name.contains("eof") {
         held = held - (Capabilities::DEPRECATE_EOF | Capabilities::SESSION_TRACK);
@@ -55,8 +57,8 @@ const EXPECTED: [(&str, Request, &str); 24] = [
     ("multi", Request::Query, "ok 1 c | r ."),
     ("error", Request::Query, "err"),
     ("prepare", Request::Prepare, "P p | c c |"),
-    ("execute", Request::Execute, "2 c c | r r ."),
-    ("execute2", Request::Execute, "2 c c | r r ."),
+    ("execute", Request::Execute, "2 c c | r r r ."),
+    ("execute2", Request::Execute, "2 c c | r r r ."),
     ("cursor", Request::Execute, "2 c c ."),
     ("fetch2", Request::Fetch, "r r ."),
     ("fetch9", Request::Fetch, "r ."),
@@ -71,7 +73,7 @@ const EXPECTED: [(&str, Request, &str); 24] = [
     ("nometa", Request::Query, "2- | r r r ."),
     ("nometa_prepare", Request::Prepare, "P | |"),
     // MariaDB leaves out what the client has from Prepare.
-    ("cached execute", Request::Execute, "2- | r r ."),
+    ("cached execute", Request::Execute, "2- | r r r ."),
     ("infile", Request::Query, "file"),
     ("infile_end", Request::Query, "ok"),
 ];
@@ -151,7 +153,8 @@ fn results_follow_each_other_and_an_error_ends_all() {
         thens.push(reader.read(&message.payload).unwrap().1);
         rest = &rest[message.raw.len()..];
     }
-    let next: Vec<_> = thens.iter().enumerate().filter(|(_, then)| **then == Then::NextResult).map(|(at, _)| at).collect();
+    let next: Vec<_> =
+        thens.iter().enumerate().filter(|(_, then)| **then == Then::NextResult).map(|(at, _)| at).collect();
     assert_eq!(next, [3, 7]);
 
     let mut reader = ResultReader::new(Request::Fetch, held("my_dep"));
