@@ -60,6 +60,16 @@ install_build_tools() {
   export LIBCLANG_PATH BINDGEN_EXTRA_CLANG_ARGS
 }
 
+# The release build of hallpass, unless HALLPASS_BIN names a binary. Sets hallpass.
+build_hallpass() {
+  hallpass=${HALLPASS_BIN:-}
+  [ -z "$hallpass" ] || return 0
+  install_build_tools
+  say "building hallpass"
+  cargo build --release --locked -p hallpass
+  hallpass=$(cargo metadata --format-version 1 --no-deps --locked | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/release/hallpass
+}
+
 # A Postgres server with its contrib modules, psql and pgbench: Debian's 15, any other by pg_config, or the second one.
 install_postgres() {
   if [ -z "${HALLPASS_PG_BIN:-}" ]; then

@@ -15,6 +15,16 @@ show() {
   printf '%s\n' "$shown" | sed 's/^/  /'
 }
 
+# Words as one would type them.
+quoted() {
+  local word line=''
+  for word in "$@"; do
+    [[ $word == *[[:space:]]* ]] && word="\"$word\""
+    line+=" $word"
+  done
+  printf '%s' "$line"
+}
+
 fail() {
   printf '  ** %s\n' "$*"
   failures=$((failures + 1))
@@ -30,17 +40,17 @@ alice_psql() {
 }
 
 as_alice() {
-  display="hallpass $*     # alice"
+  display="hallpass$(quoted "$@")     # alice"
   show env "HALLPASS_URL=http://127.0.0.1:$api_port" "HALLPASS_TOKEN=$alice_token" "$hallpass" "$@"
 }
 
 as_bob() {
-  display="hallpass $*     # bob"
+  display="hallpass$(quoted "$@")     # bob"
   show env "HALLPASS_URL=http://127.0.0.1:$api_port" "HALLPASS_TOKEN=$bob_token" "$hallpass" "$@"
 }
 
 as_operator() {
-  display="hallpass $*     # whoever runs the proxy"
+  display="hallpass$(quoted "$@")     # whoever runs the proxy"
   show as_admin "$@"
 }
 
@@ -96,8 +106,9 @@ tell_story() {
   expect_exit 0
   expect '(1 row)'
   expect_not '@mail.example'
-  alice_psql 'SELECT lower(email), salary + 1 FROM shop.customers c JOIN shop.employees e ON e.id = c.id WHERE c.id = 7'
-  expect_not 'customer7@mail.example'
+  alice_psql "SELECT upper(email), ssn || '!' FROM shop.customers WHERE id = 7"
+  expect_not 'CUSTOMER7@'
+  expect_not '907-17-0007'
   alice_psql 'SELECT count(*) FROM shop.orders'
   expect '8000'
 
@@ -108,7 +119,7 @@ tell_story() {
   expect 'HINT:  hallpass request --role fixer --database shop'
 
   step 'bob ends it'
-  as_bob revoke 1 --reason done
+  as_bob revoke 1 --reason "all done"
   expect_exit 0
   alice_psql "$look"
   expect_exit 1

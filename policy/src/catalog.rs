@@ -151,6 +151,9 @@ pub struct Cast {
     pub function: QualifiedName,
     /// The extension that owns it.
     pub extension: Option<Arc<str>>,
+    /// Whether a column of some relation holds values of the source type, by itself or inside another type. If none
+    /// does, such a value exists only where a statement names the type.
+    pub stored: bool,
 }
 
 /// A type outside `pg_catalog`: enum, domain, composite, range, base type.

@@ -41,6 +41,8 @@ pub fn server_account() -> Option<Account> {
 /// Stops its child when our end of the pipe closes: on drop, on panic, and when this process is killed.
 const KEEPER: &str = r#"
 exec 3<&0 </dev/null
+# A file size limit is then an error of write(), as a full disk is, and no signal that kills.
+trap "" XFSZ
 "$@" >>"$KEEPER_LOG" 2>&1 3<&- &
 pid=$!
 echo "$pid"

@@ -51,7 +51,7 @@ tables = ["shop.*"]
 max_result_bytes = "64KB"
 
 [roles.exporter]
-allow = ["select", "copy_in"]
+allow = ["select", "insert", "copy_in"]
 tables = ["shop.*"]
 export = true
 

@@ -140,6 +140,7 @@ fn without_an_audit_nothing_is_forwarded() {
     make_unwritable(&shop);
     let needle = "SELECT id FROM shop.orders WHERE note = 'must not be forwarded'";
     let reply = alice.query(needle);
+    assert!(shop.proxy.alive(), "a full disk ends no proxy");
     assert_eq!(reply.error().code(), "58030", "{reply:?}");
     assert!(!shop.database.statement_log().iter().any(|text| text.contains("must not be forwarded")));
 }

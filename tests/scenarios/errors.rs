@@ -34,7 +34,8 @@ fn errors_that_could_quote_masked_values_keep_only_their_kind() {
     ] {
         let error = alice.query(sql).error().clone();
         assert!(error.code() == code || error.code() == "42501", "{sql}: {error:?}");
-        assert_eq!(error.detail(), "", "{sql}");
+        // A denial has words of its own; an error of the server keeps its kind only.
+        assert!(error.code() == "42501" || error.detail().is_empty(), "{sql}: {error:?}");
         seen.push(error);
     }
     let own = "mail8@example.test";

@@ -7,7 +7,7 @@ use hallpass_tests::{
     wire::{Client, Reply, frame},
 };
 
-const FAILING: &str = "SELECT 1/(count(*) - count(*)) FROM shop.orders";
+const FAILING: &str = "SELECT no_such_column FROM shop.orders";
 const DENIED: &str = "SELECT secret FROM shop.vault";
 const DENIED_TABLE_WRITE: &str = "INSERT INTO shop.employees VALUES (99, 'x', 1)";
 
@@ -75,14 +75,7 @@ fn a_pipeline_skips_to_its_sync_and_keeps_nothing() {
         client.send(&frames);
         vec![client.reply(), client.reply()]
     });
-    // Where the error comes may differ: the server finds it at Execute, the proxy at Parse.
-    let end = |replies: &[(String, char)]| {
-        replies
-            .iter()
-            .map(|(shape, status)| (shape.chars().rev().take(2).collect::<String>(), *status))
-            .collect::<Vec<_>>()
-    };
-    assert_eq!(end(&through), end(&direct));
+    assert_eq!(through, direct);
     assert_eq!(shop.database.value("SELECT note FROM shop.orders WHERE id = 9"), "note 9");
 }
 

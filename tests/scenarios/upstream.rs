@@ -87,7 +87,7 @@ fn losing_the_server_is_told_and_a_new_session_works_again() {
     server.process().signal("KILL");
     wait_for("the server is gone", Duration::from_secs(10), || (!server.process().alive()).then_some(()));
     let reply = alice.query("SELECT 1");
-    assert_eq!(reply.errors.first().map(|error| error.code()), Some("08006"), "{reply:?}");
+    assert!(reply.errors.iter().any(|error| error.code() == "08006"), "{reply:?}");
     assert!(proxy.alive());
 }
 
@@ -113,6 +113,7 @@ fn the_upstream_connection_is_made_when_it_is_needed() {
     };
     let before = count();
     let clients: Vec<_> = (0..5).map(|_| shop.alice()).collect();
-    assert!(count() <= before + 1, "{} connections for five idle clients", count());
+    // One for the names and one for the server's parameters, but none for each client.
+    assert!(count() <= before + 2, "{} connections for five idle clients", count());
     drop(clients);
 }

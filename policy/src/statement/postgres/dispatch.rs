@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     catalog::Catalog,
-    statement::{Effect, Outputs, Reach, Refusal, Statement, Verb},
+    statement::{Action, Effect, Object, Outputs, Reach, Refusal, Statement, Verb},
 };
 
 /// What a statement is besides what its walk has found.
@@ -89,11 +89,17 @@ pub(super) fn inner(walk: &mut Walk<'_>, node: &NodeEnum) -> Result<Statement, R
 }
 
 fn finish(mut walk: Walk<'_>, draft: Draft, node: &NodeEnum) -> Statement {
+    if !walk.touches.is_empty() {
+        for function in std::mem::take(&mut walk.casts) {
+            walk.need(Action::Call, Object::Function(function));
+        }
+    }
     let outputs = match &draft.outputs {
         Outputs::Columns(columns) => columns.as_slice(),
         Outputs::None | Outputs::Server | Outputs::OfPrepared(_) | Outputs::OfCursor(_) => &[],
     };
     catalogs::guard_secrets(&mut walk, outputs.iter());
+    let identity = identity(node, &walk.needs);
     Statement {
         verb: draft.verb,
         needs: walk.needs.into_iter().collect(),
@@ -104,7 +110,7 @@ fn finish(mut walk: Walk<'_>, draft: Draft, node: &NodeEnum) -> Statement {
         reach: draft.reach,
         explain: draft.manner == Manner::Explained,
         export: draft.manner == Manner::Exported,
-        identity: identity(node),
+        identity,
     }
 }
 

@@ -161,7 +161,9 @@ pub(super) fn cast(walk: &mut Walk<'_>, type_name: &protobuf::TypeName) -> Resul
     Ok(if text && bare && !needs_function { Purity::Total } else { Purity::Compute })
 }
 
-/// Adds what the casts with functions of users need which may take part in a cast to `name`.
+/// Adds what the casts with functions of users need which may take part in a cast to `name`: those from or to a type
+/// of that name, and those to it from a type whose values lie in some relation. The latter count only if the statement
+/// turns out to read one.
 fn user_casts(walk: &mut Walk<'_>, schema: Option<&str>, name: &str) -> bool {
     let name = without_array(name);
     let catalog = walk.catalog;
@@ -170,10 +172,11 @@ fn user_casts(walk: &mut Walk<'_>, schema: Option<&str>, name: &str) -> bool {
     };
     let mut found = false;
     for cast in catalog.casts.iter().filter(|cast| here(&cast.target) || here(&cast.source)) {
-        if !trusted(cast.extension.as_ref()) {
-            need_cast(walk, cast);
-            found = true;
+        if trusted(cast.extension.as_ref()) || (!here(&cast.source) && !cast.stored) {
+            continue;
         }
+        if here(&cast.source) { need_cast(walk, cast) } else { walk.casts.insert(cast.function.clone()); }
+        found = true;
     }
     found
 }
@@ -197,7 +200,8 @@ fn is_user_type(walk: &Walk<'_>, schema: Option<&str>, name: &str) -> bool {
 
 fn of_user(walk: &mut Walk<'_>, function: &QualifiedName, extension: Option<&Arc<str>>) -> Purity {
     if !trusted(extension) {
-        walk.need(Action::Call, Object::Function(function.clone()));
+        // A view's author answers for what it reads, but where a function takes its values from nobody can tell.
+        walk.need_of_view(Action::Call, Object::Function(function.clone()));
     }
     Purity::Compute
 }

@@ -1,16 +1,26 @@
 //! What a statement grant pins: a hash of the parse tree without positions, so that layout and comments do not
-//! matter and every literal does. Knows nothing of names: under another search_path the same text hashes the same.
+//! matter and every literal does, and of what its names turned out to mean, so that the same text under another
+//! search_path is another statement.
 
-use std::io;
+use std::{collections::BTreeSet, io};
 
 use pg_query::NodeEnum;
 use serde::Serialize;
 use serde_json::ser::Formatter;
 use sha2::{Digest, Sha256};
 
-/// SHA-256 of the statement's tree.
-pub(super) fn identity(statement: &NodeEnum) -> [u8; 32] {
+use crate::statement::Need;
+
+/// SHA-256 of the statement's tree and of the objects it needs.
+pub(super) fn identity(statement: &NodeEnum, needs: &BTreeSet<Need>) -> [u8; 32] {
     let mut hasher = Sha256::new();
+    for need in needs {
+        hasher.update(need.action.as_str());
+        // No name holds a NUL.
+        hasher.update([0]);
+        hasher.update(need.object.to_string());
+        hasher.update([0]);
+    }
     let written =
         statement.serialize(&mut serde_json::Serializer::with_formatter(&mut hasher, WithoutPositions::default()));
     if written.is_err() {
@@ -64,7 +74,7 @@ mod tests {
 
     fn of(text: &str) -> [u8; 32] {
         let parsed = statements(text).expect("parses");
-        identity(parsed[0].stmt.as_ref().and_then(|s| s.node.as_ref()).expect("a statement"))
+        identity(parsed[0].stmt.as_ref().and_then(|s| s.node.as_ref()).expect("a statement"), &BTreeSet::new())
     }
 
     #[test]

@@ -15,8 +15,8 @@ use super::{
     walk::{Walk, column_ref},
 };
 use crate::{
-    catalog::{Catalog, Column, QualifiedName, Relation, RelationKind},
-    statement::{Lineage, Refusal, RefusalKind},
+    catalog::{Catalog, Column, ColumnRef, QualifiedName, Relation, RelationKind},
+    statement::{Lineage, Refusal, RefusalKind, Via},
 };
 
 /// Which rows a name stands for.
@@ -127,12 +127,22 @@ fn view(walk: &mut Walk<'_>, relation: &Arc<Relation>) -> Result<Arc<[Field]>, R
     let Some(NodeEnum::SelectStmt(select)) = statement(&tree) else {
         return Err(node::unsupported(&format!("view {}, whose definition is no query,", relation.name)));
     };
-    let outputs = walk.authored(|walk| query::select(walk, None, select))?.fields;
+    walk.views += 1;
+    let selected = walk.authored(|walk| query::select(walk, None, select));
+    walk.views -= 1;
+    let outputs = selected?.fields;
     if outputs.len() != relation.columns.len() {
         return Err(node::unsupported(&format!("view {}, whose columns are not those of its query,", relation.name)));
     }
     let named = relation.columns.iter().zip(outputs);
-    Ok(named.map(|(column, output)| Field { name: Arc::clone(&column.name), lineage: output.lineage }).collect())
+    let field = |(column, output): (&Column, Field)| Field::new(&column.name, of_author(&output.lineage));
+    Ok(named.map(field).collect())
+}
+
+/// What a definition computes its author chose: whether it fails tells nothing that a statement could ask for.
+fn of_author(lineage: &Lineage) -> Lineage {
+    let total = |(column, via): (&ColumnRef, &Via)| (column.clone(), (*via).min(Via::Total));
+    Lineage { columns: lineage.columns.iter().map(total).collect() }
 }
 
 /// A table's own columns. A row of a child is a row of its parents, so a column stands for its namesakes up the tree
@@ -191,7 +201,7 @@ fn generated(walk: &mut Walk<'_>, relation: &Arc<Relation>, text: &str) -> Resul
         [protobuf::Node { node: Some(NodeEnum::ResTarget(target)) }] => {
             let value = node::required(target.val.as_ref(), "generated column")?;
             let scope = Scope::of(plain_entry(walk.catalog, relation));
-            walk.authored(|walk| expression::expression(walk, &scope, value))
+            walk.authored(|walk| expression::expression(walk, &scope, value)).map(|lineage| of_author(&lineage))
         }
         _ => Err(node::unsupported(&format!("a generated column of {}", relation.name))),
     }

@@ -51,6 +51,10 @@ pub(super) struct Walk<'a> {
     pub(super) blocked: Option<u32>,
     /// The first column of each scalar subquery walked, by the address of its node: it names an output.
     pub(super) scalar_names: HashMap<usize, Arc<str>>,
+    /// Functions of casts from stored types that may take part; needed if any of the user's relations is read.
+    pub(super) casts: BTreeSet<QualifiedName>,
+    /// Above zero inside the definition of a view.
+    pub(super) views: u32,
     /// Columns of relations expanded so far.
     pub(super) shapes: HashMap<(QualifiedName, super::relation::Rows), Arc<[Field]>>,
 }
@@ -73,6 +77,8 @@ impl<'a> Walk<'a> {
             next_with: 0,
             blocked: None,
             scalar_names: HashMap::new(),
+            casts: BTreeSet::new(),
+            views: 0,
             shapes: HashMap::new(),
         }
     }
@@ -116,6 +122,13 @@ impl<'a> Walk<'a> {
         self.trusted -= 1;
         self.search_path = session;
         result
+    }
+
+    /// `action` on `object` is needed, even inside a view.
+    pub(super) fn need_of_view(&mut self, action: Action, object: Object) {
+        if self.trusted == 0 || self.views > 0 {
+            self.needs.insert(Need { action, object });
+        }
     }
 
     /// `action` on `object` is needed, unless a view's author answers for it.

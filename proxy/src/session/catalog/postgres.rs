@@ -147,7 +147,8 @@ pub fn build(tables: &[Table], version: u64) -> Result<Catalog, CatalogError> {
     }
     for row in answer(7) {
         let (source, target, function) = (row.qualified(0)?, row.qualified(2)?, row.qualified(4)?);
-        catalog.casts.push(Cast { source, target, function, extension: row.shared(6) });
+        let stored = row.text(7)? == "t";
+        catalog.casts.push(Cast { source, target, function, extension: row.shared(6), stored });
     }
     for row in answer(8) {
         let name = row.qualified(0)?;
@@ -285,8 +286,18 @@ const OPERATORS: &str = "
 /// Casts with a function outside pg_catalog; and casts by input and output of a type whose functions are outside it
 /// (a cast from or to it runs them).
 const CASTS: &str = "
+    WITH held AS (
+        SELECT DISTINCT a.atttypid AS type
+          FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class k ON k.oid = a.attrelid
+         WHERE a.attnum > 0 AND NOT a.attisdropped AND k.relkind IN ('r', 'p', 'v', 'm', 'f', 'c')
+        UNION SELECT k.reltype FROM pg_catalog.pg_class k WHERE k.relkind IN ('r', 'p', 'v', 'm', 'f')
+    ), whole AS (
+        SELECT type FROM held
+        UNION SELECT e.typelem FROM held JOIN pg_catalog.pg_type e ON e.oid = type
+        UNION SELECT d.typbasetype FROM held JOIN pg_catalog.pg_type d ON d.oid = type
+    )
     SELECT sn.nspname::text, s.typname::text, tn.nspname::text, t.typname::text, pn.nspname::text, p.proname::text,
-           e.extname::text
+           e.extname::text, s.oid IN (SELECT type FROM whole)
       FROM pg_catalog.pg_cast c
       JOIN pg_catalog.pg_type s ON s.oid = c.castsource JOIN pg_catalog.pg_namespace sn ON sn.oid = s.typnamespace
       JOIN pg_catalog.pg_type t ON t.oid = c.casttarget JOIN pg_catalog.pg_namespace tn ON tn.oid = t.typnamespace
@@ -297,7 +308,7 @@ const CASTS: &str = "
      WHERE pn.nspname <> 'pg_catalog'
     UNION ALL
     SELECT n.nspname::text, t.typname::text, n.nspname::text, t.typname::text, pn.nspname::text, p.proname::text,
-           e.extname::text
+           e.extname::text, t.oid IN (SELECT type FROM whole)
       FROM pg_catalog.pg_type t
       JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
       JOIN pg_catalog.pg_proc p ON p.oid IN (t.typinput, t.typoutput)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hallpass_policy::{
     decide::Allowance,
-    statement::{Effect, Setting, Statement},
+    statement::{Effect, Object, Setting, Statement},
 };
 
 use super::{
@@ -200,5 +200,8 @@ impl Machine {
         if statement.verb == "LISTEN" {
             self.stateful = true;
         }
+        // Code of users may set what it likes.
+        self.path_dirty |= statement.needs.iter().any(|need| matches!(need.object, Object::Function(_)))
+            || statement.verb == "DO";
     }
 }

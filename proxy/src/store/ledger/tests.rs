@@ -2,7 +2,6 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use arc_swap::ArcSwap;
 use hallpass_audit::{
     event::Origin,
     journal::{Durability, Journal},
@@ -10,6 +9,7 @@ use hallpass_audit::{
 use hallpass_policy::{
     grant::GrantEnd,
     ids::{GrantId, GroupName, Principal, RequestId, RoleName, TargetName, Timestamp, UserName},
+    mask::apply::HashKey,
     statement::{Action, Effect, Need, Object, Outputs, Reach, Statement},
 };
 
@@ -17,11 +17,8 @@ use super::{AddUser, Ask, AskFor, Decided, Ledger, LedgerError, NewToken, Outcom
 use crate::{
     clock::Clock,
     config::Config,
-    session::registry::Sessions,
     shared::Shared,
-    store::{
-        RequestFilter, actor::Actor, grants::GrantState, requests::RequestState, sqlite::SqliteStore, watch::GrantTable,
-    },
+    store::{RequestFilter, actor::Actor, grants::GrantState, requests::RequestState, sqlite::SqliteStore},
 };
 
 const CONFIG: &str = r#"
