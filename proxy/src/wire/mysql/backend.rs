@@ -289,7 +289,8 @@ impl<'a> Column<'a> {
         body.end()?;
         let mut kinds = Body::new("column definition", extended);
         while !kinds.remaining().is_empty() {
-            (kinds.u8()?, kinds.string()?);
+            kinds.u8()?;
+            kinds.string()?;
         }
         Ok(Self {
             schema,

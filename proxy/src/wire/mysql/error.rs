@@ -125,7 +125,8 @@ fn message(error: &ClientError, using: UsingPassword) -> String {
 
 /// At most `limit` bytes of `text`, no character cut in two.
 fn cut(text: &str, limit: usize) -> &str {
-    text.get(..text.floor_char_boundary(limit)).unwrap_or(text)
+    let end = (0..=limit.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+    text.get(..end.unwrap_or_default()).unwrap_or_default()
 }
 
 /// Rebuilds an upstream's ERR packet so that it holds no value: number and SQLSTATE stay, the message becomes `kind`

@@ -232,7 +232,7 @@ pub struct ChangeUser<'a> {
     /// The plugin that `auth` is of.
     pub plugin: Option<&'a [u8]>,
     /// Connection attributes.
-    pub attributes: Vec<(Vec<u8>, Vec<u8>)>,
+    pub attributes: startup::Attributes,
 }
 
 impl<'a> ChangeUser<'a> {

@@ -143,7 +143,7 @@ pub struct Response {
     /// The plugin that `auth` is of; `None`: it does not know about plugins, `mysql_native_password` is meant.
     pub plugin: Option<Vec<u8>>,
     /// `_client_name`, `program_name` and such, in order.
-    pub attributes: Vec<(Vec<u8>, Vec<u8>)>,
+    pub attributes: Attributes,
     /// For zstd compression; 0 unless asked for.
     pub zstd_level: u8,
 }
@@ -182,11 +182,14 @@ impl Response {
     }
 }
 
+/// Connection attributes, names and values, in the order sent.
+pub type Attributes = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// Connection attributes: a length of all, then names and values in turn. Nothing at all is none.
 ///
 /// # Errors
 /// When lengths do not fit.
-pub fn attributes(body: &mut Body<'_>) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Malformed> {
+pub fn attributes(body: &mut Body<'_>) -> Result<Attributes, Malformed> {
     if body.remaining().is_empty() {
         return Ok(Vec::new());
     }
