@@ -88,6 +88,10 @@ pub struct Relation {
     pub columns: Vec<Column>,
     /// The query of a view or materialized view, as the server prints it with an empty `search_path`.
     pub definition: Option<Arc<str>>,
+    /// Changes whenever the definition of a view does (the row version of its rule); `None` for what has none.
+    pub revision: Option<Arc<str>>,
+    /// Whether a write to it runs triggers that somebody wrote.
+    pub triggered: bool,
     /// Direct parents (inheritance and partitioning).
     pub parents: Vec<QualifiedName>,
     /// Direct children (inheritance and partitioning).

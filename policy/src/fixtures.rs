@@ -33,6 +33,8 @@ fn relation(oid: u32, schema: &str, name: &str, kind: RelationKind, columns: &[&
         kind,
         columns: columns.iter().enumerate().map(column).collect(),
         definition: None,
+        revision: None,
+        triggered: false,
         parents: Vec::new(),
         children: Vec::new(),
     }

@@ -3,7 +3,7 @@
 
 use std::{cmp::Reverse, sync::Arc};
 
-use super::{Allowance, Authority, Fence, Question};
+use super::{Allowance, Authority, BASELINE_LIMITS, Fence, Question};
 use crate::{
     catalog::{Catalog, QualifiedName},
     grant::{ApprovedStatement, Grant, GrantKind},
@@ -100,10 +100,10 @@ impl<'a> Holder<'a> {
             Self::Statement(_, approved) if !pins(approved, statement) => return Err(Lack::OtherStatement),
             Self::Baseline | Self::Statement(..) | Self::Role(..) => {}
         }
-        for need in needs(statement) {
-            if let Some(gap) = self.gap(question, need) {
-                return Err(Lack::Need(need.clone(), gap));
-            }
+        // Of several gaps the client hears of the write: that is what it asked for.
+        let gaps = || needs(statement).filter_map(|need| Some((need, self.gap(question, need)?)));
+        if let Some((need, gap)) = gaps().find(|(need, _)| need.action.writes()).or_else(|| gaps().next()) {
+            return Err(Lack::Need(need.clone(), gap));
         }
         let (export, unmask) = match self {
             Self::Baseline | Self::Useless(..) => (false, false),
@@ -134,7 +134,8 @@ impl<'a> Holder<'a> {
 
     fn limits(&self) -> Limits {
         match self {
-            Self::Baseline | Self::Statement(..) | Self::Useless(..) => Limits::default(),
+            Self::Baseline | Self::Useless(..) => BASELINE_LIMITS,
+            Self::Statement(..) => Limits::default(),
             Self::Role(_, role) => {
                 let max_rows = role.limits.max_rows.filter(|_| !role.export);
                 Limits { max_rows, ..role.limits.clone() }

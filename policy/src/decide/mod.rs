@@ -1,7 +1,7 @@
 //! The one decision function: a statement, the grants of who asks, and the time, to Allow or Deny.
 //! Pure: it reads no clock and no store. Everything that asks for a decision asks here.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde::Serialize;
 
@@ -15,7 +15,7 @@ use holder::Holder;
 
 use crate::{
     catalog::Catalog,
-    grant::Grant,
+    grant::{Grant, GrantKind},
     ids::{GrantId, Principal, RoleName, TargetName, Timestamp},
     mask::plan::{MaskPlan, MaskRule, Masks},
     review::{Level, ReviewLevels},
@@ -116,6 +116,26 @@ pub enum Decision {
     Deny(Denial),
 }
 
+/// What a statement of the baseline may cost: catalogs are read in full, a computation does not run on and on.
+const BASELINE_LIMITS: Limits = Limits {
+    max_rows: None,
+    max_result_bytes: Some(256 << 20),
+    max_rows_affected: None,
+    statement_timeout: Some(Duration::from_secs(60)),
+};
+
+/// A statement that needs no grant does not escape the time and size that the grants of its user set.
+fn tighten(limits: &mut Limits, question: &Question<'_>, grants: &[Grant], now: Timestamp) {
+    for grant in grants.iter().filter(|grant| grant.active(question.target, now)) {
+        let GrantKind::Role(name) = &grant.kind else { continue };
+        let Some(role) = question.policy.roles.get(name) else { continue };
+        let least = |a: Option<u64>, b: Option<u64>| [a, b].into_iter().flatten().min();
+        limits.max_result_bytes = least(limits.max_result_bytes, role.limits.max_result_bytes);
+        let times = [limits.statement_timeout, role.limits.statement_timeout];
+        limits.statement_timeout = times.into_iter().flatten().min();
+    }
+}
+
 /// Decides `question` for a user who holds, or held, `grants`, at `now`. All needs must be met by one grant or the
 /// baseline; of several that suffice the weakest is taken. Ended grants authorise nothing and only explain a denial.
 ///
@@ -133,6 +153,9 @@ pub fn decide(question: &Question<'_>, grants: &[Grant], now: Timestamp) -> Deci
     for holder in Holder::all(question, grants, now) {
         match holder.judge(question) {
             Ok(mut allowance) => {
+                if allowance.authority == Authority::Baseline {
+                    tighten(&mut allowance.limits, question, grants, now);
+                }
                 allowance
                     .warnings
                     .extend(broken.map(|broken| format!("review rule {}: {}", broken.rule, broken.finding)));

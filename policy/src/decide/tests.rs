@@ -151,7 +151,7 @@ fn what_needs_nothing_runs_on_the_baseline_behind_the_read_only_fence() {
     let allowance = world().allow(&statement("BEGIN"), &[holds(3, "admin")]);
     assert_eq!(allowance.authority, Authority::Baseline);
     assert_eq!(allowance.fence, Fence { read_only: true, upstream_role: None });
-    assert_eq!((allowance.until, allowance.limits, allowance.scrub), (None, Limits::default(), false));
+    assert_eq!((allowance.until, allowance.limits, allowance.scrub), (None, BASELINE_LIMITS, false));
 }
 
 #[test]

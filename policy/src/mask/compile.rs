@@ -73,6 +73,8 @@ impl Masks {
             masks.mask_samples(catalog);
         }
         masks.index(catalog);
+        let triggered = catalog.relations.values().filter(|relation| relation.triggered);
+        masks.triggered = triggered.map(|relation| relation.name.clone()).collect();
         Compiled { masks, unused }
     }
 

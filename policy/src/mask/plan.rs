@@ -13,7 +13,7 @@ use super::apply::MaskWith;
 use crate::{
     catalog::{ColumnRef, QualifiedName},
     role::glob,
-    statement::{Effect, Lineage, Object, Outputs, Statement, Usage, Via, inner},
+    statement::{Action, Effect, Lineage, Object, Outputs, Statement, Usage, Via, inner},
 };
 
 /// Whether a masked column may take part in a comparison: `in_predicates`.
@@ -98,6 +98,8 @@ pub struct Masks {
     pub origins: HashMap<(u32, i16), Arc<ColumnMask>>,
     /// Relations with a masked column.
     pub(super) relations: HashSet<QualifiedName>,
+    /// Relations whose writes run triggers that somebody wrote: what those say nobody can tell.
+    pub(super) triggered: HashSet<QualifiedName>,
     /// The same by OID, for whole-row values.
     pub(super) rows: HashSet<u32>,
     /// Every column of a user's relation that the catalog knows: what is not among them is newer than these masks.
@@ -262,18 +264,16 @@ impl Masks {
         }
         let masked = |name: &QualifiedName| self.relations.contains(name);
         let risky = statement.needs.iter().any(|need| match &need.object {
-            Object::Relation(name) => masked(name) || need.action.writes(),
+            Object::Relation(name) => masked(name) || (need.action.writes() && self.triggered.contains(name)),
             Object::Function(_) => true,
-            Object::Catalog(_) | Object::Session(_) => need.action.writes(),
+            Object::Catalog(_) | Object::Session(_) => need.action == Action::Admin,
         });
         let inner = match &statement.effect {
             Effect::Prepare { statement, .. } | Effect::Declare { statement, .. } => self.scrubs(statement),
-            Effect::Commit
-            | Effect::Execute { .. }
-            | Effect::Fetch { .. }
-            | Effect::CopyIn
-            | Effect::ChangesCatalog => true,
+            Effect::Commit | Effect::Execute { .. } | Effect::Fetch { .. } => true,
             Effect::None
+            | Effect::CopyIn
+            | Effect::ChangesCatalog
             | Effect::Begin
             | Effect::Rollback
             | Effect::Savepoint

@@ -67,6 +67,7 @@ async fn serve(shared: Arc<Shared>, target: Arc<Target>, mut requests: mpsc::Rec
         while let Ok(next) = requests.try_recv() {
             waiting.push(next);
         }
+        target.begin_fetch();
         // The fingerprint is taken first: a change between the two is seen as one next time.
         seen = reader.fingerprint().await;
         let fetched = reader.fetch(&target).await;

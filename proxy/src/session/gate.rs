@@ -1,7 +1,11 @@
 //! The one gate of a session: what a text means, whether it may run, and that it is recorded before it leaves.
 //! Knows no wire format. A [`Permit`] is made here and nowhere else: decided *and* recorded.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    collections::HashSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use ahash::AHashMap;
 use hallpass_audit::{
@@ -103,6 +107,8 @@ pub struct Gate {
     decided: AHashMap<(usize, usize), Decided>,
     recorder: Arc<Recorder>,
     running: Arc<Running>,
+    /// Reminders that were given.
+    reminded: HashSet<(GrantId, Duration)>,
     /// The last refusal for an unknown name was retried with a fresh catalog.
     retried: bool,
 }
@@ -141,6 +147,7 @@ impl Gate {
             running,
             private: None,
             decided: AHashMap::new(),
+            reminded: HashSet::new(),
             retried: false,
         }
     }
@@ -415,11 +422,41 @@ impl Gate {
             })
     }
 
-    /// The next moment at which one of the user's grants ends by itself.
-    pub fn next_end(&self) -> Option<Timestamp> {
+    /// What the client is to be reminded of now: each point of `remind_before` of each grant once. Text and hint.
+    pub fn reminders(&mut self) -> Vec<(String, String)> {
         let now = self.shared.clock.now();
+        let config = self.shared.config.load();
+        let mut due = Vec::new();
+        for grant in self.shared.grants.of(&self.principal.user).iter() {
+            if !grant.active(self.target.name(), now) {
+                continue;
+            }
+            let left = now.until(grant.ends);
+            let whole = grant.starts.until(grant.ends);
+            // Of several points that have passed one is told: the nearest to the end.
+            let passed = config.server.remind_before.iter().filter(|before| left <= **before && whole > **before).min();
+            if let Some(before) = passed
+                && self.reminded.insert((grant.id, *before))
+            {
+                let text = format!("{grant} ends at {}", hallpass_policy::grant::at(grant.ends));
+                due.push((text, ask_again(grant, self.target.name())));
+            }
+        }
+        due
+    }
+
+    /// The next moment at which one of the user's grants ends by itself, or is to be reminded of.
+    pub fn next_change(&self) -> Option<Timestamp> {
+        let now = self.shared.clock.now();
+        let config = self.shared.config.load();
         let grants = self.shared.grants.of(&self.principal.user);
-        grants.iter().filter(|grant| grant.active(self.target.name(), now)).map(|grant| grant.ends).min()
+        let moments = grants.iter().filter(|grant| grant.active(self.target.name(), now)).flat_map(|grant| {
+            let reminders = config.server.remind_before.iter().map(|before| {
+                Timestamp(grant.ends.0.saturating_sub(i64::try_from(before.as_micros()).unwrap_or(i64::MAX)))
+            });
+            reminders.chain([grant.ends]).filter(|at| *at > now).collect::<Vec<_>>()
+        });
+        moments.min()
     }
 
     fn grant_ended(&self, id: GrantId, grant: Option<&Grant>, now: Timestamp) -> ClientError {

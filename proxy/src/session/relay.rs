@@ -170,7 +170,7 @@ pub struct Relay {
     to_upstream: Unsent,
     wish: Option<Stop>,
     timer: Option<Pin<Box<Sleep>>>,
-    /// When the next of the user's grants ends by itself.
+    /// When the next of the user's grants ends by itself, or the client is to be reminded of that.
     grant_end: Option<Instant>,
     cancelling: Option<JoinHandle<()>>,
     syncing: Option<Durable>,
@@ -223,7 +223,6 @@ impl Relay {
                 self.close().await;
                 return goodbye;
             }
-            self.arm();
             let turn = poll_fn(|cx| self.poll_turn(cx)).await;
             ended = match turn {
                 Turn::Wish(stop) => self.fulfil(stop).await,
@@ -284,6 +283,7 @@ impl Relay {
                 Poll::Ready(Err(turn)) => return Poll::Ready(turn),
                 Poll::Pending => {}
             }
+            self.arm();
             if let Some(timer) = &mut self.timer
                 && timer.as_mut().poll(cx).is_ready()
             {
@@ -555,6 +555,9 @@ impl Relay {
     /// Looks at the grants anew.
     fn recheck(&mut self) {
         self.machine.recheck_grants(&mut self.gate);
-        self.grant_end = self.gate.next_end().map(|end| Instant::now() + self.gate.now().until(end));
+        for (text, hint) in self.gate.reminders() {
+            self.machine.notify(&text, &hint);
+        }
+        self.grant_end = self.gate.next_change().map(|at| Instant::now() + self.gate.now().until(at));
     }
 }

@@ -102,23 +102,26 @@ async fn admit(mut logged_in: LoggedIn, peer: SocketAddr, port: &Port, house: &H
         Ok(welcome) => welcome,
         Err(error) => {
             login_failed(house, origin, &error);
-            let mut bytes = Vec::new();
-            error_response(&mut bytes, &error, Phase::Login);
-            // Told or not, it is over.
-            let _ = logged_in.stream.write_all(&bytes).await;
-            let _ = logged_in.stream.shutdown().await;
+            farewell(&mut logged_in, &error).await;
             return;
         }
     };
     let origin = Arc::new(origin);
     let started = shared_event(house, Kind::SessionStart, &origin);
     if house.recorder.record(started).is_err() {
-        let mut bytes = Vec::new();
-        error_response(&mut bytes, &ClientError::AuditUnavailable, Phase::Login);
-        let _ = logged_in.stream.write_all(&bytes).await;
+        farewell(&mut logged_in, &ClientError::AuditUnavailable).await;
         return;
     }
     run(logged_in, welcome, Arc::clone(&origin), port, house).await;
+}
+
+/// Tells a client that has proved who it is why it may not stay.
+async fn farewell(logged_in: &mut LoggedIn, error: &ClientError) {
+    let mut bytes = Vec::new();
+    error_response(&mut bytes, error, Phase::Login);
+    // Told or not, it is over.
+    let _ = logged_in.stream.write_all(&bytes).await;
+    let _ = logged_in.stream.shutdown().await;
 }
 
 /// What a session needs to begin.
@@ -169,9 +172,9 @@ async fn welcome(
         return Ok(Welcome { target, parameters, upstream: None });
     }
     // What the server says to these settings is not known yet: it is asked now, so that the client is told the truth.
-    let upstream = relay::connect(&target, &startup.settings, true).await?;
-    let parameters: Parameters =
-        upstream.parameters.iter().filter(|(name, _)| name != "default_transaction_read_only").cloned().collect();
+    // Without the fence, so that what it says of read-only transactions is its own.
+    let upstream = relay::connect(&target, &startup.settings, false).await?;
+    let parameters: Parameters = upstream.parameters.clone().into();
     target.remember_parameters(key, Arc::clone(&parameters));
     Ok(Welcome { target, parameters, upstream: Some(upstream) })
 }
@@ -225,7 +228,7 @@ async fn run(logged_in: LoggedIn, welcome: Welcome, origin: Arc<Origin>, port: &
     );
     let mut relay = Relay::new(stream, leftover, machine, gate, login.startup.settings, signals);
     if let Some(upstream) = upstream {
-        relay.attach(upstream, true);
+        relay.attach(upstream, false);
     }
     let goodbye = relay.run().await;
     shared.sessions.leave(&id);

@@ -2,10 +2,10 @@
 //! Talks to the database only over its own catalog connection, never on a client's behalf.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
-        atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -13,7 +13,7 @@ use std::{
 use ahash::AHashMap;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use hallpass_policy::{
-    catalog::{Catalog, Relation},
+    catalog::{Catalog, QualifiedName, Relation},
     decide::Policy,
     ids::TargetName,
     mask::plan::Masks,
@@ -49,6 +49,8 @@ pub struct Understanding {
     pub text: Arc<str>,
     /// Its statements.
     pub understood: Understood,
+    /// The views it reads, by OID, with the revision they were understood in.
+    pub views: Box<[(u32, Arc<str>)]>,
     /// Its result's columns, once an upstream has described them for a Parse without parameter types.
     pub shape: Arc<OnceLock<Shape>>,
     names: Names,
@@ -77,6 +79,8 @@ pub struct Target {
     connector: ArcSwapOption<Connector>,
     parameters: Mutex<HashMap<Vec<Setting>, Parameters>>,
     fetch: mpsc::Sender<FetchRequest>,
+    /// A session changed names and nobody has fetched them since.
+    changed: AtomicBool,
     /// Open client sessions: while there are none, nobody watches for changed names.
     sessions: AtomicUsize,
     clock: Clock,
@@ -124,6 +128,7 @@ impl Target {
             connector: ArcSwapOption::empty(),
             parameters: Mutex::default(),
             fetch,
+            changed: AtomicBool::new(false),
             sessions: AtomicUsize::new(0),
             clock,
         };
@@ -186,6 +191,21 @@ impl Target {
         self.known.load().is_some()
     }
 
+    /// A session has changed names: no session goes on with the old ones.
+    pub fn mark_changed(&self) {
+        self.changed.store(true, Ordering::Release);
+    }
+
+    /// Whether names were changed since they were fetched.
+    pub fn is_changed(&self) -> bool {
+        self.changed.load(Ordering::Acquire)
+    }
+
+    /// A fetch begins: what changes from here on is not in it.
+    pub fn begin_fetch(&self) {
+        self.changed.store(false, Ordering::Release);
+    }
+
     /// Whether the catalog is old enough that an unknown name may have come into being since.
     pub fn may_be_stale(&self) -> bool {
         hallpass_policy::ids::Timestamp(self.fetched.load(Ordering::Acquire)).until(self.clock.now()) > FRESH_FOR
@@ -241,6 +261,7 @@ impl Target {
         let understood = postgres::understand(text, &known.catalog, names)?;
         let understanding = Arc::new(Understanding {
             text: Arc::from(text),
+            views: views_of(&understood, &known.catalog),
             understood,
             shape: Arc::default(),
             names: names.clone(),
@@ -282,6 +303,16 @@ impl Target {
     fn lock_texts(&self) -> std::sync::MutexGuard<'_, Texts> {
         self.texts.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The views that a text reads, through others too.
+fn views_of(understood: &Understood, catalog: &Catalog) -> Box<[(u32, Arc<str>)]> {
+    let touched: BTreeSet<_> = understood.statements.iter().flat_map(|statement| &statement.touches).collect();
+    let view = |name: &QualifiedName| {
+        let relation = catalog.relations.get(name)?;
+        Some((relation.oid, relation.revision.clone()?))
+    };
+    touched.into_iter().filter_map(view).collect()
 }
 
 /// Asks for one fetch; the answer comes back when it is done.

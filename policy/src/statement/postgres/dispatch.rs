@@ -7,7 +7,7 @@ use super::{
     admin, alter, catalogs, copy, create, drop, explain,
     identity::identity,
     maintain, node, prepared,
-    row_statement::{reach, row_statement},
+    row_statement::{makes_table, reach, row_statement},
     search_path::SearchPath,
     session, set_config,
     walk::Walk,
@@ -128,7 +128,8 @@ pub(super) fn rows(walk: &mut Walk<'_>, node: &NodeEnum) -> Result<Draft, Refusa
         _ => return Err(node::unexpected(node, "a place for a query")),
     };
     let outputs = row_statement(walk, node)?;
-    Ok(Draft { reach: reach(walk), ..Draft::of(verb).outputs(outputs) })
+    let draft = Draft { reach: reach(walk), ..Draft::of(verb).outputs(outputs) };
+    Ok(if makes_table(node) { draft.effect(Effect::ChangesCatalog) } else { draft })
 }
 
 /// Any statement, by its kind.

@@ -331,7 +331,7 @@ fn update(walk: &mut Walk<'_>, outer: Option<&Scope<'_>>, update: &UpdateStmt) -
     scope.beside.push(target.entry.clone());
     from::items(walk, &mut scope, &update.from_clause)?;
     assignments(walk, &scope, &mut target, &update.target_list)?;
-    filter(walk, &scope, update.where_clause.as_ref(), Reach::EveryUpdate)?;
+    filter(walk, &scope, node::boxed(update.where_clause.as_ref()), Reach::EveryUpdate)?;
     show_written(&mut scope, &target);
     returning(walk, &mut scope, &target, update.returning_clause.as_ref())
 }
@@ -342,14 +342,14 @@ fn delete(walk: &mut Walk<'_>, outer: Option<&Scope<'_>>, delete: &DeleteStmt) -
     target.need(walk, Action::Delete);
     scope.beside.push(target.entry.clone());
     from::items(walk, &mut scope, &delete.using_clause)?;
-    filter(walk, &scope, delete.where_clause.as_ref(), Reach::EveryDelete)?;
+    filter(walk, &scope, node::boxed(delete.where_clause.as_ref()), Reach::EveryDelete)?;
     returning(walk, &mut scope, &target, delete.returning_clause.as_ref())
 }
 
 /// WHERE of an UPDATE or DELETE: one that looks at no column of the target lets every row through or none.
-fn filter(walk: &mut Walk<'_>, scope: &Scope<'_>, filter: Option<&Box<Node>>, every: Reach) -> Result<(), Refusal> {
+fn filter(walk: &mut Walk<'_>, scope: &Scope<'_>, filter: Option<&NodeEnum>, every: Reach) -> Result<(), Refusal> {
     let before = walk.target_reads;
-    let Some(filter) = node::boxed(filter) else {
+    let Some(filter) = filter else {
         walk.reaches(every);
         return Ok(());
     };

@@ -72,10 +72,10 @@ pub(super) fn expression(walk: &mut Walk<'_>, scope: &Scope<'_>, value: &NodeEnu
 }
 
 /// A child that the grammar always fills, after one more step.
-pub(super) fn one(
+pub(super) fn one<B: AsRef<Node>>(
     walk: &mut Walk<'_>,
     scope: &Scope<'_>,
-    value: Option<&Box<Node>>,
+    value: Option<&B>,
     step: Via,
 ) -> Result<Lineage, Refusal> {
     Ok(expression(walk, scope, node::required(value, "expression")?)?.through(step))

@@ -175,7 +175,11 @@ fn user_casts(walk: &mut Walk<'_>, schema: Option<&str>, name: &str) -> bool {
         if trusted(cast.extension.as_ref()) || (!here(&cast.source) && !cast.stored) {
             continue;
         }
-        if here(&cast.source) { need_cast(walk, cast) } else { walk.casts.insert(cast.function.clone()); }
+        if here(&cast.source) {
+            need_cast(walk, cast)
+        } else {
+            walk.casts.insert(cast.function.clone());
+        }
         found = true;
     }
     found

@@ -192,6 +192,8 @@ pub(super) fn imagined<'c>(name: &QualifiedName, columns: impl Iterator<Item = &
         kind: RelationKind::Table,
         columns: columns.collect(),
         definition: None,
+        revision: None,
+        triggered: false,
         parents: Vec::new(),
         children: Vec::new(),
     }

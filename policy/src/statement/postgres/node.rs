@@ -13,15 +13,15 @@ pub(super) fn optional(node: Option<&Node>) -> Option<&NodeEnum> {
 }
 
 /// The node inside a boxed child.
-pub(super) fn boxed(node: Option<&Box<Node>>) -> Option<&NodeEnum> {
-    node.and_then(|node| node.node.as_ref())
+pub(super) fn boxed<B: AsRef<Node>>(node: Option<&B>) -> Option<&NodeEnum> {
+    node.and_then(|node| node.as_ref().node.as_ref())
 }
 
 /// The node inside a child that the grammar always fills.
 ///
 /// # Errors
 /// When it is empty after all.
-pub(super) fn required<'n>(node: Option<&'n Box<Node>>, of: &str) -> Result<&'n NodeEnum, Refusal> {
+pub(super) fn required<'n, B: AsRef<Node>>(node: Option<&'n B>, of: &str) -> Result<&'n NodeEnum, Refusal> {
     boxed(node).ok_or_else(|| unsupported(&format!("an incomplete {of}")))
 }
 

@@ -93,7 +93,7 @@ mod tests {
             // The other walks over the tree need stack as well: copying, hashing, dropping.
             for raw in parsed.clone() {
                 let node = raw.stmt.and_then(|statement| statement.node).expect("a statement");
-                assert_ne!(super::super::identity::identity(&node), [0; 32]);
+                assert_ne!(super::super::identity::identity(&node, &std::collections::BTreeSet::new()), [0; 32]);
             }
             Ok(parsed.len())
         })

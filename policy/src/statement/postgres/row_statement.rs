@@ -70,8 +70,8 @@ fn select_into(walk: &mut Walk<'_>, into: &IntoClause, fields: &[Field]) -> Resu
         return Err(node::unsupported("a temporary table").hint("name a schema: SELECT … INTO shop.new_table"));
     }
     let schema = match table.schemaname.as_str() {
-        "" => walk.search_path.iter().map(|schema| &**schema).find(|schema| *schema != "pg_catalog"),
-        schema => Some(schema),
+        "" => walk.creation.clone(),
+        schema => Some(Arc::from(schema)),
     };
     let Some(schema) = schema else { return Err(node::unsupported("a new table outside any schema")) };
     let name = QualifiedName::new(schema, &table.relname);

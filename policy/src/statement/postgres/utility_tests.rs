@@ -21,6 +21,8 @@ fn relation(schema: &str, name: &str, kind: RelationKind, columns: &[&str]) -> R
         kind,
         columns: columns.collect(),
         definition: None,
+        revision: None,
+        triggered: false,
         parents: Vec::new(),
         children: Vec::new(),
     }

@@ -141,7 +141,7 @@ impl<'a> Walk<'a> {
     /// Every column of `lineage` is used so.
     pub(super) fn used(&mut self, lineage: &Lineage, usage: &Usage) {
         for column in lineage.columns.keys() {
-            self.uses.insert(ColumnUse { column: column.clone(), usage: usage.clone() });
+            self.note_use(ColumnUse { column: column.clone(), usage: usage.clone() });
         }
     }
 
@@ -149,7 +149,7 @@ impl<'a> Walk<'a> {
     pub(super) fn compared(&mut self, lineage: &Lineage) {
         for (column, via) in &lineage.columns {
             let usage = if *via == Via::Copy { Usage::Equality } else { Usage::Inference };
-            self.uses.insert(ColumnUse { column: column.clone(), usage });
+            self.note_use(ColumnUse { column: column.clone(), usage });
         }
     }
 
@@ -161,7 +161,7 @@ impl<'a> Walk<'a> {
         }
         for (column, via) in &lineage.columns {
             if *via == Via::Partial {
-                self.uses.insert(ColumnUse { column: column.clone(), usage: Usage::Inference });
+                self.note_use(ColumnUse { column: column.clone(), usage: Usage::Inference });
             }
         }
     }
@@ -171,6 +171,13 @@ impl<'a> Walk<'a> {
         match (self.reach, reach) {
             (Reach::Some | Reach::EveryUpdate, Reach::EveryUpdate | Reach::EveryDelete) => self.reach = reach,
             (Reach::EveryDelete, _) | (_, Reach::Some) => {}
+        }
+    }
+
+    /// A use counts unless it stands in a definition: what that compares and orders by its author chose.
+    fn note_use(&mut self, column_use: ColumnUse) {
+        if self.trusted == 0 {
+            self.uses.insert(column_use);
         }
     }
 

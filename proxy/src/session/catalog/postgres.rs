@@ -197,6 +197,8 @@ fn relations<'a>(
             kind,
             columns: columns.remove(&oid).unwrap_or_default(),
             definition: row.shared(4),
+            revision: row.shared(5),
+            triggered: row.text(6)? == "t",
             parents: Vec::new(),
             children: Vec::new(),
         };
@@ -247,7 +249,10 @@ const SCHEMAS: &str = "SELECT nspname::pg_catalog.text FROM pg_catalog.pg_namesp
 const RELATIONS: &str = "
     SELECT c.oid, n.nspname::text, c.relname::text, c.relkind::text,
            CASE WHEN c.relkind IN ('v', 'm') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
-                THEN pg_catalog.pg_get_viewdef(c.oid) END
+                THEN pg_catalog.pg_get_viewdef(c.oid) END,
+           (SELECT pg_catalog.max(r.xmin::text) FROM pg_catalog.pg_rewrite r
+             WHERE r.ev_class = c.oid AND c.relkind = 'v' AND n.nspname NOT IN ('pg_catalog', 'information_schema')),
+           EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal)
       FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
      WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'i', 'I', 'c') AND c.relpersistence <> 't'
        AND n.nspname <> 'pg_toast' AND NOT (n.nspname = 'pg_catalog' AND c.relkind IN ('i', 'c'))";

@@ -198,6 +198,13 @@ impl Machine {
         }
     }
 
+    /// Tells the client something between its statements' answers: a notice may come at any time.
+    pub fn notify(&mut self, text: &str, hint: &str) {
+        if self.upstream_rest == 0 {
+            notice_response(&mut self.out.client, Severity::Notice, "00000", text, None, Some(hint));
+        }
+    }
+
     /// A cancel request of the client's: what runs now is cancelled, and the server's own error tells.
     pub fn cancel_requested(&mut self) {
         self.cancel |= !self.pending.is_empty();

@@ -26,7 +26,12 @@ const IN_FAILED_TRANSACTION: &str = "25P02";
 impl Machine {
     /// An ErrorResponse.
     pub(super) fn error(&mut self, gate: &mut Gate, frame: Frame<'_>) -> Result<(), End> {
-        let sqlstate = Report::decode(frame.body).map_err(theirs)?.sqlstate().to_owned();
+        let report = Report::decode(frame.body).map_err(theirs)?;
+        let sqlstate = report.sqlstate().to_owned();
+        if matches!(report.get(b'V'), Some(b"FATAL" | b"PANIC")) {
+            // Its session is over; whether the client's is, too, is decided where losses are.
+            return Err(End::Upstream(format!("it ended the session with {sqlstate}")));
+        }
         while matches!(self.pending.front(), Some(Pending::CopyEnd)) {
             self.pending.pop_front();
         }
@@ -115,7 +120,7 @@ impl Machine {
                 self.batch_failed(gate);
                 Ok(())
             }
-            Own::Shape(_) | Own::SearchPath(_) | Own::Begin | Own::Rollback | Own::Path | Own::Catalog(_) | Own::CatalogDone => {
+            Own::Shape(_) | Own::SearchPath(_) | Own::Views { .. } | Own::Begin | Own::Rollback | Own::Path | Own::Catalog(_) | Own::CatalogDone => {
                 Err(End::Upstream(format!("a question of the proxy's own failed with {sqlstate}")))
             }
         }
@@ -251,6 +256,7 @@ impl Machine {
             // What was seen inside the transaction is public now, or gone.
             gate.set_private(None);
             self.catalog_dirty = true;
+            gate.target().mark_changed();
         }
     }
 }

@@ -11,7 +11,7 @@ use super::{
     job::{Job, Run, Way},
     names::{Part, Portal, Prepared, Shape},
     outbox::Control,
-    own::Ready,
+    own::{Ready, changed},
     pending::{Own, Pending},
     query::Flow,
 };
@@ -59,6 +59,7 @@ impl Machine {
             Err(error) => return Ok(self.deny_batch(gate, &of.text, error)),
         }
         let allowance = run.map_or_else(|| gate.baseline(), |run| run.allowance);
+        self.check_views(gate, &of);
         let shape = if parse.types.is_empty() { Arc::clone(&of.shape) } else { Arc::default() };
         self.held = Some(HeldParse { of: Arc::clone(&of), allowance, pending: self.pending.len() });
         self.out.hold(frame.raw);
@@ -149,6 +150,7 @@ impl Machine {
             Ok(Ready::NotYet(stop)) => return Ok(Flow::Stop(stop)),
             Err(error) => return Ok(self.deny_batch(gate, &prepared.of.text, error)),
         }
+        self.check_views(gate, &prepared.of);
         self.want_shape(gate, bind.statement, &prepared);
         let portal = Portal {
             parameters: parameters::postgres(&bind, gate.parameters()),
@@ -213,7 +215,8 @@ impl Machine {
             Ok(runs) => runs,
             Err(error) => return Ok(self.deny_batch(gate, &of.text, error)),
         };
-        if let Err(error) = self.fence_fits(gate, &runs) {
+        let fits = if self.stale_batch && !of.views.is_empty() { Err(changed()) } else { self.fence_fits(gate, &runs) };
+        if let Err(error) = fits {
             self.undo_runs(gate, runs);
             return Ok(self.deny_batch(gate, &of.text, error));
         }
@@ -302,6 +305,7 @@ impl Machine {
         }
         self.skip = false;
         self.batch_open = false;
+        self.stale_batch = false;
         if std::mem::take(&mut self.batch_ddl) {
             self.wait = Some(Wait::Drained);
         }

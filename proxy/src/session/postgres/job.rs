@@ -59,14 +59,15 @@ impl Run {
 
     /// What its rows are.
     pub(super) fn outputs(&self) -> &Outputs {
-        let own = self.statement().map_or(&Outputs::None, |statement| &statement.outputs);
-        match own {
-            Outputs::OfPrepared(_) | Outputs::OfCursor(_) => {
-                let (of, part) = &self.rows_of;
-                part.of(of).map_or(&Outputs::None, |statement| &statement.outputs)
-            }
-            Outputs::None | Outputs::Columns(_) | Outputs::Server => own,
-        }
+        let (of, part) = &self.rows_of;
+        part.of(of).map_or(&Outputs::None, |statement| &statement.outputs)
+    }
+
+    /// Whether a row of so many bytes may still be shown.
+    pub(super) fn has_room(&self, bytes: usize) -> bool {
+        let limits = &self.allowance.limits;
+        let bytes = self.bytes.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
+        limits.max_rows.is_none_or(|max| self.rows < max) && limits.max_result_bytes.is_none_or(|max| bytes <= max)
     }
 
     /// Whether it changes names.

@@ -110,6 +110,8 @@ pub struct Machine {
     batch_open: bool,
     /// The open batch changes names: nothing that needs names may follow in it.
     batch_ddl: bool,
+    /// A view that the open batch reads was changed since it was understood.
+    stale_batch: bool,
     held: Option<HeldParse>,
     /// The upstream session's fence; `None`: not known.
     fence: Option<Fence>,
@@ -170,6 +172,7 @@ impl Machine {
             skip: false,
             batch_open: false,
             batch_ddl: false,
+            stale_batch: false,
             held: None,
             fence: None,
             fence_error: None,

@@ -1,6 +1,8 @@
 //! What leaves the session: bytes for the client, and bytes for the upstream, which come in three kinds only: forwarded
 //! under a [`Permit`], control messages that hold no SQL, and the proxy's own fixed statements.
 
+use std::sync::Arc;
+
 use crate::{
     session::gate::Permit,
     wire::postgres::encode::{self, Unencodable},
@@ -39,6 +41,8 @@ pub(super) enum OwnSql<'a> {
     Fail,
     /// One of the catalog's queries.
     Catalog(&'static str),
+    /// The revisions of these views.
+    Views(&'a [(u32, Arc<str>)]),
     /// The search_path for the rest of the transaction: around the catalog's queries.
     Path(&'a str),
 }
@@ -57,6 +61,14 @@ impl OwnSql<'_> {
             Self::Role(Some(role)) => Owned(format!("SET ROLE \"{}\"", role.replace('"', "\"\""))),
             Self::Fail => Borrowed("denied by hallpass"),
             Self::Catalog(text) => Borrowed(text),
+            Self::Views(views) => {
+                let oids: Vec<String> = views.iter().map(|(oid, _)| oid.to_string()).collect();
+                Owned(format!(
+                    "SELECT ev_class, pg_catalog.max(xmin::pg_catalog.text) FROM pg_catalog.pg_rewrite \
+                     WHERE ev_class OPERATOR(pg_catalog.=) ANY ('{{{}}}'::pg_catalog.oid[]) GROUP BY ev_class",
+                    oids.join(",")
+                ))
+            }
             // A path may hold anything the server took for names: it is quoted as the text it is.
             Self::Path(path) => {
                 Owned(format!("SELECT pg_catalog.set_config('search_path', '{}', true)", path.replace('\'', "''")))

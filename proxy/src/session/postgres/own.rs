@@ -13,7 +13,10 @@ use super::{
 };
 use crate::{
     error::ClientError,
-    session::gate::{Gate, session_denial},
+    session::{
+        gate::{Gate, session_denial},
+        target::Understanding,
+    },
     wire::postgres::backend::TransactionStatus,
 };
 
@@ -29,8 +32,12 @@ pub(super) enum Ready {
 impl Machine {
     /// Whether the names in force are known, so that SQL can be understood. Asks for what is not.
     pub(super) fn ready_for_sql(&mut self, gate: &mut Gate) -> Result<Ready, End> {
-        if self.batch_open || !(self.path_dirty || self.catalog_dirty) {
+        let changed = gate.target().is_changed() && !gate.has_private();
+        if self.batch_open || !(self.path_dirty || self.catalog_dirty || changed) {
             return Ok(Ready::Yes);
+        }
+        if changed && !self.path_dirty && !self.catalog_dirty {
+            return Ok(Ready::NotYet(Stop::Refresh));
         }
         if !self.pending.is_empty() {
             self.wait = Some(Wait::Drained);
@@ -118,6 +125,50 @@ impl Machine {
         Fence { read_only: !gate.may_write(), upstream_role: None }
     }
 
+    /// Asks, right before a statement that reads views of a target with masks, whether they still are what they were
+    /// when it was understood: others may have changed them. The answer comes before the statement's own.
+    pub(super) fn check_views(&mut self, gate: &Gate, of: &Understanding) {
+        if of.views.is_empty() || self.batch_open || self.tx == TransactionStatus::Failed || gate.known().masks.is_free()
+        {
+            return;
+        }
+        self.out.own_query(&OwnSql::Views(&of.views));
+        self.pending.push_back(Pending::Own(Own::Views { expected: of.views.clone(), seen: Vec::new() }));
+    }
+
+    /// The views' revisions are in: where one changed, nothing that was understood before runs on.
+    fn views_seen(&mut self, gate: &Gate, expected: &[(u32, Arc<str>)], seen: &[(u32, String)]) {
+        let unchanged = |(oid, revision): &(u32, Arc<str>)| seen.iter().any(|(o, r)| o == oid && **r == **revision);
+        if expected.iter().all(unchanged) {
+            return;
+        }
+        self.catalog_dirty = true;
+        gate.target().mark_changed();
+        self.stale_batch = true;
+        for pending in &mut self.pending {
+            match pending {
+                Pending::Query(job) | Pending::Execute(job) => {
+                    if job.stopped.is_none() && !job.finished {
+                        job.stopped = Some(changed());
+                    }
+                }
+                Pending::Sync => {
+                    self.stale_batch = false;
+                    break;
+                }
+                Pending::Parse(_)
+                | Pending::Bind(_)
+                | Pending::Describe(_)
+                | Pending::Close(_)
+                | Pending::CopyEnd
+                | Pending::Local { .. }
+                | Pending::Substitute { .. }
+                | Pending::Own(_) => {}
+            }
+        }
+        self.stale_batch &= self.batch_open;
+    }
+
     /// Notes under what the open transaction has run: it ends when one of these does.
     pub(super) fn note_runs(&mut self, runs: &[Run]) {
         for run in runs {
@@ -157,6 +208,7 @@ impl Machine {
                 }
                 self.wait = None;
             }
+            Own::Views { expected, seen } => self.views_seen(gate, &expected, &seen),
             Own::Fence { read_only, role } => {
                 if self.fence_error.is_none() {
                     self.fence = Some(Fence { read_only, upstream_role: role });
@@ -190,6 +242,15 @@ impl Machine {
         }
         Ok(())
     }
+}
+
+/// The error of a statement whose views are no longer what they were.
+pub(super) fn changed() -> ClientError {
+    session_denial(
+        "a view that this statement reads was changed",
+        "its columns may come from elsewhere now, so that the masks have to be looked up again",
+        "run the statement again",
+    )
 }
 
 fn same(a: &Arc<Allowance>, b: &Arc<Allowance>) -> bool {

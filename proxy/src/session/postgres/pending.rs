@@ -79,6 +79,13 @@ pub(super) enum Own {
     Shape(Arc<OnceLock<Shape>>),
     /// SHOW search_path, as a Query; what it said.
     SearchPath(Option<Arc<str>>),
+    /// The revisions of the views that the next statement reads, as a Query.
+    Views {
+        /// What they were when it was understood.
+        expected: Box<[(u32, Arc<str>)]>,
+        /// What they are.
+        seen: Vec<(u32, String)>,
+    },
     /// The read-only fence or the role, as a Query; what the fence is then.
     Fence {
         /// Read-only.
@@ -114,6 +121,15 @@ impl Own {
             Self::SearchPath(path) => {
                 if frame.tag == tag::DATA_ROW {
                     *path = text_row(frame.body)?.into_iter().next().flatten().map(Arc::from);
+                }
+                Ok(false)
+            }
+            Self::Views { seen, .. } => {
+                if frame.tag == tag::DATA_ROW
+                    && let [Some(oid), Some(revision)] = text_row(frame.body)?.as_slice()
+                    && let Ok(oid) = oid.parse()
+                {
+                    seen.push((oid, revision.clone()));
                 }
                 Ok(false)
             }

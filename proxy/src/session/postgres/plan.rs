@@ -165,7 +165,7 @@ impl Machine {
     }
 
     /// A statement succeeded: what has to be asked for afterwards.
-    pub(super) fn succeeded(&mut self, statement: &Statement) {
+    pub(super) fn succeeded(&mut self, gate: &Gate, statement: &Statement) {
         match &statement.effect {
             Effect::Set { name, .. } => {
                 self.stateful = true;
@@ -185,7 +185,10 @@ impl Machine {
                     self.fence = None;
                 }
             }
-            Effect::ChangesCatalog => self.catalog_dirty = true,
+            Effect::ChangesCatalog => {
+                self.catalog_dirty = true;
+                gate.target().mark_changed();
+            }
             Effect::Prepare { .. } | Effect::Declare { .. } => self.stateful = true,
             Effect::None
             | Effect::Begin

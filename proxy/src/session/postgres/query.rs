@@ -92,6 +92,7 @@ impl Machine {
                 return Ok(self.refuse_query(error));
             }
         };
+        self.check_views(gate, of);
         self.out.forward(&permit, frame.raw);
         self.note_runs(&runs);
         let names_change = runs.iter().any(Run::changes_catalog);

@@ -45,14 +45,15 @@ impl Machine {
             return Ok(());
         }
         let Some(bound) = bound_of(gate, job)? else { return Err(End::Upstream("a row without columns".into())) };
-        let before = self.out.client.len();
-        self.out.client.append(&mut job.tail);
-        bound.write(frame, &mut self.out.client).map_err(|error| End::Upstream(error.to_string()))?;
-        let sent = self.out.client.len() - before;
         let Some(run) = job.run() else { return Ok(()) };
         run.rows += 1;
-        run.bytes += u64::try_from(sent).unwrap_or(u64::MAX);
-        self.check_limits(gate)
+        run.bytes += size(frame.raw);
+        if let Some(error) = over(run) {
+            self.stop_first(gate, error);
+            return Ok(());
+        }
+        self.out.client.append(&mut job.tail);
+        bound.write(frame, &mut self.out.client).map_err(|error| End::Upstream(error.to_string()))
     }
 
     /// Rows at the start of `rest` that go through as they stand, in one run; `None` when the first one does not.
@@ -64,24 +65,22 @@ impl Machine {
         if job.stopped.is_some() || !bound_of(gate, job)?.is_some_and(|bound| bound.is_clear()) {
             return Ok(None);
         }
-        let (mut end, mut rows) = (0, 0);
+        let Some(run) = job.run() else { return Ok(None) };
+        let mut end = 0;
         while let Ok(Some(header)) = codec::header(rest.get(end..).unwrap_or_default(), codec::MAX_FRAME) {
-            if header.tag != tag::DATA_ROW || rest.len() - end < header.total() {
+            let total = header.total();
+            if header.tag != tag::DATA_ROW || rest.len() - end < total || !run.has_room(total) {
                 break;
             }
-            end += header.total();
-            rows += 1;
+            run.rows += 1;
+            run.bytes += u64::try_from(total).unwrap_or(u64::MAX);
+            end += total;
         }
         if end == 0 {
             return Ok(None);
         }
         self.out.client.append(&mut job.tail);
         self.out.client.extend_from_slice(rest.get(..end).unwrap_or_default());
-        if let Some(run) = job.run() {
-            run.rows += rows;
-            run.bytes += u64::try_from(end).unwrap_or(u64::MAX);
-        }
-        self.check_limits(gate)?;
         Ok(Some(end))
     }
 
@@ -97,13 +96,12 @@ impl Machine {
         if !clear || job.stopped.is_some() || self.swallow || rest.len() < codec::HEADER {
             return Ok(false);
         }
-        let total = u64::try_from(header.total()).unwrap_or(u64::MAX);
         let Some(run) = job.run() else { return Ok(false) };
-        if run.allowance.limits.max_result_bytes.is_some_and(|max| run.bytes + total > max) {
+        if !run.has_room(header.total()) {
             // Held until it is whole, then counted and stopped like any other.
             return Ok(false);
         }
-        run.bytes += total;
+        run.bytes += u64::try_from(header.total()).unwrap_or(u64::MAX);
         run.rows += u64::from(header.tag == tag::DATA_ROW);
         self.out.client.append(&mut job.tail);
         self.out.client.extend_from_slice(rest);
@@ -113,31 +111,38 @@ impl Machine {
 
     /// Data of COPY … TO STDOUT: it was decided by its columns, and is only counted.
     pub(super) fn copy_data(&mut self, gate: &mut Gate, frame: Frame<'_>) -> Result<(), End> {
+        let Some(Pending::Query(job) | Pending::Execute(job)) = self.pending.front_mut() else { return Ok(()) };
+        let stopped = job.stopped.is_some();
+        if let Some(run) = job.run()
+            && !stopped
+        {
+            run.bytes += size(frame.raw);
+            if let Some(error) = over(run) {
+                self.stop_first(gate, error);
+            }
+        }
         self.pass(frame.raw);
-        let Some(Pending::Query(job) | Pending::Execute(job)) = self.pending.front_mut() else { return Ok(()) };
-        let Some(run) = job.run() else { return Ok(()) };
-        run.bytes += u64::try_from(frame.raw.len()).unwrap_or(u64::MAX);
-        self.check_limits(gate)
-    }
-
-    /// Stops the first job when its statement has shown more than its role allows.
-    fn check_limits(&mut self, gate: &mut Gate) -> Result<(), End> {
-        let Some(Pending::Query(job) | Pending::Execute(job)) = self.pending.front_mut() else { return Ok(()) };
-        let Some(run) = job.run() else { return Ok(()) };
-        let limits = &run.allowance.limits;
-        let (what, max) = match (limits.max_rows, limits.max_result_bytes) {
-            (Some(max), _) if run.rows > max => ("max_rows", format!("{max} rows")),
-            (_, Some(max)) if run.bytes > max => ("max_result_bytes", format!("{max} bytes")),
-            _ => return Ok(()),
-        };
-        let error = ClientError::LimitExceeded {
-            message: format!("the result is larger than {what} of this grant allows ({max})"),
-            hint: "add a LIMIT, or ask for a role or a statement grant with export".into(),
-            sqlstate: "54000",
-        };
-        self.stop_first(gate, error);
         Ok(())
     }
+}
+
+fn size(frame: &[u8]) -> u64 {
+    u64::try_from(frame.len()).unwrap_or(u64::MAX)
+}
+
+/// The error for the client when the statement has more to show than its grant allows.
+fn over(run: &Run) -> Option<ClientError> {
+    let limits = &run.allowance.limits;
+    let (what, max) = match (limits.max_rows, limits.max_result_bytes) {
+        (Some(max), _) if run.rows > max => ("max_rows", format!("{max} rows")),
+        (_, Some(max)) if run.bytes > max => ("max_result_bytes", format!("{max} bytes")),
+        _ => return None,
+    };
+    Some(ClientError::LimitExceeded {
+        message: format!("the result is larger than {what} of this grant allows ({max})"),
+        hint: "add a LIMIT, or ask for a role or a statement grant with export".into(),
+        sqlstate: "54000",
+    })
 }
 
 /// The plan of the statement the job is at; made from its prepared statement's columns the first time an Execute

@@ -177,7 +177,7 @@ impl Machine {
         let bounded = run.write_bound().is_some();
         let of = Arc::clone(&run.of);
         if let Some(statement) = of.understood.statements.get(run.index) {
-            self.succeeded(statement);
+            self.succeeded(gate, statement);
         }
         if bounded {
             self.keep_back(raw);
@@ -308,6 +308,8 @@ impl Machine {
                 ended |= matches!(pending, Pending::CopyEnd);
                 ended || !matches!(pending, Pending::Sync)
             });
+            // A Sync that was read as part of the copy has ended nothing.
+            self.batch_open |= !self.pending.iter().any(|pending| matches!(pending, Pending::Sync));
         }
         self.copying = !ended;
     }

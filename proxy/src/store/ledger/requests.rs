@@ -217,6 +217,7 @@ impl Ledger {
     /// # Errors
     /// When the store or the audit cannot be written; the next call tries again.
     pub fn sweep(&self) -> Outcome<()> {
+        self.end_expired_sessions()?;
         let now = self.now();
         let timeout = self.shared.config.load().server.request_timeout;
         let nothing_to_do = {

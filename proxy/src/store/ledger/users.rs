@@ -1,6 +1,6 @@
 //! Users, passwords and tokens: added, changed and removed by admins; everybody may change their own password.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use hallpass_audit::event::{Event, Kind};
 use hallpass_policy::ids::{GroupName, Timestamp, UserName};
@@ -221,6 +221,21 @@ impl Ledger {
             if let Ok(pending) = request.pending() {
                 let closed = Closed { by: actor.name.clone(), at: now, reason: Some(why.to_owned()) };
                 Self::cancel_in(store, events, actor, pending, closed)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the open sessions of users whose time is up.
+    pub(super) fn end_expired_sessions(&self) -> Outcome<()> {
+        let now = self.now();
+        let open: BTreeSet<UserName> =
+            self.shared.sessions.list().iter().filter_map(|session| session.origin.user.clone()).collect();
+        for name in open {
+            // The transaction ends before sessions are told, so that nobody waits for both.
+            let user = self.store.begin()?.user(&name)?;
+            if user.is_none_or(|user| !user.active(now)) {
+                self.kill_sessions(&name);
             }
         }
         Ok(())
