@@ -191,6 +191,23 @@ impl Login {
         Ok(Step::Send(switch_request(CACHING_SHA2, &fresh), login(Expects::Sha2, fresh)))
     }
 
+    /// Begins for COM_CHANGE_USER: whichever scramble the client answered, it is asked again with a `fresh` one, as
+    /// MySQL does. A client that names no plugin can only do mysql_native_password.
+    pub fn again(
+        plugin: Option<&[u8]>,
+        candidates: Candidates,
+        fresh: Scramble,
+        channel: Channel,
+        native: Native,
+    ) -> Step {
+        let is_native = plugin.is_none_or(|plugin| plugin == NATIVE.as_bytes());
+        let (name, expects) = match native {
+            Native::Accepted if is_native => (NATIVE, Expects::Native),
+            Native::Accepted | Native::SwitchedAway => (CACHING_SHA2, Expects::Sha2),
+        };
+        Step::Send(switch_request(name, &fresh), Self { expects, scramble: fresh, channel, candidates })
+    }
+
     /// Takes the payload of the client's next packet.
     pub fn answer(self, payload: &[u8]) -> Step {
         match self.expects {
@@ -345,6 +362,27 @@ mod tests {
         }
         let step = begin(None, &answer, Channel::Tls, Native::SwitchedAway).unwrap();
         assert!(matches!(step, Step::Denied(UsingPassword::Yes)));
+    }
+
+    #[test]
+    fn a_change_of_user_is_asked_for_with_a_fresh_scramble() {
+        let again = |plugin: Option<&str>, native| {
+            let plugin = plugin.map(str::as_bytes);
+            let step = Login::again(plugin, candidates(&["password"]), fresh(), Channel::Tls, native);
+            let Step::Send(payload, login) = step else { panic!("{step:?}") };
+            (String::from_utf8(payload[1..].split(|byte| *byte == 0).next().unwrap().to_vec()).unwrap(), login)
+        };
+        let (plugin, login) = again(Some(CACHING_SHA2), Native::Accepted);
+        assert_eq!(plugin, CACHING_SHA2);
+        assert!(matches!(login.answer(&sha2_answer(b"password", &fresh())), Step::Verified { secret: 0, .. }));
+        let (_, login) = again(Some(CACHING_SHA2), Native::Accepted);
+        assert!(matches!(login.answer(&sha2_answer(b"password", &greeted())), Step::Send(..)), "the old scramble");
+        for plugin in [Some(NATIVE), None] {
+            let (asked, login) = again(plugin, Native::Accepted);
+            assert_eq!(asked, NATIVE);
+            assert!(matches!(login.answer(&native_answer(b"password", &fresh())), Step::Verified { secret: 0, .. }));
+        }
+        assert_eq!(again(Some(NATIVE), Native::SwitchedAway).0, CACHING_SHA2);
     }
 
     #[test]
