@@ -283,6 +283,8 @@ impl Masks {
             | Effect::Deallocate(_)
             | Effect::CloseCursor(_)
             | Effect::DiscardAll
+            | Effect::SetAll(_)
+            | Effect::Kill { .. }
             | Effect::CopyOut => statement.verb == "SET CONSTRAINTS",
         };
         risky || inner || statement.touches.iter().any(masked)

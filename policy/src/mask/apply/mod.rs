@@ -9,6 +9,7 @@ use sha2::Sha256;
 
 mod constant;
 mod dates;
+pub mod mysql;
 mod neutral;
 mod numbers;
 #[cfg(test)]

@@ -52,7 +52,7 @@ pub(super) fn unreadable(ty: PgType, value: &[u8]) -> bool {
 }
 
 /// The nearest multiple; `over` says that a fraction of at least one half has been cut off.
-fn nearest(whole: i128, over: bool, multiple: i128) -> Option<i128> {
+pub(super) fn nearest(whole: i128, over: bool, multiple: i128) -> Option<i128> {
     let rest = (whole % multiple).abs();
     let low = whole.abs() - rest;
     let twice = rest.checked_mul(2)?.checked_add(i128::from(over))?;
@@ -61,7 +61,7 @@ fn nearest(whole: i128, over: bool, multiple: i128) -> Option<i128> {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a multiple above 2^53 is as inexact as the float it rounds")]
-fn nearest_float(number: f64, multiple: i128) -> Option<f64> {
+pub(super) fn nearest_float(number: f64, multiple: i128) -> Option<f64> {
     let multiple = multiple as f64;
     let rounded = (number / multiple).round() * multiple;
     // Adding zero turns -0 into 0.
@@ -119,7 +119,7 @@ pub(super) fn write_float(width: u8, format: Format, number: f64, out: &mut Vec<
 }
 
 /// A numeric as far as rounding to whole multiples needs it.
-struct Decimal {
+pub(super) struct Decimal {
     negative: bool,
     whole: i128,
     /// Whether the fraction is at least one half.
@@ -128,7 +128,7 @@ struct Decimal {
 
 impl Decimal {
     /// `-12.34`: what numeric_out prints. NaN and infinities are none.
-    fn from_text(text: &str) -> Option<Self> {
+    pub(super) fn from_text(text: &str) -> Option<Self> {
         let (negative, digits) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
         let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
         let all_digits = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
@@ -170,7 +170,7 @@ impl Decimal {
         Some(Self { negative: sign != 0, whole, half })
     }
 
-    fn nearest(&self, multiple: i128) -> Option<i128> {
+    pub(super) fn nearest(&self, multiple: i128) -> Option<i128> {
         let size = nearest(self.whole, self.half, multiple)?;
         Some(if self.negative { -size } else { size })
     }

@@ -70,6 +70,8 @@ fn relation((schema, name, columns, definition): &(&str, &str, &str, Option<&str
         oid: 0,
         name: QualifiedName::new(schema, name),
         kind: if definition.is_some() { RelationKind::View } else { RelationKind::Table },
+        revision: None,
+        triggered: false,
         columns: columns.split(' ').enumerate().map(column).collect(),
         definition: definition.map(Arc::from),
         parents: Vec::new(),

@@ -115,6 +115,8 @@ impl Course {
             | Effect::Declare { .. }
             | Effect::Fetch { .. }
             | Effect::CloseCursor(_)
+            | Effect::SetAll(_)
+            | Effect::Kill { .. }
             | Effect::CopyOut
             | Effect::CopyIn => {}
         }

@@ -235,8 +235,11 @@ impl Machine {
         if (utf8 && !self.encoding_moves) || text.is_ascii() {
             return Ok(());
         }
-        let refusal = Refusal::new(RefusalKind::Unsupported, "a statement with other than ASCII characters needs client_encoding UTF8")
-            .hint("SET client_encoding = 'UTF8', by itself, before it");
+        let refusal = Refusal::new(
+            RefusalKind::Unsupported,
+            "a statement with other than ASCII characters needs client_encoding UTF8",
+        )
+        .hint("SET client_encoding = 'UTF8', by itself, before it");
         Err(ClientError::Refused(refusal))
     }
 

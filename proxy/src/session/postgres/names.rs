@@ -39,6 +39,8 @@ impl Part {
                 | Effect::Fetch { .. }
                 | Effect::CloseCursor(_)
                 | Effect::DiscardAll
+                | Effect::SetAll(_)
+                | Effect::Kill { .. }
                 | Effect::CopyOut
                 | Effect::CopyIn
                 | Effect::ChangesCatalog => None,

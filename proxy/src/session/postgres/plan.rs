@@ -51,6 +51,8 @@ impl Machine {
             | Effect::Declare { .. }
             | Effect::CloseCursor(_)
             | Effect::DiscardAll
+            | Effect::SetAll(_)
+            | Effect::Kill { .. }
             | Effect::CopyOut
             | Effect::CopyIn
             | Effect::ChangesCatalog => ((Arc::clone(of), whole), self.decide(gate, of, whole)?),
@@ -148,6 +150,8 @@ impl Machine {
             | Effect::RollbackTo
             | Effect::Execute { .. }
             | Effect::Fetch { .. }
+            | Effect::SetAll(_)
+            | Effect::Kill { .. }
             | Effect::CopyOut
             | Effect::CopyIn
             | Effect::ChangesCatalog => Vec::new(),
@@ -194,6 +198,8 @@ impl Machine {
             | Effect::Deallocate(_)
             | Effect::Fetch { .. }
             | Effect::CloseCursor(_)
+            | Effect::SetAll(_)
+            | Effect::Kill { .. }
             | Effect::CopyOut
             | Effect::CopyIn => {}
         }

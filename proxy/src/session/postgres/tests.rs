@@ -60,8 +60,7 @@ impl Session {
         let folder = tempfile::tempdir().unwrap();
         let (config, _) = Config::parse(Path::new("proxy.toml"), CONFIG).unwrap();
         let journal = Journal::open(folder.path(), Durability::Process).unwrap();
-        let shared =
-            Arc::new(Shared::new(config, journal, Clock::fixed(Timestamp(1_000_000)), HashKey::new(&[0; 32])));
+        let shared = Arc::new(Shared::new(config, journal, Clock::fixed(Timestamp(1_000_000)), HashKey::new(&[0; 32])));
         let alice = UserName::new("alice");
         if granted {
             let grant = Grant {
