@@ -91,14 +91,15 @@ impl Machine {
         self.flush_local();
     }
 
-    /// Gives the client the answers of ours whose turn has come.
+    /// Gives the client the answers of ours whose turn has come, and forgets the ends of copies that are over.
     pub(super) fn flush_local(&mut self) {
-        while let Some(Pending::Local { bytes, ready }) = self.pending.front() {
-            self.out.client.extend_from_slice(bytes);
-            if *ready {
-                encode::ready_for_query(&mut self.out.client, self.tx);
+        while let Some(Pending::Local { .. } | Pending::CopyEnd) = self.pending.front() {
+            if let Some(Pending::Local { bytes, ready }) = self.pending.pop_front() {
+                self.out.client.extend_from_slice(&bytes);
+                if ready {
+                    encode::ready_for_query(&mut self.out.client, self.tx);
+                }
             }
-            self.pending.pop_front();
         }
     }
 }

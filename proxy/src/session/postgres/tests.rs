@@ -39,7 +39,7 @@ host = "127.0.0.1"
 database = "shop"
 user = "owner"
 [roles.reader]
-allow = ["select"]
+allow = ["select", "insert", "copy_in"]
 max_rows = 2
 [[masks]]
 columns = ["shop/public.people.email"]
@@ -88,7 +88,7 @@ impl Session {
         };
         let gate = Gate::new(standing, Names { search_path: "public".into() });
         let mut machine = Machine::new(Vec::new());
-        machine.connected(Fence { read_only: true, upstream_role: None }, &[]);
+        machine.connected(Fence { read_only: !gate.may_write(), upstream_role: None }, &[]);
         Self { machine, gate, _folder: folder }
     }
 
@@ -316,4 +316,31 @@ fn an_unknown_portal_is_never_forwarded() {
     encode::execute(&mut sent, b"nowhere", 0).unwrap();
     assert_eq!(session.client(&sent, 1024), b"");
     assert_eq!(shape(&session.told()), ("E".into(), vec!["34000".into()]));
+}
+
+#[test]
+fn a_copy_in_ends_where_the_server_says() {
+    let mut session = Session::new(true);
+    let mut data = Vec::new();
+    data.extend_from_slice(b"d\0\0\0\x0a1\tx\n\\.");
+    data.extend_from_slice(b"c\0\0\0\x04");
+    let copy_in = b"G\0\0\0\x0b\0\0\x02\0\0\0\0";
+    let sent = query("COPY people FROM STDIN");
+    // Whether the data comes before or after the server has asked for it.
+    for early in [false, true] {
+        let first = if early { [sent.clone(), data.clone()].concat() } else { sent.clone() };
+        assert_eq!(session.client(&first, 1024), first);
+        assert_eq!(session.upstream(copy_in, 1024), copy_in);
+        if !early {
+            assert_eq!(session.client(&data, 1024), data);
+        }
+        session.upstream(&[done("COPY 1"), ready(TransactionStatus::Idle)].concat(), 1024);
+        assert!(session.machine.is_idle(), "early: {early}");
+    }
+    // What comes when the copy is over is ignored, as the server would.
+    let mut stray = Vec::new();
+    encode::copy_fail(&mut stray, "nothing to copy").unwrap();
+    encode::sync(&mut stray);
+    assert_eq!(session.client(&stray, 1024), b"");
+    assert_eq!(shape(&session.told()).0, "Z");
 }

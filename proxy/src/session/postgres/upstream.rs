@@ -216,6 +216,7 @@ impl Machine {
         let status = TransactionStatus::decode(frame.body).map_err(theirs)?;
         self.tx = status;
         self.swallow = false;
+        self.copying = false;
         if status != TransactionStatus::Open {
             self.tx_allowances.clear();
         }
@@ -306,13 +307,13 @@ impl Machine {
 
     /// COPY FROM has begun: the server reads Syncs as part of the copy until it ends, and answers none of them.
     fn copy_begins(&mut self) {
-        let mut ended = false;
         let extended = matches!(self.pending.front(), Some(Pending::Execute(job)) if job.way == Way::Extended);
+        let mut ended = false;
+        self.pending.retain(|pending| {
+            ended |= matches!(pending, Pending::CopyEnd);
+            ended || !extended || !matches!(pending, Pending::Sync)
+        });
         if extended {
-            self.pending.retain(|pending| {
-                ended |= matches!(pending, Pending::CopyEnd);
-                ended || !matches!(pending, Pending::Sync)
-            });
             // A Sync that was read as part of the copy has ended nothing.
             self.batch_open |= !self.pending.iter().any(|pending| matches!(pending, Pending::Sync));
         }
