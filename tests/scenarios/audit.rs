@@ -116,7 +116,8 @@ fn every_statement_of_a_kill_in_full_load_is_there() {
             })
         })
         .collect();
-    std::thread::sleep(Duration::from_millis(700));
+    let under_load = || shop.database.statement_log().iter().filter(|text| text.contains("/* worker")).count() > 200;
+    wait_for("the load to run", Duration::from_secs(30), || under_load().then_some(()));
     shop.proxy.kill_9();
     workers.into_iter().for_each(|worker| worker.join().expect("the worker ends"));
     shop.proxy.serve();

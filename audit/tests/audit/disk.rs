@@ -31,7 +31,6 @@ fn a_full_disk_refuses_appends_and_leaves_no_half_record() {
 
 /// Not a test by itself: the process whose disk is full.
 #[test]
-#[ignore = "run by a_full_disk_refuses_appends_and_leaves_no_half_record in a process of its own"]
 fn child_fills_the_disk() {
     let Some(data) = std::env::var_os(CHILD) else { return };
     let data = Path::new(&data);

@@ -73,7 +73,6 @@ fn what_was_acknowledged_survives_once() {
 
 /// Not a test by itself: the process that is killed. Two threads append and say so on stdout.
 #[test]
-#[ignore = "run by what_was_acknowledged_survives_once in a process of its own"]
 fn child_appends_until_it_is_killed() {
     let Some(data) = std::env::var_os(CHILD) else { return };
     let limits = Limits { segment_bytes: 32 << 10, ..Limits::default() };

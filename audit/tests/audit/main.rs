@@ -67,11 +67,11 @@ fn query<T: rusqlite::types::FromSql>(data: &Path, sql: &str) -> T {
     connection.query_row(sql, [], |row| row.get(0)).unwrap()
 }
 
-/// Runs the ignored test `name` of this binary in a process of its own, with `envs` and under `wrapper`.
+/// Runs the test `name` of this binary in a process of its own, with `envs` and under `wrapper`.
 fn child(wrapper: &[&str], name: &str, data: &Path) -> std::process::Command {
     let mut words = wrapper.iter().map(ToString::to_string).collect::<Vec<_>>();
     words.push(std::env::current_exe().unwrap().to_str().unwrap().to_owned());
-    words.extend([name, "--exact", "--ignored", "--nocapture", "--test-threads=1"].map(str::to_owned));
+    words.extend([name, "--exact", "--nocapture", "--test-threads=1"].map(str::to_owned));
     let mut command = std::process::Command::new(&words[0]);
     command.args(&words[1..]).env(CHILD, data);
     command

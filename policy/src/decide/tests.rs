@@ -408,7 +408,7 @@ fn a_denial_teaches() {
 
     world.principal.groups.clear();
     let denial = world.deny(&update(), &[]);
-    assert_eq!(denial.message, "no grant allows SELECT on shop.orders");
+    assert_eq!(denial.message, "no grant allows UPDATE on shop.orders", "of several needs the write is named");
     assert_eq!(denial.detail, "you hold: baseline (explain)");
     assert_eq!(
         denial.hint,
