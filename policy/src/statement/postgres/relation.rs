@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     catalog::{Catalog, Column, ColumnRef, QualifiedName, Relation, RelationKind},
-    statement::{Lineage, Refusal, RefusalKind, Via},
+    statement::{Action, Lineage, Object, Refusal, RefusalKind, Via},
 };
 
 /// Which rows a name stands for.
@@ -109,9 +109,12 @@ pub(super) fn fields(walk: &mut Walk<'_>, relation: &Arc<Relation>, rows: Rows) 
             walk.touch(&relation.name);
             view(walk, relation)?
         }
-        RelationKind::Table | RelationKind::ForeignTable | RelationKind::Sequence | RelationKind::Other => {
+        RelationKind::ForeignTable => {
+            // Its rows may come from anywhere, a masked table of this very database among them.
+            walk.need_of_view(Action::Admin, Object::Relation(relation.name.clone()));
             stored(walk, relation, rows)?
         }
+        RelationKind::Table | RelationKind::Sequence | RelationKind::Other => stored(walk, relation, rows)?,
     };
     if !is_catalog(relation) {
         walk.shapes.insert(key, Arc::clone(&fields));
