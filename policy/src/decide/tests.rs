@@ -437,7 +437,7 @@ fn a_denial_teaches() {
         "you hold: baseline (session statements and catalogs); grant 3 (role reader until 2026-01-31 13:00:00Z) names a \
          role that is no longer configured"
     );
-    assert_eq!(denial.hint, "no role allows SELECT on shop.orders: ask an administrator to add one to proxy.toml");
+    assert_eq!(denial.hint, "no role allows UPDATE on shop.orders: ask an administrator to add one to proxy.toml");
     let many: Vec<Grant> = (1..=8).map(|id| holds(id, "reader")).collect();
     assert!(world.deny(&update(), &many).detail.ends_with("; 3 more grants that do not allow it"));
 }
