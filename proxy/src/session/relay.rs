@@ -251,7 +251,7 @@ impl Relay {
                 Turn::Signal(signal) => self.signalled(signal),
                 Turn::Timer => {
                     self.timer = None;
-                    self.machine.expire(&mut self.gate, Instant::now());
+                    self.machine.expire(Instant::now());
                     self.recheck();
                     if self.expires.is_some_and(|end| end <= self.gate.now()) {
                         self.fatal(&ClientError::Expired, Goodbye::Expired)

@@ -23,8 +23,7 @@ use crate::{
 
 impl Machine {
     /// Stops what the upstream is at: from here on nothing of its result reaches the client.
-    pub(super) fn stop_first(&mut self, gate: &mut Gate, error: ClientError) {
-        let _ = gate;
+    pub(super) fn stop_first(&mut self, error: ClientError) {
         if let Some(Pending::Query(job) | Pending::Execute(job)) = self.pending.front_mut()
             && !job.finished
             && job.stopped.is_none()
@@ -40,7 +39,7 @@ impl Machine {
         tracing::info!(target_name = %gate.target().name(), %error, "a result is not what its text promised");
         self.catalog_dirty = true;
         gate.target().mark_changed();
-        self.stop_first(gate, changed());
+        self.stop_first(changed());
     }
 
     /// What was stopped while it waited in a pipeline is cancelled when its turn comes.
@@ -177,7 +176,7 @@ impl Machine {
     }
 
     /// Stops what has run for too long.
-    pub fn expire(&mut self, gate: &mut Gate, now: Instant) {
+    pub fn expire(&mut self, now: Instant) {
         if let Some(Pending::Query(job) | Pending::Execute(job)) = self.pending.front()
             && job.deadline.is_some_and(|deadline| deadline <= now)
         {
@@ -186,7 +185,7 @@ impl Machine {
                 hint: "make the statement cheaper, or ask for a role with a longer statement_timeout".into(),
                 sqlstate: "57014",
             };
-            self.stop_first(gate, error);
+            self.stop_first(error);
         }
     }
 

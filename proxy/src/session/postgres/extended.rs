@@ -223,7 +223,7 @@ impl Machine {
             Ok(runs) => runs,
             Err(error) => return Ok(self.deny_batch(gate, &of.text, error)),
         };
-        let fits = if self.stale_batch && !of.views.is_empty() { Err(changed()) } else { self.fence_fits(gate, &runs) };
+        let fits = if self.stale_batch && !of.views.is_empty() { Err(changed()) } else { self.fence_fits(&runs) };
         if let Err(error) = fits {
             self.undo_runs(gate, runs);
             return Ok(self.deny_batch(gate, &of.text, error));

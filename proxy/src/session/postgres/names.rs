@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use hallpass_policy::statement::{Effect, Statement};
+use hallpass_policy::statement::{Statement, inner};
 
 use crate::session::target::Understanding;
 
@@ -24,27 +24,7 @@ impl Part {
     pub(super) fn of(self, understanding: &Understanding) -> Option<&Statement> {
         match self {
             Self::Whole(index) => understanding.understood.statements.get(index),
-            Self::Inner(index) => match &understanding.understood.statements.get(index)?.effect {
-                Effect::Prepare { statement, .. } | Effect::Declare { statement, .. } => Some(statement),
-                Effect::None
-                | Effect::Begin
-                | Effect::Commit
-                | Effect::Rollback
-                | Effect::Savepoint
-                | Effect::RollbackTo
-                | Effect::Set { .. }
-                | Effect::ResetAll
-                | Effect::Execute { .. }
-                | Effect::Deallocate(_)
-                | Effect::Fetch { .. }
-                | Effect::CloseCursor(_)
-                | Effect::DiscardAll
-                | Effect::SetAll(_)
-                | Effect::Kill { .. }
-                | Effect::CopyOut
-                | Effect::CopyIn
-                | Effect::ChangesCatalog => None,
-            },
+            Self::Inner(index) => inner(understanding.understood.statements.get(index)?),
         }
     }
 

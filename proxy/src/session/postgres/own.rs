@@ -99,7 +99,7 @@ impl Machine {
     }
 
     /// Whether an Execute may run behind the fence that stands: inside a batch it cannot be moved.
-    pub(super) fn fence_fits(&self, gate: &Gate, runs: &[Run]) -> Result<(), ClientError> {
+    pub(super) fn fence_fits(&self, runs: &[Run]) -> Result<(), ClientError> {
         let Some(fence) = &self.fence else {
             return Err(session_denial(
                 "the session was reset in the same pipeline",
@@ -117,7 +117,6 @@ impl Machine {
                 ));
             }
         }
-        let _ = gate;
         Ok(())
     }
 

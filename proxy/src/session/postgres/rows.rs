@@ -62,7 +62,7 @@ impl Machine {
         run.rows += 1;
         run.bytes += size(frame.raw);
         if let Some(error) = over(run) {
-            self.stop_first(gate, error);
+            self.stop_first(error);
             return Ok(());
         }
         self.out.client.append(&mut job.tail);
@@ -125,7 +125,7 @@ impl Machine {
     }
 
     /// Data of COPY … TO STDOUT: it was decided by its columns, and is only counted.
-    pub(super) fn copy_data(&mut self, gate: &mut Gate, frame: Frame<'_>) -> Result<(), End> {
+    pub(super) fn copy_data(&mut self, frame: Frame<'_>) -> Result<(), End> {
         let Some(Pending::Query(job) | Pending::Execute(job)) = self.pending.front_mut() else { return Ok(()) };
         let stopped = job.stopped.is_some();
         if let Some(run) = job.run()
@@ -133,7 +133,7 @@ impl Machine {
         {
             run.bytes += size(frame.raw);
             if let Some(error) = over(run) {
-                self.stop_first(gate, error);
+                self.stop_first(error);
             }
         }
         self.pass(frame.raw);

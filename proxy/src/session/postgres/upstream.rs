@@ -145,7 +145,7 @@ impl Machine {
                 }
                 Err(End::Upstream("a copy in that nobody asked for".into()))
             }
-            tag::COPY_DATA => self.copy_data(gate, frame),
+            tag::COPY_DATA => self.copy_data(frame),
             tag::COPY_DONE => {
                 self.pass(frame.raw);
                 Ok(())
@@ -164,11 +164,11 @@ impl Machine {
             // It was over before the cancel came: the client gets its error all the same.
             return self.stop_finished(gate, error);
         }
-        let over = job.run().and_then(|run| Some((run.write_bound()?, run.allowance.limits.clone())));
-        if let Some((bound, _)) = over
-            && tagged.is_some_and(|rows| rows > bound)
+        let bound = job.run().and_then(|run| run.write_bound());
+        if let (Some(bound), Some(rows)) = (bound, tagged)
+            && rows > bound
         {
-            return self.write_too_wide(gate, bound, tagged.unwrap_or(0));
+            return self.write_too_wide(gate, bound, rows);
         }
         let Some(run) = job.complete(tagged) else {
             // The empty query has no statement and one EmptyQueryResponse.
