@@ -12,6 +12,7 @@ pub mod postgres;
 pub mod recorder;
 pub mod registry;
 pub mod relay;
+pub mod run;
 pub mod serve;
 pub mod target;
 pub mod throttle;
