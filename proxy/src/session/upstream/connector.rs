@@ -163,7 +163,7 @@ impl Connector {
     /// # Errors
     /// [`ClientError::UpstreamUnavailable`], or [`ClientError::StartupRefused`] for a database that does not exist; the
     /// log says more.
-    pub(super) async fn within<T>(
+    pub(in crate::session) async fn within<T>(
         &self,
         open: impl Future<Output = Result<T, UpstreamError>>,
     ) -> Result<T, ClientError> {
