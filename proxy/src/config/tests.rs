@@ -245,6 +245,8 @@ fn a_mysql_listener_has_one_target() {
     assert!(none.len() == 1 && none[0].starts_with("proxy.toml:7: listeners[1]: names no target"), "{none:?}");
     assert_eq!(
         faults(&format!("{SHOP}{target}{listener}database = \"shop\"")),
-        ["proxy.toml:15: listeners[1].database: target `shop` speaks postgres, this listener mysql | name a target of the listener's protocol"]
+        [
+            "proxy.toml:15: listeners[1].database: target `shop` speaks postgres, this listener mysql | name a target of the listener's protocol"
+        ]
     );
 }
