@@ -5,7 +5,7 @@ use super::{
     backend::{Metadata, PrepareOk, Status, first},
     body::{put_int, put_string},
     capability::Capabilities,
-    codec::{Sequence, put_message},
+    codec::{Order, Sequence, put_message},
     frontend::command,
 };
 
@@ -74,6 +74,13 @@ pub fn err(out: &mut Vec<u8>, sequence: &mut Sequence, code: u16, sqlstate: [u8;
     put_message(out, sequence, &payload);
 }
 
+/// Appends an ERR packet in place of a greeting: before capabilities are known servers send no SQLSTATE.
+pub fn early_err(out: &mut Vec<u8>, code: u16, message: &[u8]) {
+    let [low, high] = code.to_le_bytes();
+    let payload = [&[first::ERR, low, high], message].concat();
+    put_message(out, &mut Sequence::start(Order::Checked), &payload);
+}
+
 /// Appends the answer to COM_STMT_PREPARE; definitions are to follow as `prepared` says.
 pub fn prepare_ok(out: &mut Vec<u8>, sequence: &mut Sequence, prepared: PrepareOk, held: Capabilities) {
     let mut payload = vec![first::OK];
@@ -117,7 +124,6 @@ mod tests {
     use super::*;
     use crate::wire::mysql::{
         backend::{ErrPacket, OkPacket},
-        codec::Order,
         frontend::Command,
     };
 
@@ -146,6 +152,9 @@ mod tests {
         out.clear();
         end(&mut out, &mut sequence, Status(0x22), 0, Capabilities::DEPRECATE_EOF);
         assert_eq!(out, b"\x07\0\0\x08\xfe\0\0\"\0\0\0");
+        out.clear();
+        early_err(&mut out, 1040, b"Too many connections");
+        assert_eq!(out, b"\x17\0\0\0\xff\x10\x04Too many connections");
         out.clear();
         definitions_end(&mut out, &mut sequence, Status(2), TRACKED);
         assert!(out.is_empty());
