@@ -7,6 +7,7 @@ pub mod gate;
 pub mod listen;
 pub mod login;
 pub mod machine;
+pub mod mysql;
 pub mod parameters;
 pub mod postgres;
 pub mod recorder;

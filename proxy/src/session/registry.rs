@@ -7,7 +7,7 @@ use std::{
 };
 
 use hallpass_audit::event::Origin;
-use hallpass_policy::ids::{GrantId, SessionId, Timestamp};
+use hallpass_policy::ids::{GrantId, SessionId, Timestamp, UserName};
 use serde::Serialize;
 use tokio::sync::mpsc;
 
@@ -153,6 +153,16 @@ impl Sessions {
         if let Some(entry) = found {
             let _ = entry.signals.try_send(Signal::Cancel);
         }
+    }
+
+    /// Tells the session with this connection number, if it is `user`'s; false when there is none.
+    pub fn signal_own(&self, user: &UserName, connection: u32, signal: Signal) -> bool {
+        let open = self.lock();
+        let own = open.values().find(|entry| {
+            matches!(entry.key, CancelKey::Connection(number) if number == connection)
+                && entry.info.origin.user.as_ref() == Some(user)
+        });
+        own.is_some_and(|entry| entry.signals.try_send(signal).is_ok())
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<SessionId, Entry>> {

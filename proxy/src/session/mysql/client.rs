@@ -20,7 +20,7 @@ use crate::{
     wire::mysql::{
         backend::Status,
         body::Malformed,
-        codec::{self, FrameError, Message, Sequence},
+        codec::{self, FrameError, Message, Order, Sequence},
         encode,
         frontend::{Command, name},
         reader::{Request, ResultReader},
@@ -72,7 +72,8 @@ impl Machine {
             }
             let mut sequence = Sequence::start(self.login.order);
             let Some(message) = codec::message(rest, &mut sequence, LONGEST)? else { return Ok((at, Stop::NeedMore)) };
-            self.next = sequence.next();
+            // Under compression nobody counts, and the upstream begins at 1.
+            self.next = if self.login.order == Order::Loose { 1 } else { sequence.next() };
             match self.command(gate, &message)? {
                 Flow::Taken => at += message.raw.len(),
                 Flow::Stop(stop) => return Ok((at, stop)),
@@ -84,9 +85,9 @@ impl Machine {
     fn file_packet(&mut self, mut sequence: Sequence, rest: &[u8]) -> Result<Option<usize>, End> {
         let Some(header) = codec::header(rest) else { return Ok(None) };
         let Some(raw) = rest.get(..header.total()) else { return Ok(None) };
+        // These go on with the answer's sequence.
+        self.out.file(Control(raw), sequence);
         sequence.accept(header.sequence)?;
-        // A new command would start at 0: these go on with the answer's sequence, which the upstream knows as well.
-        self.out.file(Control(raw));
         self.next = sequence.next();
         self.file = (header.length > 0).then_some(sequence);
         Ok(Some(raw.len()))

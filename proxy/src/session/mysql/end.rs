@@ -138,7 +138,8 @@ impl Machine {
 
     /// The upstream session is lost. Says whether the client's session can go on without it.
     pub(super) fn lost(&mut self, gate: &mut Gate, error: &ClientError) -> Loss {
-        let fatal = self.stateful || self.in_transaction() || self.statements.any() || self.file.is_some();
+        let torn = self.upstream_rest > 0 || self.row_continues;
+        let fatal = torn || self.stateful || self.in_transaction() || self.statements.any() || self.file.is_some();
         let reason = Some("the upstream session was lost");
         let awaited = match self.pending.take().map(|pending| pending.owed) {
             Some(Owed::Job(mut job)) => {
@@ -168,6 +169,7 @@ impl Machine {
             out: std::mem::take(&mut self.out),
             warnings: std::mem::take(&mut self.warnings),
             charset: self.charset,
+            torn,
             ..Self::new(std::sync::Arc::clone(&self.login))
         };
         self.out.upstream_mut().clear();
@@ -185,6 +187,9 @@ impl Machine {
 
     /// Writes the error that ends the client's session: in the place of the answer that it waits for, or waits for next.
     pub(super) fn farewell(&mut self, error: &ClientError) {
+        if self.torn || self.upstream_rest > 0 || self.row_continues {
+            return;
+        }
         let mut sequence = if self.pending.is_some() { self.sequence() } else { Sequence::at(1, self.login.order) };
         err_packet(&mut self.out.client, &mut sequence, error, about(None, error), UsingPassword::Yes);
     }

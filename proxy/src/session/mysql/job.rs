@@ -5,7 +5,7 @@ use std::{convert::Infallible, sync::Arc, time::Instant};
 
 use hallpass_policy::{
     mask::bind::MysqlOrigin,
-    statement::{Effect, Outputs},
+    statement::{Effect, Outputs, Statement},
 };
 
 use super::{Wrap, bound::Bound};
@@ -99,9 +99,7 @@ impl Job {
     pub(super) fn calls(&self) -> bool {
         self.runs.last().is_some_and(|run| {
             let (of, part) = &run.rows_of;
-            part.of(of).is_some_and(|statement| {
-                matches!(statement.verb, "CALL" | "BEGIN NOT ATOMIC") && matches!(statement.outputs, Outputs::Server)
-            })
+            part.of(of).is_some_and(may_call)
         })
     }
 
@@ -142,4 +140,11 @@ impl Job {
             self.totals.masked = Some(Arc::clone(names));
         }
     }
+}
+
+/// Whether a statement runs code that may return several results. The last of a text is over with its last result, so
+/// that it does no harm to take one for such.
+pub(super) fn may_call(statement: &Statement) -> bool {
+    let code = ["CALL", "EXECUTE IMMEDIATE", "BEGIN", "IF", "CASE", "LOOP", "WHILE", "REPEAT", "FOR"];
+    matches!(statement.outputs, Outputs::Server) && code.contains(&statement.verb)
 }

@@ -7,24 +7,27 @@
 //! comes in; [`plan`] decides its statements and follows what they do to the session; [`refuse`] tells denials; [`own`]
 //! is what the proxy asks the upstream by itself; [`results`] follows a recorded text's answer, [`rows`] counts and
 //! masks; [`end`] stops statements; [`warnings`] keeps what SHOW WARNINGS may say. [`relayed`] is the machine as the relay
-//! sees it. [`job`], [`names`], [`pending`], [`outbox`], [`bound`] and [`charset`] are what they work on.
+//! sees it. [`job`], [`names`], [`pending`], [`outbox`] and [`bound`] are what they work on.
 
 use std::sync::Arc;
 
 use hallpass_policy::decide::{Allowance, Fence};
 
-use super::machine::End;
+use super::{
+    machine::End,
+    upstream::mysql::{Connection, Facts},
+};
 use crate::{
     error::ClientError,
     wire::mysql::{
         backend::Status,
         capability::Capabilities,
+        charset::Charset,
         codec::{Order, Sequence},
     },
 };
 
 mod bound;
-mod charset;
 mod client;
 mod end;
 mod job;
@@ -44,10 +47,9 @@ mod tests;
 mod upstream;
 mod warnings;
 
-use charset::Charset;
+pub use names::LongData;
 use names::Statements;
 use outbox::Outbox;
-use own::Settings;
 use pending::Pending;
 use warnings::Warnings;
 
@@ -102,6 +104,8 @@ pub struct Machine {
     wrapped: Option<Wrap>,
     /// What the client's texts are written in.
     charset: Charset,
+    /// What the upstream session is set to, until the gate has heard of it.
+    facts: Option<Facts>,
     /// Names changed: the catalog has to be fetched again.
     catalog_dirty: bool,
     /// The client sends a file; the sequence of its packets.
@@ -120,6 +124,8 @@ pub struct Machine {
     upstream_rest: usize,
     /// The next packet continues a row.
     row_continues: bool,
+    /// The client has half a packet, and its upstream is gone: nothing can be said any more.
+    torn: bool,
     /// The session holds state that a new upstream session would not have.
     stateful: bool,
     warnings: Warnings,
@@ -130,7 +136,9 @@ impl Machine {
     pub fn new(login: Arc<Login>) -> Self {
         Self {
             out: Outbox::default(),
-            charset: Charset::of_collation(login.collation),
+            // Login has refused those that cannot be followed.
+            charset: Charset::of(login.collation).unwrap_or(Charset::Utf8mb4),
+            facts: None,
             login,
             statements: Statements::default(),
             pending: None,
@@ -151,6 +159,7 @@ impl Machine {
             next: 1,
             upstream_rest: 0,
             row_continues: false,
+            torn: false,
             stateful: false,
             warnings: Warnings::default(),
         }
@@ -165,19 +174,14 @@ impl Machine {
         self.status.has(Status::IN_TRANSACTION)
     }
 
-    /// An upstream session stands: what it is set to is asked before the first statement.
-    fn stands(&mut self) {
+    /// An upstream session stands, without a fence: that is set before the first statement that needs it.
+    fn stands(&mut self, upstream: &Connection) {
         self.connected = true;
         self.fence = Some(Fence { read_only: false, upstream_role: None });
-        self.settings_dirty = true;
-        self.status = Status::AUTOCOMMIT;
-        self.status_stale = false;
-    }
-
-    /// What the upstream session was set to is known.
-    fn settled(&mut self, settings: &Settings) {
-        self.charset = settings.charset;
+        self.facts = Some(upstream.facts.clone());
         self.settings_dirty = false;
+        self.status = upstream.status;
+        self.status_stale = false;
     }
 }
 

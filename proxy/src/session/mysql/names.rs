@@ -4,6 +4,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use hallpass_policy::{decide::Allowance, statement::Dialect};
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{bound::Bound, job::Run};
@@ -76,11 +77,9 @@ impl Statement {
 
 /// A parameter that came in pieces: as much of it as the audit keeps.
 #[derive(Clone, Debug, Default)]
-pub(super) struct LongData {
-    /// Its start.
-    pub(super) start: Vec<u8>,
-    /// All of its bytes.
-    pub(super) bytes: u64,
+pub struct LongData {
+    start: Vec<u8>,
+    bytes: u64,
     hash: Sha256,
 }
 
@@ -92,9 +91,10 @@ impl LongData {
         self.hash.update(data);
     }
 
-    /// Its SHA-256, in hexadecimal.
-    pub(super) fn sha256(&self) -> String {
-        self.hash.clone().finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    /// Its start, length and hash, for the audit.
+    pub fn recorded(&self) -> Value {
+        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        json!({ "hex": hex(&self.start), "bytes": self.bytes, "sha256": hex(&self.hash.clone().finalize()) })
     }
 }
 

@@ -2,7 +2,7 @@
 //! under a [`Permit`], commands that hold no SQL, and the proxy's own fixed statements.
 
 use crate::{
-    session::gate::Permit,
+    session::{gate::Permit, upstream::mysql::SETUP},
     wire::mysql::{
         capability::{Capabilities, Flavour},
         codec::{self, Order, Sequence},
@@ -25,7 +25,7 @@ pub(super) struct Control<'a>(pub(super) &'a [u8]);
 /// The proxy's own statements.
 #[derive(Clone, Debug)]
 pub(super) enum OwnSql<'a> {
-    /// Database, sql_mode and character set in force.
+    /// Database, sql_mode and character sets in force.
     Settings,
     /// What variables hold that SET is about to read: names as `@a` and `@@b`.
     Values(&'a [String]),
@@ -53,7 +53,7 @@ impl OwnSql<'_> {
     fn text(&self) -> std::borrow::Cow<'static, str> {
         use std::borrow::Cow::{Borrowed, Owned};
         match self {
-            Self::Settings => Borrowed("SELECT DATABASE(), @@SESSION.sql_mode, @@SESSION.character_set_client"),
+            Self::Settings => Borrowed(SETUP),
             Self::Values(names) => Owned(format!("SELECT {}", names.join(", "))),
             Self::Status => Borrowed("DO 0"),
             Self::Begin => Borrowed("START TRANSACTION"),
@@ -85,6 +85,13 @@ impl Outbox {
     /// Sends a command without SQL.
     pub(super) fn control(&mut self, packets: Control<'_>, order: Order) {
         self.put(packets.0, order);
+    }
+
+    /// Sends a packet of the file that the upstream asked for; `sequence` is the one it expects.
+    pub(super) fn file(&mut self, packet: Control<'_>, mut sequence: Sequence) {
+        let start = self.upstream.len();
+        self.upstream.extend_from_slice(packet.0);
+        codec::renumber(self.upstream.get_mut(start..).unwrap_or_default(), &mut sequence);
     }
 
     /// Sends one of the proxy's own statements.

@@ -13,7 +13,6 @@ use hallpass_policy::{
 
 use super::{
     Machine, Wrap,
-    charset::Charset,
     job::{Job, Run},
     outbox::{OwnSql, quoted},
     pending::{Owed, Pending},
@@ -24,10 +23,12 @@ use crate::{
     session::{
         gate::Gate,
         machine::{End, Stop},
+        upstream::mysql::Facts,
     },
     wire::mysql::{
         backend::{ErrPacket, Status},
         body::Body,
+        charset::Charset,
         codec::Message,
         reader::{Reply, Request, ResultReader, Then},
     },
@@ -45,8 +46,8 @@ pub(super) enum Ready {
 /// What the proxy asked on its own.
 #[derive(Debug)]
 pub(super) enum Own {
-    /// What the session is set to: the row that came.
-    Settings(Vec<Option<String>>),
+    /// What the session is set to.
+    Settings,
     /// What variables hold: the row that came.
     Values(Values),
     /// Only its status counts.
@@ -98,32 +99,14 @@ impl Values {
     }
 }
 
-/// What an upstream session is set to, as far as texts and results depend on it.
-#[derive(Clone, Debug)]
-pub(super) struct Settings {
-    database: Option<Arc<str>>,
-    sql_mode: SqlMode,
-    /// What texts are written in.
-    pub(super) charset: Charset,
-}
-
-impl Settings {
-    /// From the row that [`OwnSql::Settings`] brings.
-    fn of(row: &[Option<String>]) -> Result<Self, End> {
-        let [database, Some(mode), Some(charset)] = row else {
-            return Err(End::Upstream("its settings cannot be read".into()));
-        };
-        let sql_mode = SqlMode::read(mode).map_err(theirs)?;
-        let charset = Charset::named(charset).ok_or_else(|| theirs(format!("its character set is {charset}")))?;
-        Ok(Self { database: database.as_deref().map(Arc::from), sql_mode, charset })
-    }
-}
-
 impl Machine {
     /// Whether what texts are read with is known. Asks for what is not.
     pub(super) fn ready_for_sql(&mut self, gate: &mut Gate) -> Ready {
+        if let Some(facts) = self.facts.take() {
+            self.settled(gate, facts);
+        }
         if self.connected && self.settings_dirty {
-            return self.ask(&OwnSql::Settings, Own::Settings(Vec::new()));
+            return self.ask(&OwnSql::Settings, Own::Settings);
         }
         if self.catalog_dirty || gate.target().is_changed() {
             self.catalog_dirty = false;
@@ -210,8 +193,7 @@ impl Machine {
             return Ok(self.ask(&OwnSql::Status, Own::Status));
         }
         let open = self.in_transaction() || !self.status.has(Status::AUTOCOMMIT);
-        let (sql, wrap) =
-            if open { (OwnSql::Savepoint, Wrap::Savepoint) } else { (OwnSql::Begin, Wrap::Transaction) };
+        let (sql, wrap) = if open { (OwnSql::Savepoint, Wrap::Savepoint) } else { (OwnSql::Begin, Wrap::Transaction) };
         Ok(self.ask(&sql, Own::Begin(wrap)))
     }
 
@@ -265,7 +247,7 @@ impl Machine {
         match reply {
             Reply::Err(error) => return self.own_failed(gate, own, &error),
             Reply::Row(_) => match &mut own {
-                Own::Settings(row) => *row = text_row(&message.payload)?,
+                Own::Settings => self.facts = Some(Facts::read(&message.payload).map_err(theirs)?),
                 Own::Values(values) => values.row = text_row(&message.payload)?,
                 Own::Status
                 | Own::Fence(_)
@@ -293,12 +275,9 @@ impl Machine {
 
     fn own_done(&mut self, gate: &mut Gate, own: Own) -> Result<(), End> {
         match own {
-            Own::Settings(row) => {
-                let settings = Settings::of(&row)?;
-                self.settled(&settings);
-                let flavour = self.dialect(gate).flavour;
-                let Settings { database, sql_mode, .. } = settings;
-                gate.set_dialect(Dialect::Mysql(MysqlNames { database, sql_mode, flavour }));
+            Own::Settings => {
+                let facts = self.facts.take().ok_or_else(|| theirs("its settings cannot be read"))?;
+                self.settled(gate, facts);
             }
             Own::Values(values) => match values.readable() {
                 Ok(()) => self.values = Some(values),
@@ -348,15 +327,19 @@ impl Machine {
                 self.finish(gate, *job);
                 Ok(())
             }
-            Own::Settings(_)
-            | Own::Values(_)
-            | Own::Status
-            | Own::Begin(_)
-            | Own::TakeBack(..)
-            | Own::RollbackQuietly => {
+            Own::Settings | Own::Values(_) | Own::Status | Own::Begin(_) | Own::TakeBack(..) | Own::RollbackQuietly => {
                 Err(End::Upstream(format!("a question of the proxy's own failed with {}", error.code)))
             }
         }
+    }
+
+    /// What the upstream session is set to is known: texts are read with that.
+    fn settled(&mut self, gate: &mut Gate, facts: Facts) {
+        let Facts { sql_mode, database, charsets } = facts;
+        self.settings_dirty = false;
+        self.charset = Charset::named(&charsets.client).unwrap_or(Charset::Utf8mb4);
+        let flavour = self.dialect(gate).flavour;
+        gate.set_dialect(Dialect::Mysql(MysqlNames { database, sql_mode, flavour }));
     }
 
     /// What texts are read with.

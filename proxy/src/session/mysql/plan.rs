@@ -12,7 +12,6 @@ use hallpass_policy::{
 
 use super::{
     Machine,
-    charset::Charset,
     job::Run,
     names::Prepared,
     own::{Values, charset_of},
@@ -21,9 +20,10 @@ use crate::{
     error::ClientError,
     session::{
         gate::{Gate, Refused},
-        run::{Part, RowsOf},
+        run::Part,
         target::Understanding,
     },
+    wire::mysql::charset::Charset,
 };
 
 impl Machine {

@@ -53,14 +53,9 @@ impl Machine {
         };
         self.out.forward(&permit, message.raw, self.login.order);
         self.warnings.statement();
-        let prepared = Prepared {
-            part: Part::Whole(0),
-            dialect: gate.dialect().clone(),
-            generation: gate.known().generation,
-            of,
-        };
+        let prepared =
+            Prepared { part: Part::Whole(0), dialect: gate.dialect().clone(), generation: gate.known().generation, of };
         let reader = ResultReader::new(Request::Prepare, self.held());
-        self.next = 1;
         self.pending = Some(Box::new(Pending { owed: Owed::Prepare(permit, prepared), reader }));
         Ok(Flow::Taken)
     }
@@ -76,7 +71,7 @@ impl Machine {
         if let Ready::NotYet(stop) = self.ready_for_sql(gate) {
             return Ok(Flow::Stop(stop));
         }
-        let Some(statement) = self.statements.get(number) else { return Ok(self.unknown(number, "execute")) };
+        let Some(statement) = self.statements.get(number) else { return Ok(self.unknown(number)) };
         let (types, recorded) = {
             let long = statement.long();
             let found = execute.parameters(self.held(), statement.known(&long))?;
@@ -98,7 +93,7 @@ impl Machine {
         if let Ready::NotYet(stop) = self.ready_for_sql(gate) {
             return Ok(Flow::Stop(stop));
         }
-        let Some(statement) = self.statements.get(number) else { return Ok(self.unknown(number, "bulk_execute")) };
+        let Some(statement) = self.statements.get(number) else { return Ok(self.unknown(number)) };
         let sets = bulk.parameters(statement.known(&[]))?;
         let types = sets.first().map(|set| set.iter().map(|parameter| parameter.kind).collect()).unwrap_or_default();
         let recorded = parameters::mysql_bulk(&sets, gate.parameters());
@@ -143,7 +138,7 @@ impl Machine {
     /// COM_STMT_FETCH: more rows of a cursor, as long as the grant it was opened under lives.
     pub(super) fn fetch(&mut self, gate: &mut Gate, message: &Message<'_>, statement: u32) -> Result<Flow, End> {
         let number = self.statements.resolve(statement);
-        let Some(statement) = self.statements.get_mut(number) else { return Ok(self.unknown(number, "fetch")) };
+        let Some(statement) = self.statements.get_mut(number) else { return Ok(self.unknown(number)) };
         let Some(cursor) = statement.cursor.take() else {
             return Ok(self.refuse(&ClientError::UnknownPortal(number.to_string()), None));
         };
@@ -160,7 +155,7 @@ impl Machine {
     /// COM_STMT_RESET.
     pub(super) fn reset_statement(&mut self, message: &Message<'_>, statement: u32) -> Flow {
         let number = self.statements.resolve(statement);
-        let Some(statement) = self.statements.get_mut(number) else { return self.unknown(number, "reset") };
+        let Some(statement) = self.statements.get_mut(number) else { return self.unknown(number) };
         statement.long_data.clear();
         statement.cursor = None;
         self.control(message, Request::Simple, Then::Nothing);
@@ -168,9 +163,8 @@ impl Machine {
     }
 
     /// A statement that was never prepared, or is closed; the server says the same.
-    fn unknown(&mut self, number: u32, what: &str) -> Flow {
-        let error = ClientError::UnknownStatement(format!("{number}) given to mysqld_stmt_{what} ("));
-        self.refuse(&error, None)
+    fn unknown(&mut self, number: u32) -> Flow {
+        self.refuse(&ClientError::UnknownStatement(number.to_string()), None)
     }
 
     /// A statement was prepared.
@@ -192,10 +186,9 @@ fn preparable(statements: &[Read]) -> Result<(), ClientError> {
     let refuse = |kind, message: &str| Err(ClientError::Refused(Refusal::new(kind, message)));
     match statements {
         [] => refuse(RefusalKind::Unparsed, "Query was empty"),
-        [Read { effect: Effect::Kill { .. } | Effect::Prepare { .. } | Effect::Execute { .. }, .. }] => refuse(
-            RefusalKind::Unsupported,
-            "This command is not supported in the prepared statement protocol yet",
-        ),
+        [Read { effect: Effect::Kill { .. } | Effect::Prepare { .. } | Effect::Execute { .. }, .. }] => {
+            refuse(RefusalKind::Unsupported, "This command is not supported in the prepared statement protocol yet")
+        }
         [_] => Ok(()),
         _ => refuse(RefusalKind::Unparsed, "a prepared statement holds exactly one statement"),
     }

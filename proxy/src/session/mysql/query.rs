@@ -65,7 +65,12 @@ impl Machine {
         if let Ready::NotYet(stop) = self.ready_for_sql(gate) {
             return Ok(Understood::NotYet(stop));
         }
-        let text = self.charset.read(text).map_err(ClientError::Refused)?;
+        let text = self.charset.decode(text).ok_or_else(|| {
+            let message = format!("the statement is no text in {}", self.charset.name());
+            let refusal = Refusal::new(RefusalKind::Unparsed, message)
+                .hint("SET NAMES utf8mb4 and send the statement in it; write bytes as X'…'");
+            ClientError::Refused(refusal)
+        })?;
         match gate.understand(text.as_bytes()) {
             Ok(of) => Ok(Understood::Yes(of)),
             Err(Refused::StaleCatalog) => Ok(Understood::NotYet(Stop::Refresh)),
@@ -132,7 +137,6 @@ impl Machine {
         gate.running(&of.text, permit.allowance());
         let mut job = Job::new(permit, way, runs);
         job.wrapped = self.wrapped.take();
-        self.next = 1;
         self.pending = Some(Box::new(Pending { owed: Owed::Job(job), reader }));
         Flow::Taken
     }
@@ -176,7 +180,9 @@ fn orderly(statements: &[Statement]) -> Result<(), ClientError> {
         let reads_names = statement.needs.iter().any(|need| !matches!(need.action, Action::Ddl | Action::Maintain))
             || !matches!(statement.outputs, Outputs::None);
         if changed && reads_names {
-            return refuse("a statement behind USE, SET or DDL in the same message would be read with the old settings");
+            return refuse(
+                "a statement behind USE, SET or DDL in the same message would be read with the old settings",
+            );
         }
         changed |= calls
             || matches!(statement.effect, Effect::ChangesCatalog)

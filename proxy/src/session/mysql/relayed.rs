@@ -30,9 +30,8 @@ impl machine::Machine for Machine {
         upstream::connect(&connector, &wanted).await
     }
 
-    fn connected(&mut self, _: Fence, _: &Connection) {
-        // A login sets no fence: it is set before the first statement that needs it.
-        self.stands();
+    fn connected(&mut self, _: Fence, upstream: &Connection) {
+        self.stands(upstream);
     }
 
     fn client(&mut self, gate: &mut Gate, input: &[u8]) -> Result<(usize, Stop), End> {

@@ -19,6 +19,7 @@ use crate::{
     wire::mysql::{
         backend::{ErrPacket, Metadata, OkPacket, Status},
         codec::{self, Message, Order, Sequence},
+        encode,
         reader::{Reply, ResultReader, RowFormat, Then},
         resultset::{self, OwnValue},
     },
@@ -44,10 +45,7 @@ impl Machine {
                     self.headed(gate, &mut job, None);
                 }
             }
-            Reply::Column { definition, .. } if job.way == Way::Fields => {
-                debug_assert_eq!(definition.kind, definition.kind);
-                self.pass_tailed(&mut job, message.raw);
-            }
+            Reply::Column { .. } if job.way == Way::Fields => self.pass_tailed(&mut job, message.raw),
             Reply::Column { definition, .. } => {
                 job.heading.packets.extend_from_slice(message.raw);
                 job.heading.columns.push(origin(&definition));
@@ -75,7 +73,12 @@ impl Machine {
     }
 
     /// A result's columns are in: they are bound to the plan, and shown if they fit.
-    fn headed(&mut self, gate: &mut Gate, job: &mut Job, columns: Option<Vec<hallpass_policy::mask::bind::MysqlOrigin>>) {
+    fn headed(
+        &mut self,
+        gate: &mut Gate,
+        job: &mut Job,
+        columns: Option<Vec<hallpass_policy::mask::bind::MysqlOrigin>>,
+    ) {
         let packets = std::mem::take(&mut job.heading.packets);
         if job.stopped.is_some() {
             return;
@@ -125,6 +128,7 @@ impl Machine {
     ) -> Result<(), End> {
         let affected = ok.map(|ok| ok.affected_rows);
         let last = then == Then::Done;
+        let shows = ok.is_none() && job.run().and_then(|run| run.statement()).is_some_and(super::query::is_messages);
         if job.stopped.is_some() && !self.stands_done(&job, affected) {
             return self.stopped(gate, job, reader, last);
         }
@@ -147,7 +151,14 @@ impl Machine {
         } else {
             self.statement_over(gate, &mut job, affected, last);
         }
-        let bytes = self.with_warnings(&job, message, ok.is_some(), last);
+        let bytes = if shows {
+            self.show_own_warnings(&job);
+            None
+        } else if last && job.way != Way::Fields {
+            self.count_own_warnings(message)
+        } else {
+            None
+        };
         self.keep_or_pass(&mut job, bytes.as_deref().unwrap_or(message.raw));
         if last {
             return self.job_over(gate, job);
@@ -158,12 +169,10 @@ impl Machine {
 
     /// The statement that the upstream was at has succeeded.
     fn statement_over(&mut self, gate: &mut Gate, job: &mut Job, affected: Option<u64>, last: bool) {
-        let fetch = if let Way::Fetch(number) = job.way { Some(number) } else { None };
-        if let Some(number) = fetch
+        if matches!(job.way, Way::Fetch(_))
             && !self.status.has(Status::LAST_ROW_SENT)
             && let Some(run) = job.runs.pop()
         {
-            job.way = Way::Execute(number);
             self.suspended(job, run);
             return;
         }
@@ -184,7 +193,8 @@ impl Machine {
 
     /// Rows wait for COM_STMT_FETCH. What was shown so far counts on.
     fn suspended(&mut self, job: &mut Job, run: Run) {
-        let Way::Execute(number) = job.way else { return };
+        let (Way::Execute(number) | Way::Fetch(number)) = job.way else { return };
+        self.warnings.hidden = run.allowance.scrub;
         let bound = run.bound.clone();
         let so_far = Run::new(&run.of, run.index, run.rows_of.clone(), Arc::clone(&run.allowance));
         let so_far = Run { rows: run.rows, bytes: run.bytes, ..so_far };
@@ -196,7 +206,13 @@ impl Machine {
     }
 
     /// The job has failed upstream.
-    fn failed(&mut self, gate: &mut Gate, mut job: Job, error: &ErrPacket<'_>, message: &Message<'_>) -> Result<(), End> {
+    fn failed(
+        &mut self,
+        gate: &mut Gate,
+        mut job: Job,
+        error: &ErrPacket<'_>,
+        message: &Message<'_>,
+    ) -> Result<(), End> {
         if let Some(why) = job.stopped.take() {
             return self.end_stopped(gate, job, why);
         }
@@ -251,7 +267,7 @@ impl Machine {
         let mut sequence = Sequence::start(Order::Loose);
         let ok = match codec::message(tail, &mut sequence, tail.len()) {
             Ok(Some(message)) if message.payload.first() == Some(&0) => {
-                crate::wire::mysql::encode::with_status(&message.payload, self.status)
+                encode::with_status(&message.payload, self.status)
             }
             _ => None,
         };
@@ -294,25 +310,24 @@ impl Machine {
         }
     }
 
-    /// The end of a result as the client gets it: with our warnings counted, and shown where it asked for them.
-    /// `None`: as it is.
-    fn with_warnings(&mut self, job: &Job, message: &Message<'_>, is_ok: bool, last: bool) -> Option<Vec<u8>> {
-        let shows = self.showing_messages;
-        if shows && last && !is_ok {
-            self.showing_messages = false;
-            let mut sequence = self.sequence();
-            for text in self.warnings.told() {
-                let values = [OwnValue::Text("Note"), OwnValue::Integer(WARNING), OwnValue::Text(text)];
-                resultset::row(&mut self.out.client, &mut sequence, &values, RowFormat::Text);
-            }
-            self.next = sequence.next();
-            return None;
+    /// SHOW WARNINGS has the server's; ours stand behind them.
+    fn show_own_warnings(&mut self, job: &Job) {
+        let format = if job.way == Way::Text { RowFormat::Text } else { RowFormat::Binary };
+        let mut sequence = self.sequence();
+        for text in self.warnings.told() {
+            let values = [OwnValue::Text("Note"), OwnValue::Integer(WARNING), OwnValue::Text(text)];
+            resultset::row(&mut self.out.client, &mut sequence, &values, format);
         }
-        if !last || !self.warnings.any_due() || matches!(job.way, Way::Fields) {
+        self.next = sequence.next();
+    }
+
+    /// The end of a result with ours counted among its warnings; `None`: as it is.
+    fn count_own_warnings(&mut self, message: &Message<'_>) -> Option<Vec<u8>> {
+        if !self.warnings.any_due() {
             return None;
         }
         let more = self.warnings.tell();
-        let payload = crate::wire::mysql::encode::with_more_warnings(&message.payload, more, self.held())?;
+        let payload = encode::with_more_warnings(&message.payload, more, self.held())?;
         let mut packet = Vec::with_capacity(payload.len() + codec::HEADER);
         let sequence = codec::header(message.raw).map_or(1, |header| header.sequence);
         codec::put_message(&mut packet, &mut Sequence::at(sequence, Order::Loose), &payload);

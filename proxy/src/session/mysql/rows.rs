@@ -32,9 +32,7 @@ impl Machine {
             self.pass(&tail);
         }
         let mut sequence = self.sequence();
-        bound
-            .write(message.raw, &message.payload, format, &mut self.out.client, &mut sequence)
-            .map_err(theirs)?;
+        bound.write(message.raw, &message.payload, format, &mut self.out.client, &mut sequence).map_err(theirs)?;
         self.next = sequence.next();
         Ok(())
     }
@@ -53,10 +51,11 @@ impl Machine {
         }
         let (mut end, mut next, mut large) = (0, self.next, 0);
         while let Some(header) = codec::header(rest.get(end..).unwrap_or_default()) {
-            let row = self.row_continues
-                || rest.get(end + HEADER).is_some_and(|first| reader.is_row(*first, header.length));
+            let row =
+                self.row_continues || rest.get(end + HEADER).is_some_and(|first| reader.is_row(*first, header.length));
             // Sequence ids go on by one: where they do not, packets were put in and the slow way renumbers.
-            if !row || header.sequence != next || !run.has_room(header.total()) {
+            let room = self.row_continues || run.has_room(header.total());
+            if !row || header.sequence != next || !room {
                 break;
             }
             run.rows += u64::from(!self.row_continues);

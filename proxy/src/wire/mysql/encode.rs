@@ -3,7 +3,7 @@
 
 use super::{
     backend::{Metadata, PrepareOk, Status, first},
-    body::{put_int, put_string},
+    body::{Body, put_int, put_string},
     capability::Capabilities,
     codec::{Order, Sequence, put_message},
     frontend::command,
@@ -39,6 +39,35 @@ fn ok_payload(byte: u8, ok: Ok<'_>, held: Capabilities) -> Vec<u8> {
         put_string(&mut payload, ok.info.as_bytes());
     }
     payload
+}
+
+/// The payload of an OK packet with another status; `None` when it is none.
+pub fn with_status(payload: &[u8], status: Status) -> Option<Vec<u8>> {
+    let (place, _) = status_and_warnings(payload)?;
+    let mut changed = payload.to_vec();
+    changed.get_mut(place..place + 2)?.copy_from_slice(&status.0.to_le_bytes());
+    Some(changed)
+}
+
+/// The payload of an OK or EOF packet with `more` warnings than it tells; `None` when it is neither.
+pub fn with_more_warnings(payload: &[u8], more: u16, held: Capabilities) -> Option<Vec<u8>> {
+    let is_eof = payload.first() == Some(&first::EOF) && !held.has(Capabilities::DEPRECATE_EOF);
+    let place = if is_eof { 1 } else { status_and_warnings(payload)?.1 };
+    let mut changed = payload.to_vec();
+    let told = changed.get_mut(place..place + 2)?;
+    let before = u16::from_le_bytes([*told.first()?, *told.get(1)?]);
+    told.copy_from_slice(&before.saturating_add(more).to_le_bytes());
+    Some(changed)
+}
+
+/// Where in an OK packet its status and its count of warnings stand.
+fn status_and_warnings(payload: &[u8]) -> Option<(usize, usize)> {
+    let mut body = Body::new("OK", payload);
+    matches!(body.u8().ok()?, first::OK | first::EOF).then_some(())?;
+    body.int().ok()?;
+    body.int().ok()?;
+    let status = payload.len() - body.remaining().len();
+    (body.remaining().len() >= 4).then_some((status, status + 2))
 }
 
 /// Appends what ends a result's rows: EOF, or with DEPRECATE_EOF the OK in its place.
