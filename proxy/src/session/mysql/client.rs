@@ -183,7 +183,7 @@ impl Machine {
     pub(super) fn control(&mut self, message: &Message<'_>, request: Request, then: Then) {
         self.out.control(Control(message.raw), self.login.order);
         let reader = ResultReader::new(request, self.held());
-        self.pending = Some(Box::new(Pending { owed: Owed::Control(then), reader }));
+        self.pending = Some(Pending { owed: Owed::Control(then), reader });
     }
 
     /// Answers OK without the upstream.

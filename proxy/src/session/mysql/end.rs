@@ -38,12 +38,12 @@ impl Machine {
     pub(super) fn stopped(
         &mut self,
         gate: &mut Gate,
-        mut job: Job,
+        mut job: Box<Job>,
         reader: ResultReader,
         last: bool,
     ) -> Result<(), End> {
         if !last {
-            self.pending = Some(Box::new(Pending { owed: Owed::Job(job), reader }));
+            self.pending = Some(Pending { owed: Owed::Job(job), reader });
             return Ok(());
         }
         match job.stopped.take() {
@@ -54,7 +54,7 @@ impl Machine {
 
     /// A stopped job is over upstream: what it wrote in a transaction of ours is taken back, a transaction whose grant
     /// ended is rolled back; then the client gets its error.
-    pub(super) fn end_stopped(&mut self, gate: &mut Gate, mut job: Job, error: ClientError) -> Result<(), End> {
+    pub(super) fn end_stopped(&mut self, gate: &mut Gate, mut job: Box<Job>, error: ClientError) -> Result<(), End> {
         // It cannot be cancelled any more: that would hit the next.
         self.cancel = false;
         job.tail.clear();
@@ -70,7 +70,7 @@ impl Machine {
                 return Ok(());
             }
         };
-        self.ask(&sql, Own::TakeBack(Box::new(job), Box::new(error)));
+        self.ask(&sql, Own::TakeBack(job, Box::new(error)));
         Ok(())
     }
 
@@ -155,8 +155,7 @@ impl Machine {
             }
             Some(Owed::Control(_)) => true,
             // The client's own command comes again, and connects anew; what was under way of it is told.
-            Some(Owed::Own(Own::Keep(job) | Own::TakeBack(job, _))) => {
-                let mut job = *job;
+            Some(Owed::Own(Own::Keep(mut job) | Own::TakeBack(mut job, _))) => {
                 job.fail(error.sqlstate(), reason);
                 let outcome = job.outcome();
                 gate.outcome(&job.permit, outcome);

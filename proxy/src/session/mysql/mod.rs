@@ -86,7 +86,7 @@ pub struct Machine {
     login: Arc<Login>,
     statements: Statements,
     /// What the upstream owes; a client's next command waits for it.
-    pending: Option<Box<Pending>>,
+    pending: Option<Pending>,
     /// The upstream's state, as its last OK or EOF told.
     status: Status,
     /// An error may have ended the transaction: whether one is open has to be asked.

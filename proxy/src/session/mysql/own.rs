@@ -223,7 +223,7 @@ impl Machine {
     pub(super) fn ask(&mut self, sql: &OwnSql<'_>, own: Own) -> Ready {
         self.out.own(sql, self.held());
         let reader = ResultReader::new(Request::Query, self.held());
-        self.pending = Some(Box::new(Pending { owed: Owed::Own(own), reader }));
+        self.pending = Some(Pending { owed: Owed::Own(own), reader });
         Ready::NotYet(Stop::Hold)
     }
 
@@ -269,7 +269,7 @@ impl Machine {
         if then == Then::Done {
             return self.own_done(gate, own);
         }
-        self.pending = Some(Box::new(Pending { owed: Owed::Own(own), reader }));
+        self.pending = Some(Pending { owed: Owed::Own(own), reader });
         Ok(())
     }
 
@@ -289,12 +289,12 @@ impl Machine {
             Own::Keep(mut job) => {
                 let tail = std::mem::take(&mut job.tail);
                 self.release(gate, &tail);
-                self.finish(gate, *job);
+                self.finish(gate, job);
             }
             Own::TakeBack(mut job, error) => {
                 job.fail(error.sqlstate(), Some(&error.to_string()));
                 self.tell(&error, super::refuse::about(None, &error));
-                self.finish(gate, *job);
+                self.finish(gate, job);
             }
             Own::RollbackQuietly => {}
         }
@@ -324,7 +324,7 @@ impl Machine {
                     sqlstate: "40000",
                 };
                 self.tell(&error, super::refuse::about(None, &error));
-                self.finish(gate, *job);
+                self.finish(gate, job);
                 Ok(())
             }
             Own::Settings | Own::Values(_) | Own::Status | Own::Begin(_) | Own::TakeBack(..) | Own::RollbackQuietly => {

@@ -16,7 +16,7 @@ pub(super) struct Pending {
 #[derive(Debug)]
 pub(super) enum Owed {
     /// A recorded text that runs.
-    Job(Job),
+    Job(Box<Job>),
     /// A recorded text that is prepared.
     Prepare(Permit, Prepared),
     /// A command without SQL; the answer goes through.

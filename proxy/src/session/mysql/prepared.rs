@@ -56,7 +56,7 @@ impl Machine {
         let prepared =
             Prepared { part: Part::Whole(0), dialect: gate.dialect().clone(), generation: gate.known().generation, of };
         let reader = ResultReader::new(Request::Prepare, self.held());
-        self.pending = Some(Box::new(Pending { owed: Owed::Prepare(permit, prepared), reader }));
+        self.pending = Some(Pending { owed: Owed::Prepare(permit, prepared), reader });
         Ok(Flow::Taken)
     }
 

@@ -135,9 +135,9 @@ impl Machine {
             self.warnings.add(warning, "");
         }
         gate.running(&of.text, permit.allowance());
-        let mut job = Job::new(permit, way, runs);
+        let mut job = Box::new(Job::new(permit, way, runs));
         job.wrapped = self.wrapped.take();
-        self.pending = Some(Box::new(Pending { owed: Owed::Job(job), reader }));
+        self.pending = Some(Pending { owed: Owed::Job(job), reader });
         Flow::Taken
     }
 }

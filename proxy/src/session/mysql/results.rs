@@ -33,7 +33,7 @@ impl Machine {
     pub(super) fn job_reply(
         &mut self,
         gate: &mut Gate,
-        mut job: Job,
+        mut job: Box<Job>,
         reader: ResultReader,
         (reply, then): (Reply<'_>, Then),
         message: &Message<'_>,
@@ -68,7 +68,7 @@ impl Machine {
                 return Err(End::Upstream("an answer to another question".into()));
             }
         }
-        self.pending = Some(Box::new(Pending { owed: Owed::Job(job), reader }));
+        self.pending = Some(Pending { owed: Owed::Job(job), reader });
         Ok(())
     }
 
@@ -120,7 +120,7 @@ impl Machine {
     fn completed(
         &mut self,
         gate: &mut Gate,
-        mut job: Job,
+        mut job: Box<Job>,
         reader: ResultReader,
         ok: Option<OkPacket<'_>>,
         then: Then,
@@ -163,7 +163,7 @@ impl Machine {
         if last {
             return self.job_over(gate, job);
         }
-        self.pending = Some(Box::new(Pending { owed: Owed::Job(job), reader }));
+        self.pending = Some(Pending { owed: Owed::Job(job), reader });
         Ok(())
     }
 
@@ -209,7 +209,7 @@ impl Machine {
     fn failed(
         &mut self,
         gate: &mut Gate,
-        mut job: Job,
+        mut job: Box<Job>,
         error: &ErrPacket<'_>,
         message: &Message<'_>,
     ) -> Result<(), End> {
@@ -232,9 +232,9 @@ impl Machine {
                 let sql = if wrap == Wrap::Transaction { OwnSql::Rollback } else { OwnSql::RollbackTo };
                 let own = if self.status_stale && wrap == Wrap::Savepoint {
                     // A deadlock has ended the client's own transaction, savepoint and all.
-                    (OwnSql::Status, Own::Keep(Box::new(job)))
+                    (OwnSql::Status, Own::Keep(job))
                 } else {
-                    (sql, Own::Keep(Box::new(job)))
+                    (sql, Own::Keep(job))
                 };
                 self.ask(&own.0, own.1);
             }
@@ -247,7 +247,7 @@ impl Machine {
     }
 
     /// All of a job's results are in.
-    fn job_over(&mut self, gate: &mut Gate, mut job: Job) -> Result<(), End> {
+    fn job_over(&mut self, gate: &mut Gate, mut job: Box<Job>) -> Result<(), End> {
         match job.wrapped.take() {
             None => {
                 let tail = std::mem::take(&mut job.tail);
@@ -256,7 +256,7 @@ impl Machine {
             }
             Some(wrap) => {
                 let sql = if wrap == Wrap::Transaction { OwnSql::Commit } else { OwnSql::Release };
-                self.ask(&sql, Own::Keep(Box::new(job)));
+                self.ask(&sql, Own::Keep(job));
             }
         }
         Ok(())
@@ -282,7 +282,7 @@ impl Machine {
     }
 
     /// A job is over, whatever became of it.
-    pub(super) fn finish(&mut self, gate: &mut Gate, mut job: Job) {
+    pub(super) fn finish(&mut self, gate: &mut Gate, mut job: Box<Job>) {
         let outcome = job.outcome();
         gate.outcome(&job.permit, outcome);
         self.answered(gate);

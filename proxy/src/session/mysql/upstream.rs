@@ -60,7 +60,7 @@ impl Machine {
     /// A message that answers what is pending.
     fn answer(&mut self, gate: &mut Gate, message: &Message<'_>) -> Result<(), End> {
         let Some(pending) = self.pending.take() else { return Err(unsolicited(message)) };
-        let Pending { owed, mut reader } = *pending;
+        let Pending { owed, mut reader } = pending;
         let (reply, then) = reader.read(&message.payload).map_err(theirs)?;
         match &reply {
             Reply::Ok(ok) => self.told_status(ok.status),
@@ -97,7 +97,7 @@ impl Machine {
                     self.answered(gate);
                     return Ok(());
                 }
-                self.pending = Some(Box::new(Pending { owed: Owed::Prepare(permit, prepared), reader }));
+                self.pending = Some(Pending { owed: Owed::Prepare(permit, prepared), reader });
             }
             Owed::Control(follow) => {
                 self.pass(message.raw);
@@ -106,7 +106,7 @@ impl Machine {
                     self.answered(gate);
                     return Ok(());
                 }
-                self.pending = Some(Box::new(Pending { owed: Owed::Control(follow), reader }));
+                self.pending = Some(Pending { owed: Owed::Control(follow), reader });
             }
         }
         Ok(())
