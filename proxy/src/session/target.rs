@@ -52,6 +52,17 @@ pub struct Known {
     pub generation: u64,
 }
 
+/// A view in the revision that a text was understood with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ViewRevision {
+    /// Its name.
+    pub name: QualifiedName,
+    /// Its OID; 0 on MySQL.
+    pub oid: u32,
+    /// [`Relation::revision`].
+    pub revision: Arc<str>,
+}
+
 /// A text and what it means.
 #[derive(Debug)]
 pub struct Understanding {
@@ -59,8 +70,8 @@ pub struct Understanding {
     pub text: Arc<str>,
     /// Its statements.
     pub understood: Understood,
-    /// The views it reads, by OID, with the revision they were understood in.
-    pub views: Box<[(u32, Arc<str>)]>,
+    /// The views it reads.
+    pub views: Box<[ViewRevision]>,
     /// Its result's columns, once an upstream has described them for a Parse without parameter types.
     pub shape: Arc<OnceLock<Shape>>,
     dialect: Dialect,
@@ -350,11 +361,11 @@ impl Target {
 }
 
 /// The views that a text reads, through others too.
-fn views_of(understood: &Understood, catalog: &Catalog) -> Box<[(u32, Arc<str>)]> {
+fn views_of(understood: &Understood, catalog: &Catalog) -> Box<[ViewRevision]> {
     let touched: BTreeSet<_> = understood.statements.iter().flat_map(|statement| &statement.touches).collect();
     let view = |name: &QualifiedName| {
         let relation = catalog.relations.get(name)?;
-        Some((relation.oid, relation.revision.clone()?))
+        Some(ViewRevision { name: name.clone(), oid: relation.oid, revision: relation.revision.clone()? })
     };
     touched.into_iter().filter_map(view).collect()
 }

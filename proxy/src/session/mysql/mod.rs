@@ -15,6 +15,7 @@ use hallpass_policy::decide::{Allowance, Fence};
 
 use super::{
     machine::End,
+    target::Understanding,
     upstream::mysql::{Connection, Facts},
 };
 use crate::{
@@ -100,6 +101,8 @@ pub struct Machine {
     settings_dirty: bool,
     /// What SET is about to read from variables, once asked.
     values: Option<own::Values>,
+    /// The text whose views were looked at right now.
+    views: Option<Arc<Understanding>>,
     /// The transaction around the bounded write that comes next.
     wrapped: Option<Wrap>,
     /// What the client's texts are written in.
@@ -149,6 +152,7 @@ impl Machine {
             own_error: None,
             settings_dirty: false,
             values: None,
+            views: None,
             wrapped: None,
             catalog_dirty: false,
             file: None,

@@ -1,8 +1,10 @@
 //! What leaves the session: bytes for the client, and bytes for the upstream, which come in three kinds only: forwarded
 //! under a [`Permit`], commands that hold no SQL, and the proxy's own fixed statements.
 
+use hallpass_policy::statement::mysql;
+
 use crate::{
-    session::{gate::Permit, upstream::mysql::SETUP},
+    session::{catalog::mysql::revisions, gate::Permit, target::ViewRevision, upstream::mysql::SETUP},
     wire::mysql::{
         capability::{Capabilities, Flavour},
         codec::{self, Order, Sequence},
@@ -29,6 +31,8 @@ pub(super) enum OwnSql<'a> {
     Settings,
     /// What variables hold that SET is about to read: names as `@a` and `@@b`.
     Values(&'a [String]),
+    /// The revisions of these views.
+    Views(&'a [ViewRevision], Flavour),
     /// Nothing, for its status.
     Status,
     /// Begins a transaction around a bounded write.
@@ -55,6 +59,13 @@ impl OwnSql<'_> {
         match self {
             Self::Settings => Borrowed(SETUP),
             Self::Values(names) => Owned(format!("SELECT {}", names.join(", "))),
+            Self::Views(views, flavour) => {
+                let flavour = match flavour {
+                    Flavour::MySql => mysql::Flavour::MySql,
+                    Flavour::MariaDb => mysql::Flavour::MariaDb,
+                };
+                Owned(revisions(views.iter().map(|view| &view.name), flavour))
+            }
             Self::Status => Borrowed("DO 0"),
             Self::Begin => Borrowed("START TRANSACTION"),
             Self::Commit => Borrowed("COMMIT"),

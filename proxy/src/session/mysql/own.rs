@@ -23,6 +23,7 @@ use crate::{
     session::{
         gate::Gate,
         machine::{End, Stop},
+        target::{Understanding, ViewRevision},
         upstream::mysql::Facts,
     },
     wire::mysql::{
@@ -50,6 +51,8 @@ pub(super) enum Own {
     Settings,
     /// What variables hold: the row that came.
     Values(Values),
+    /// The revisions of the views of this text: as expected, and the rows that came.
+    Views(Arc<Understanding>, Vec<Vec<Option<String>>>),
     /// Only its status counts.
     Status,
     /// The fence; what it is then.
@@ -130,7 +133,12 @@ impl Machine {
             wait @ Ready::NotYet(_) => return Ok(wait),
         }
         match self.ready_fence(&fence) {
-            Ready::Yes => self.ready_wrapped(runs),
+            Ready::Yes => {}
+            wait @ Ready::NotYet(_) => return Ok(wait),
+        }
+        match self.ready_wrapped(runs)? {
+            // Last: as little as possible comes between this and the statement.
+            Ready::Yes => Ok(self.ready_views(gate, runs)),
             wait @ Ready::NotYet(_) => Ok(wait),
         }
     }
@@ -197,6 +205,35 @@ impl Machine {
         Ok(self.ask(&sql, Own::Begin(wrap)))
     }
 
+    /// Whether the views that a text reads still are what they were when it was understood: others may have changed
+    /// them since names were last looked at. Asked right before the statement, where the target has masks.
+    fn ready_views(&mut self, gate: &Gate, runs: &[Run]) -> Ready {
+        let Some(of) = runs.iter().map(|run| &run.rows_of.0).find(|of| !of.views.is_empty()) else { return Ready::Yes };
+        if gate.known().masks.is_free() || self.views.take().is_some_and(|checked| Arc::ptr_eq(&checked, of)) {
+            return Ready::Yes;
+        }
+        let flavour = self.held().flavour();
+        self.ask(&OwnSql::Views(&of.views, flavour), Own::Views(Arc::clone(of), Vec::new()))
+    }
+
+    /// The views' revisions are in: where one changed, names are fetched anew and the text is understood again.
+    fn views_seen(&mut self, gate: &Gate, of: Arc<Understanding>, seen: &[Vec<Option<String>>]) {
+        let unchanged = |view: &ViewRevision| {
+            seen.iter().any(|row| match row.as_slice() {
+                [Some(schema), Some(name), Some(revision)] => {
+                    **schema == *view.name.schema && **name == *view.name.name && **revision == *view.revision
+                }
+                _ => false,
+            })
+        };
+        if of.views.iter().all(unchanged) {
+            self.views = Some(of);
+        } else {
+            self.catalog_dirty = true;
+            gate.target().mark_changed();
+        }
+    }
+
     /// What a SET reads from variables decides how later texts are read: it is asked for first.
     fn ready_values(&mut self, runs: &[Run]) -> Result<Ready, ClientError> {
         let mut asked = Vec::new();
@@ -249,6 +286,7 @@ impl Machine {
             Reply::Row(_) => match &mut own {
                 Own::Settings => self.facts = Some(Facts::read(&message.payload).map_err(theirs)?),
                 Own::Values(values) => values.row = text_row(&message.payload)?,
+                Own::Views(_, seen) => seen.push(text_row(&message.payload)?),
                 Own::Status
                 | Own::Fence(_)
                 | Own::Begin(_)
@@ -283,6 +321,7 @@ impl Machine {
                 Ok(()) => self.values = Some(values),
                 Err(error) => self.own_error = Some(error),
             },
+            Own::Views(of, seen) => self.views_seen(gate, of, &seen),
             Own::Status => {}
             Own::Fence(fence) => self.fence = Some(fence),
             Own::Begin(wrap) => self.wrapped = Some(wrap),
@@ -327,7 +366,13 @@ impl Machine {
                 self.finish(gate, job);
                 Ok(())
             }
-            Own::Settings | Own::Values(_) | Own::Status | Own::Begin(_) | Own::TakeBack(..) | Own::RollbackQuietly => {
+            Own::Settings
+            | Own::Values(_)
+            | Own::Views(..)
+            | Own::Status
+            | Own::Begin(_)
+            | Own::TakeBack(..)
+            | Own::RollbackQuietly => {
                 Err(End::Upstream(format!("a question of the proxy's own failed with {}", error.code)))
             }
         }
