@@ -22,7 +22,15 @@ use hallpass_policy::{
 use tokio::sync::{mpsc, oneshot};
 
 use super::{postgres::Shape, upstream::connector::Connector};
-use crate::{clock::Clock, config, error::ClientError, wire::postgres::settings::Setting};
+use crate::{
+    clock::Clock,
+    config,
+    error::ClientError,
+    wire::{
+        mysql::capability::{Capabilities, Flavour},
+        postgres::settings::Setting,
+    },
+};
 
 /// Texts' bytes whose meaning is kept for each target.
 const TEXT_BYTES_KEPT: usize = 16 << 20;
@@ -67,6 +75,19 @@ struct Texts {
     bytes: usize,
 }
 
+/// How a MySQL or MariaDB server greets; listeners in front of it greet in its words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Greeting {
+    /// Its version as it says it, with the prefix that MariaDB puts before it.
+    pub version: String,
+    /// What it offers.
+    pub capabilities: Capabilities,
+    /// Its default collation, the low byte of the number.
+    pub collation: u8,
+    /// Whose server it is.
+    pub flavour: Flavour,
+}
+
 /// What an upstream told a login: its parameters, in its order.
 pub type Parameters = Arc<[(String, String)]>;
 
@@ -80,6 +101,7 @@ pub struct Target {
     texts: Mutex<Texts>,
     connector: ArcSwapOption<Connector>,
     parameters: Mutex<HashMap<Vec<Setting>, Parameters>>,
+    greeting: ArcSwapOption<Greeting>,
     fetch: mpsc::Sender<FetchRequest>,
     /// A session changed names and nobody has fetched them since.
     changed: AtomicBool,
@@ -130,6 +152,7 @@ impl Target {
             texts: Mutex::default(),
             connector: ArcSwapOption::empty(),
             parameters: Mutex::default(),
+            greeting: ArcSwapOption::empty(),
             fetch,
             changed: AtomicBool::new(false),
             sessions: AtomicUsize::new(0),
@@ -249,6 +272,16 @@ impl Target {
             self.known.store(Some(Arc::new(Known::new(catalog, dialect, policy, &self.name))));
             self.forget_texts();
         }
+    }
+
+    /// How its server greeted the connection of the last fetch; `None` before the first, and for Postgres.
+    pub fn greeting(&self) -> Option<Arc<Greeting>> {
+        self.greeting.load_full()
+    }
+
+    /// Remembers how its server greets.
+    pub fn remember_greeting(&self, greeting: Greeting) {
+        self.greeting.store(Some(Arc::new(greeting)));
     }
 
     /// What `text` means under `known` and `dialect`, from memory where it was met before.
