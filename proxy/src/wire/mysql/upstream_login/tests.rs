@@ -83,7 +83,7 @@ fn converse(security: Security, plugin: &str, known: Option<&str>, native: Nativ
                 let Action::Done(opened) = client.read(OK)? else { panic!() };
                 return Ok(opened);
             }
-            auth::Step::Denied(_) => {
+            auth::Step::Denied(_) | auth::Step::TooOld => {
                 let denied = client.read(b"\xff\x15\x04#28000Access denied");
                 return Err(denied.unwrap_err());
             }
@@ -105,7 +105,7 @@ fn every_way_in_works() {
                 assert!(opened.held.has(Capabilities::DEPRECATE_EOF));
             }
         }
-        converse(security, "mysql_native_password", Some("secret"), Native::SwitchedAway).unwrap();
+        converse(security, "mysql_native_password", Some("secret"), Native::TokensOnly).unwrap();
     }
 }
 
