@@ -110,8 +110,9 @@ impl UpstreamError {
     /// What the client of `target` is told. That a database does not exist is the server's answer to what the client
     /// asked for: it gets the server's words.
     fn told(&self, target: &str) -> ClientError {
-        if let Self::MysqlLogin(mysql::upstream_login::LoginFailure::Refused { code: UNKNOWN_DATABASE, message, .. }) =
-            self
+        if let Self::MysqlLogin(mysql::upstream_login::LoginFailure::Refused {
+            code: UNKNOWN_DATABASE, message, ..
+        }) = self
         {
             return ClientError::StartupRefused { message: message.clone(), hint: String::new(), sqlstate: "3D000" };
         }

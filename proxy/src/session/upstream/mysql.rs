@@ -114,8 +114,9 @@ impl Facts {
         let shared = |value: &Option<String>| value.as_deref().map(Arc::from);
         let needed = |value: &Option<String>| shared(value).ok_or(ReadError::Unexpected);
         let mode = sql_mode.as_deref().unwrap_or_default();
-        let sql_mode = SqlMode::read(mode)
-            .map_err(|_| UpstreamError::Unfit(format!("sessions start with the sql_mode `{mode}`, which is not followed")))?;
+        let sql_mode = SqlMode::read(mode).map_err(|_| {
+            UpstreamError::Unfit(format!("sessions start with the sql_mode `{mode}`, which is not followed"))
+        })?;
         let charsets = Charsets {
             client: needed(client)?,
             connection: needed(connection)?,
@@ -242,7 +243,7 @@ impl Link {
         let security = match &stream {
             _ if connector.wants_tls() => Security::Tls,
             Stream::Unix(_) => Security::Local,
-            Stream::Tcp(_) | Stream::TlsClient(_) | Stream::TlsUpstream(_) => Security::Plain,
+            Stream::Tcp(_) | Stream::TlsClient(_) | Stream::TlsUpstream(_) | Stream::Compressed(_) => Security::Plain,
         };
         let mut login = UpstreamLogin::new(account(connector, wanted), security);
         let (mut input, mut sequence) = (Vec::with_capacity(1024), Sequence::start(Order::Checked));
