@@ -243,7 +243,7 @@ impl Link {
         let security = match &stream {
             _ if connector.wants_tls() => Security::Tls,
             Stream::Unix(_) => Security::Local,
-            Stream::Tcp(_) | Stream::TlsClient(_) | Stream::TlsUpstream(_) => Security::Plain,
+            Stream::Tcp(_) | Stream::TlsClient(_) | Stream::TlsUpstream(_) | Stream::Compressed(_) => Security::Plain,
         };
         let mut login = UpstreamLogin::new(account(connector, wanted), security);
         let (mut input, mut sequence) = (Vec::with_capacity(1024), Sequence::start(Order::Checked));

@@ -37,6 +37,9 @@ pub enum Channel {
     Tls,
     /// The password travels sealed for this key.
     Plain(Arc<ServerKey>),
+    /// As [`Channel::Plain`], but no byte leaves the machine: a password that comes as it is is taken, too. MariaDB's
+    /// client library sends it so wherever it would have liked TLS and the server has none.
+    Local(Arc<ServerKey>),
 }
 
 /// What becomes of clients whose answer by mysql_native_password fits no hash. The same for all users, so that nobody
@@ -99,6 +102,8 @@ pub enum Step {
     Denied(UsingPassword),
     /// Refuse: the client speaks no plugin by which a password could be checked.
     TooOld,
+    /// Refuse: the client sent the password itself over a network, neither under TLS nor sealed. It is not looked at.
+    Exposed,
 }
 
 /// The password that a client sent. Shows itself to nobody who does not ask.
@@ -186,7 +191,7 @@ impl Login {
         if plugin == CLEAR.as_bytes() {
             return match channel {
                 Channel::Tls => Ok(login(Expects::Full, scramble, candidates).answer(first.auth)),
-                Channel::Plain(_) => Err(AuthError::ClearWithoutTls),
+                Channel::Plain(_) | Channel::Local(_) => Err(AuthError::ClearWithoutTls),
             };
         }
         if plugin == FALLBACK.as_bytes() {
@@ -241,15 +246,17 @@ impl Login {
             },
             Expects::Full => match self.channel.clone() {
                 Channel::Tls => self.password(payload),
-                Channel::Plain(key) if payload == [REQUEST_PUBLIC_KEY] => {
+                Channel::Plain(key) | Channel::Local(key) if payload == [REQUEST_PUBLIC_KEY] => {
                     let mut answer = vec![1];
                     answer.extend_from_slice(key.public_pem());
                     Step::Send(answer, Self { expects: Expects::Sealed, ..self })
                 }
-                Channel::Plain(key) => self.sealed(&key, payload),
+                Channel::Plain(key) | Channel::Local(key) if payload.len() == key.size() => self.sealed(&key, payload),
+                Channel::Local(_) => self.password(payload),
+                Channel::Plain(_) => Step::Exposed,
             },
             Expects::Sealed => match self.channel.clone() {
-                Channel::Plain(key) => self.sealed(&key, payload),
+                Channel::Plain(key) | Channel::Local(key) => self.sealed(&key, payload),
                 Channel::Tls => Step::Denied(UsingPassword::Yes),
             },
         }
@@ -363,7 +370,14 @@ mod tests {
         assert!(matches!(login.answer(&sealed), Step::Verified { secret: 0, payload: None }));
 
         let Ok(Step::Send(_, login)) = begin(Some(CACHING_SHA2), &answer, plain(), Native::Accepted) else { panic!() };
-        assert!(matches!(login.answer(b"password\0"), Step::Denied(_)), "never in plain text");
+        assert!(matches!(login.answer(b"password\0"), Step::Exposed), "never in plain text over a network");
+        let Channel::Plain(key) = plain() else { panic!() };
+        let local = || begin(Some(CACHING_SHA2), &answer, Channel::Local(Arc::clone(&key)), Native::Accepted);
+        let Ok(Step::Send(_, login)) = local() else { panic!() };
+        assert!(matches!(login.answer(b"password\0"), Step::Verified { secret: 0, .. }));
+        let Ok(Step::Send(_, login)) = local() else { panic!() };
+        let sealed = rsa::seal(key.public_pem(), &veil(b"password\0", &greeted())).unwrap();
+        assert!(matches!(login.answer(&sealed), Step::Verified { secret: 0, .. }));
     }
 
     #[test]

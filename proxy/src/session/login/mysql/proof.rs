@@ -100,9 +100,12 @@ pub(super) async fn authenticate(
     let user = &question.asked.user;
     let holder = certificate_holder(&talk.stream, door.security, "connect with --ssl-cert and --ssl-key")?;
     let fresh = new_scramble().ok_or_else(|| unavailable("the system gives no random bytes"))?;
-    let channel = match talk.stream.is_encrypted() {
-        true => Channel::Tls,
-        false => Channel::Plain(desk.keyring.key().await?),
+    let channel = if talk.stream.is_encrypted() {
+        Channel::Tls
+    } else if peer.to_canonical().is_loopback() {
+        Channel::Local(desk.keyring.key().await?)
+    } else {
+        Channel::Plain(desk.keyring.key().await?)
     };
     let credentials = known(user, &holder, door).await?;
     let delay = door.throttle.attempt(peer, Instant::now());
@@ -168,6 +171,7 @@ async fn prove(
             }
             auth::Step::Denied(using) => return Err(denied(using)),
             auth::Step::TooOld => return Err(too_old().into()),
+            auth::Step::Exposed => return Err(exposed().into()),
         }
     }
 }
@@ -204,6 +208,14 @@ fn too_old() -> ClientError {
             .into(),
         hint: "use a client with caching_sha2_password, or a token as the password".into(),
         sqlstate: "08004",
+    }
+}
+
+fn exposed() -> ClientError {
+    ClientError::StartupRefused {
+        message: "the client sent its password unprotected over the network; it was not looked at".into(),
+        hint: "change it, and connect over TLS or with --skip-ssl, which makes the client seal it".into(),
+        sqlstate: "HY000",
     }
 }
 

@@ -83,7 +83,7 @@ fn converse(security: Security, plugin: &str, known: Option<&str>, native: Nativ
                 let Action::Done(opened) = client.read(OK)? else { panic!() };
                 return Ok(opened);
             }
-            auth::Step::Denied(_) | auth::Step::TooOld => {
+            auth::Step::Denied(_) | auth::Step::TooOld | auth::Step::Exposed => {
                 let denied = client.read(b"\xff\x15\x04#28000Access denied");
                 return Err(denied.unwrap_err());
             }
