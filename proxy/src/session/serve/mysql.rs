@@ -21,14 +21,16 @@ use crate::{
             Doorway, LoginEnd,
             mysql::{Desk, LoggedIn, Login, Startup, Welcome, login, offer, relogin, turn_away},
         },
+        mysql::{Login as Settings, Machine},
         registry::{CancelKey, Running, SessionInfo, Signal},
-        relay::{Ended, Goodbye},
+        relay::{Ended, Goodbye, Relay},
         target::{Greeting, Target},
     },
     wire::mysql::{
         auth::{Native, UsingPassword},
         backend::Status,
         capability::{Compression, Listener, announced},
+        codec::Order,
         encode,
         error::{Denied, err_packet},
     },
@@ -234,20 +236,16 @@ struct Begun {
 
 /// The session, from its OK to its end.
 async fn converse(begun: Begun, origin: &Arc<Origin>, house: &House) -> Ended {
-    // MERGE: the machine goes here, and everything below goes away:
-    //     let settings = Arc::new(session::mysql::Login { capabilities, collation, database, attributes, connection,
-    //         order: if stream.is_compressed() { Order::Loose } else { Order::Checked } });
-    //     let mut relay = Relay::new(stream, leftover, Machine::new(settings.clone()), gate, settings, signals);
-    //     relay.expires(expires);
-    //     super::run(relay, origin, house).await
     let Begun { stream, leftover, gate, signals, startup, database, expires, connection } = begun;
-    tracing::error!(?startup, %database, ?expires, connection, "statements of MySQL clients are not served yet");
-    drop((gate, signals));
-    if let Some(id) = &origin.session {
-        house.shared.sessions.leave(id);
-    }
-    let mut event = event(house, Kind::SessionEnd, origin);
-    event.reason = Some(Arc::from(Goodbye::Client.as_str()));
-    house.recorder.later(event);
-    Ended { goodbye: Goodbye::Client, client: stream, leftover }
+    let settings = Arc::new(Settings {
+        capabilities: startup.capabilities,
+        collation: startup.collation,
+        database: Some(database),
+        attributes: startup.attributes,
+        connection,
+        order: if stream.is_compressed() { Order::Loose } else { Order::Checked },
+    });
+    let mut relay = Relay::new(stream, leftover, Machine::new(Arc::clone(&settings)), gate, settings, signals);
+    relay.expires(expires);
+    super::run(relay, origin, house).await
 }
