@@ -17,7 +17,7 @@ use crate::{
     config::Settings,
     process::{Keep, Kept, Output, argument, free_port, listens, run, wait_for},
     psql::Psql,
-    wire::{Client, Refused, Startup},
+    wire::postgres::{Client, Refused, Startup},
 };
 
 /// A running proxy.

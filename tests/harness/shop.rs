@@ -7,7 +7,7 @@ use crate::{
     process::Output,
     proxy::Proxy,
     psql::Psql,
-    wire::{Client, Startup},
+    wire::postgres::{Client, Startup},
 };
 
 /// Objects and rows of the shop.

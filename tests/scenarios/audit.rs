@@ -5,7 +5,7 @@ use std::{fs, os::unix::fs::PermissionsExt, process::Command, time::Duration};
 use hallpass_tests::{
     process::{run, wait_for},
     shop::Shop,
-    wire::{Client, frame},
+    wire::postgres::{Client, frame},
 };
 
 #[test]

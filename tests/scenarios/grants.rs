@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use hallpass_tests::{process::wait_for, shop::Shop, wire::frame};
+use hallpass_tests::{process::wait_for, shop::Shop, wire::postgres::frame};
 
 const READ: &str = "SELECT note FROM shop.orders WHERE id = 1";
 

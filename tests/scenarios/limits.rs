@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use hallpass_tests::{shop::Shop, wire::frame};
+use hallpass_tests::{shop::Shop, wire::postgres::frame};
 
 #[test]
 fn rows_beyond_the_limit_do_not_come() {

@@ -3,7 +3,7 @@
 use hallpass_tests::{
     proxy::PASSWORD,
     shop::Shop,
-    wire::{Client, Fields, Refused},
+    wire::postgres::{Client, Fields, Refused},
 };
 
 fn error(refused: Result<Client, Refused>) -> Fields {

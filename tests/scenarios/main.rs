@@ -14,6 +14,7 @@ mod grants;
 mod limits;
 mod login;
 mod masks;
+mod mysql_servers;
 mod names;
 mod notify;
 mod pgbench;

@@ -10,7 +10,7 @@ use hallpass_tests::{
     python,
     shop::SCHEMA,
     tls::{self, Authority},
-    wire::{Client, frame},
+    wire::postgres::{Client, frame},
 };
 
 #[test]

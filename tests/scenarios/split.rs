@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hallpass_tests::{
     shop::Shop,
-    wire::{Client, frame},
+    wire::postgres::{Client, frame},
 };
 
 #[test]

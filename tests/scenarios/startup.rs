@@ -3,7 +3,7 @@
 use hallpass_tests::{
     postgres::Server,
     shop::Shop,
-    wire::{Client, frame},
+    wire::postgres::{Client, frame},
 };
 
 #[test]

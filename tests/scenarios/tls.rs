@@ -11,7 +11,7 @@ use hallpass_tests::{
     psql::Psql,
     shop::Shop,
     tls::{self, Authority},
-    wire::{Client, frame},
+    wire::postgres::{Client, frame},
 };
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, pki_types::pem::PemObject};
 

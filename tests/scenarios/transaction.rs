@@ -4,7 +4,7 @@
 
 use hallpass_tests::{
     shop::Shop,
-    wire::{Client, Reply, frame},
+    wire::postgres::{Client, Reply, frame},
 };
 
 const FAILING: &str = "SELECT no_such_column FROM shop.orders";

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::{
     process::checkout,
-    wire::{Client, Reply, Startup, frame},
+    wire::postgres::{Client, Reply, Startup, frame},
 };
 
 /// One captured statement.

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use crate::wire::answer::{Fields, Message, columns, fields};
+use crate::wire::postgres::answer::{Fields, Message, columns, fields};
 
 /// The first difference.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,7 +99,7 @@ fn messages(stream: &[u8]) -> Vec<Message> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::frame::message;
+    use crate::wire::postgres::frame::message;
 
     fn stream(messages: &[(u8, &[u8])]) -> Vec<(String, Vec<u8>)> {
         vec![("a".to_owned(), messages.iter().flat_map(|(tag, body)| message(*tag, body)).collect())]

@@ -5,7 +5,10 @@ use std::{fs, time::Duration};
 use super::case::{self, Policy, Victim};
 use crate::{
     postgres::{Options, Server},
-    wire::{Client, Startup, answer::joined, frame},
+    wire::{
+        joined,
+        postgres::{Client, Startup, frame},
+    },
 };
 
 /// The database of the corpus.

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     config::{Settings, Target},
     proxy::Proxy,
-    wire::Startup,
+    wire::postgres::Startup,
 };
 
 /// Two proxies (the second without any baseline, for the grant `none`) and who holds what there.

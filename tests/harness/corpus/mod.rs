@@ -84,7 +84,7 @@ fn superuser(case: &Case) -> bool {
 fn attack(
     fixture: &Fixture,
     case: &Case,
-    startup: &mut dyn FnMut(&Case) -> crate::wire::Startup,
+    startup: &mut dyn FnMut(&Case) -> crate::wire::postgres::Startup,
     control: &mut dyn FnMut(&str),
 ) -> (Verdict, bool) {
     let startup = startup(case);

@@ -11,7 +11,7 @@ use super::{
     case::{Case, Step, bytes, parameter, unhex},
     fixture::Fixture,
 };
-use crate::wire::{Client, NoMessage, Reply, Startup, frame};
+use crate::wire::postgres::{Client, NoMessage, Reply, Startup, frame};
 
 /// A case's connections while it runs; they stay open until this is dropped.
 pub struct Session<'a> {
