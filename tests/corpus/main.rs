@@ -51,7 +51,7 @@ fn clients_statements_are_understood() {
         return;
     };
     let database = Server::shared().database("clients");
-    database.owner_sql(shop::SCHEMA);
+    database.owner_sql(shop::POSTGRES_SCHEMA);
     let proxy = Proxy::start(Settings::new(vec![Target::new("shop", &database)], shop::RULES));
     proxy.user("alice", &["oncall"]);
     let table = clients::compare(&captured, &database.as_owner(), &proxy.startup("alice", "shop"));

@@ -8,6 +8,7 @@ pub mod corpus;
 pub mod mysql;
 pub mod postgres;
 pub mod process;
+pub mod protocol;
 pub mod proxy;
 pub mod psql;
 pub mod python;

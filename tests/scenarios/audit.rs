@@ -4,7 +4,7 @@ use std::{fs, os::unix::fs::PermissionsExt, process::Command, time::Duration};
 
 use hallpass_tests::{
     process::{run, wait_for},
-    shop::Shop,
+    shop::PostgresShop as Shop,
     wire::postgres::{Client, frame},
 };
 

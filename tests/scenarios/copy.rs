@@ -1,6 +1,6 @@
 //! COPY in and out, by both protocols.
 
-use hallpass_tests::{shop::Shop, wire::postgres::frame};
+use hallpass_tests::{shop::PostgresShop as Shop, wire::postgres::frame};
 
 #[test]
 fn copy_out_is_the_servers() {

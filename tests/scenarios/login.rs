@@ -2,7 +2,7 @@
 
 use hallpass_tests::{
     proxy::PASSWORD,
-    shop::Shop,
+    shop::PostgresShop as Shop,
     wire::postgres::{Client, Fields, Refused},
 };
 

@@ -1,6 +1,6 @@
 //! Masked columns are masked on every way a row can take to the client, in both formats.
 
-use hallpass_tests::{shop::Shop, wire::postgres::frame};
+use hallpass_tests::{shop::PostgresShop as Shop, wire::postgres::frame};
 
 /// Values of customer 7 that must not be seen under `reader`.
 const SECRETS: [&[u8]; 4] = [b"mail7@", b"900-00-0007", b"4111000000000007", b"50007"];

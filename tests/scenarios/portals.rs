@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hallpass_tests::{
-    shop::Shop,
+    shop::PostgresShop as Shop,
     wire::postgres::{Client, Message, frame},
 };
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hallpass_tests::{shop::Shop, wire::postgres::frame};
+use hallpass_tests::{shop::PostgresShop as Shop, wire::postgres::frame};
 
 #[test]
 fn sessions_are_listed_and_can_be_ended() {

@@ -2,7 +2,7 @@
 
 use hallpass_tests::{
     postgres::Server,
-    shop::Shop,
+    shop::PostgresShop as Shop,
     wire::postgres::{Client, frame},
 };
 

@@ -1,6 +1,6 @@
 //! A statement grant is for one statement, in that meaning.
 
-use hallpass_tests::shop::Shop;
+use hallpass_tests::shop::PostgresShop as Shop;
 
 const ONE: &str = "SELECT id, email FROM shop.customers WHERE id = 7";
 

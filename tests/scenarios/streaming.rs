@@ -1,7 +1,7 @@
 //! Large results and messages are streamed: the proxy's memory does not grow with them.
 
 use hallpass_tests::{
-    shop::Shop,
+    shop::PostgresShop as Shop,
     wire::postgres::{answer::Message, frame},
 };
 

@@ -9,7 +9,7 @@ use std::{
 
 use hallpass_tests::{
     psql::Psql,
-    shop::Shop,
+    shop::PostgresShop as Shop,
     tls::{self, Authority},
     wire::postgres::{Client, frame},
 };

@@ -3,7 +3,7 @@
 //! proxy with a denied one in its place.
 
 use hallpass_tests::{
-    shop::Shop,
+    shop::PostgresShop as Shop,
     wire::postgres::{Client, Reply, frame},
 };
 

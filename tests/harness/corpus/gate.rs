@@ -36,6 +36,7 @@ impl Gate {
         let settings = |rules: String| {
             let target = |name: &str, user: &str, password: &str| Target {
                 name: name.to_owned(),
+                protocol: "postgres",
                 port: fixture.port(),
                 database: DATABASE.to_owned(),
                 user: user.to_owned(),
