@@ -23,6 +23,7 @@ mod psql;
 mod reload;
 mod servers;
 mod sessions;
+mod shops;
 mod split;
 mod startup;
 mod statement_grants;
