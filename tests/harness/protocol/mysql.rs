@@ -195,6 +195,8 @@ impl Direct for Database {
         let mut client = wire::Client::connect(&superuser).expect("the superuser may connect");
         client.query("START TRANSACTION").ok();
         let reply = client.query(&format!("SELECT * FROM {table} FOR UPDATE NOWAIT"));
+        // So that the next one who asks does not meet this one.
+        client.query("ROLLBACK").ok();
         !reply.errors.is_empty()
     }
 }
