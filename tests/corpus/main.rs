@@ -4,40 +4,73 @@
 
 use hallpass_tests::{
     config::{Settings, Target},
-    corpus::{self, Expected, Gate, clients},
+    corpus::{self, Expected, Gate, Stage, clients},
+    mysql::Flavour,
     postgres::Server,
     proxy::Proxy,
     shop,
 };
 
 #[test]
-fn direct_attacks_are_real() {
-    let fixture = corpus::fixture();
-    let report = corpus::attack_directly(&fixture);
+fn direct_attacks_are_real_on_postgres() {
+    direct_attacks_are_real(&*corpus::postgres(), "postgres");
+}
+
+#[test]
+fn direct_attacks_are_real_on_mysql() {
+    direct_attacks_are_real(&*corpus::mysql(), Flavour::chosen().label());
+}
+
+fn direct_attacks_are_real(fixture: &impl Stage, label: &str) {
+    let report = corpus::attack_directly(fixture);
+    println!("{report}");
+    report.expect(&Expected::load().unreal_on(label));
+}
+
+#[test]
+fn direct_controls_run_on_postgres() {
+    direct_controls_run(&*corpus::postgres());
+}
+
+#[test]
+fn direct_controls_run_on_mysql() {
+    direct_controls_run(&*corpus::mysql());
+}
+
+fn direct_controls_run(fixture: &impl Stage) {
+    let report = corpus::control_directly(fixture);
     println!("{report}");
     report.expect(&Default::default());
 }
 
 #[test]
-fn direct_controls_run() {
-    let fixture = corpus::fixture();
-    let report = corpus::control_directly(&fixture);
-    println!("{report}");
-    report.expect(&Default::default());
+fn proxy_stops_attacks_on_postgres() {
+    proxy_stops_attacks(&*corpus::postgres());
 }
 
 #[test]
-fn proxy_stops_attacks() {
-    let fixture = corpus::fixture();
-    let report = corpus::attack_through(&fixture, &mut Gate::start(&fixture));
+fn proxy_stops_attacks_on_mysql() {
+    proxy_stops_attacks(&*corpus::mysql());
+}
+
+fn proxy_stops_attacks(fixture: &impl Stage) {
+    let report = corpus::attack_through(fixture, &mut Gate::start(fixture));
     println!("{report}");
     report.expect(&Expected::load().leaked);
 }
 
 #[test]
-fn proxy_passes_controls_exactly() {
-    let fixture = corpus::fixture();
-    let report = corpus::control_through(&fixture, &mut Gate::start(&fixture));
+fn proxy_passes_controls_exactly_on_postgres() {
+    proxy_passes_controls_exactly(&*corpus::postgres());
+}
+
+#[test]
+fn proxy_passes_controls_exactly_on_mysql() {
+    proxy_passes_controls_exactly(&*corpus::mysql());
+}
+
+fn proxy_passes_controls_exactly(fixture: &impl Stage) {
+    let report = corpus::control_through(fixture, &mut Gate::start(fixture));
     println!("{report}");
     report.expect(&Expected::load().wrong);
 }

@@ -201,7 +201,8 @@ fn arguments(folder: &Path, port: u16, flavour: Flavour, options: &Options) -> V
     match flavour {
         Flavour::MariaDb => settings.push("innodb-log-file-size=8M".to_owned()),
         Flavour::MySql => settings.extend(
-            ["skip-log-bin", "mysqlx=OFF", "innodb-redo-log-capacity=8M", "log-raw=ON", "event-scheduler=OFF"].map(str::to_owned),
+            ["skip-log-bin", "mysqlx=OFF", "innodb-redo-log-capacity=8M", "log-raw=ON", "event-scheduler=OFF"]
+                .map(str::to_owned),
         ),
     }
     if let Some(authority) = &options.tls {

@@ -29,7 +29,8 @@ pub struct Prepared {
 }
 
 /// No whole answer came; what came stands in the [`Reply`].
-struct Gone;
+#[derive(Debug)]
+struct Gone(NoMessage);
 
 impl Client {
     fn has(&self, flag: u64) -> bool {
@@ -114,8 +115,8 @@ impl Client {
     pub fn fetch(&mut self, statement: &Prepared, rows: u32) -> Reply {
         self.send_command(&command::fetch(statement.id, rows));
         let mut reply = Reply { columns: statement.columns.clone(), ..Reply::default() };
-        if self.rows(&mut reply, Rows::Binary).is_err() {
-            reply.closed = self.closed;
+        if let Err(Gone(NoMessage::Late)) = self.rows(&mut reply, Rows::Binary) {
+            panic!("no rows within {:?}; so far {reply:?}", self.limit);
         }
         reply
     }
@@ -185,25 +186,33 @@ impl Client {
     /// The same; `known` are the columns of a prepared statement, which may not be sent again.
     #[track_caller]
     pub fn reply_of(&mut self, rows: Rows, known: &[Column]) -> Reply {
-        let mut reply = Reply::default();
-        while let Ok(true) = self.result(&mut reply, rows, known) {}
-        reply
+        let limit = self.limit;
+        self.try_reply(rows, known).unwrap_or_else(|reply| panic!("no whole answer within {limit:?}; so far {reply:?}"))
     }
 
-    #[track_caller]
-    fn payload(&mut self, reply: &mut Reply) -> Result<Vec<u8>, Gone> {
-        match self.next(self.limit) {
-            Ok(payload) => Ok(payload),
-            Err(NoMessage::Closed) => {
-                reply.closed = true;
-                Err(Gone)
+    /// The same, where an answer that does not come is an answer.
+    ///
+    /// # Errors
+    /// What came in time of an answer that is not whole. A connection that closed is no error.
+    pub fn try_reply(&mut self, rows: Rows, known: &[Column]) -> Result<Reply, Box<Reply>> {
+        let mut reply = Reply::default();
+        loop {
+            match self.result(&mut reply, rows, known) {
+                Ok(true) => {}
+                Ok(false) | Err(Gone(NoMessage::Closed)) => return Ok(reply),
+                Err(Gone(NoMessage::Late)) => return Err(Box::new(reply)),
             }
-            Err(NoMessage::Late) => panic!("no whole answer within {:?}; so far {reply:?}", self.limit),
         }
     }
 
+    fn payload(&mut self, reply: &mut Reply) -> Result<Vec<u8>, Gone> {
+        self.next(self.limit).map_err(|why| {
+            reply.closed = why == NoMessage::Closed;
+            Gone(why)
+        })
+    }
+
     /// One result. `true`: more follow.
-    #[track_caller]
     fn result(&mut self, reply: &mut Reply, rows: Rows, known: &[Column]) -> Result<bool, Gone> {
         let payload = self.payload(reply)?;
         match payload[0] {
@@ -243,7 +252,6 @@ impl Client {
     }
 
     /// Column definitions. Where a cursor was opened, they are the whole answer: the shape then ends with `C`.
-    #[track_caller]
     fn columns(&mut self, reply: &mut Reply, payload: &[u8], known: &[Column]) -> Result<(), Gone> {
         reply.shape.push('T');
         let mut reader = Reader(payload);
@@ -270,7 +278,6 @@ impl Client {
     }
 
     /// Rows up to their end. Returns its status.
-    #[track_caller]
     fn rows(&mut self, reply: &mut Reply, rows: Rows) -> Result<u16, Gone> {
         loop {
             let payload = self.payload(reply)?;
