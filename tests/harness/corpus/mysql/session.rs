@@ -20,6 +20,7 @@ use crate::wire::mysql::{Client, Fault, Prepared, Reply, Rows, Startup, Value, c
 pub struct Session {
     startup: Startup,
     init: Option<String>,
+    files: BTreeMap<String, Vec<u8>>,
     patience: Duration,
     clients: BTreeMap<String, Player>,
     refused: Vec<Vec<u8>>,
@@ -45,6 +46,7 @@ impl Session {
         let mut session = Session {
             startup: configured(startup, case),
             init: case.startup.get("init").and_then(Json::as_str).map(str::to_owned),
+            files: named_files(case),
             patience: Duration::from_secs_f64(case.timeout.unwrap_or(10.0)),
             clients: BTreeMap::new(),
             refused: Vec::new(),
@@ -81,6 +83,7 @@ impl Session {
                     client.set_patience(self.patience);
                     // What comes may be numbered for another command than the one under way: cases send several at once.
                     client.ignore_sequence();
+                    client.files.clone_from(&self.files);
                     let mut player = Player { client, prepared: None };
                     if let Some(init) = &self.init {
                         self.replies.push(player.query(init.as_bytes())?);
@@ -106,6 +109,13 @@ impl Session {
         }
         if player.client.is_closed() { Err(Over { late: false }) } else { Ok(()) }
     }
+}
+
+/// The files that a case names, with a line in each: the only ones that a client gives away.
+fn named_files(case: &Case) -> BTreeMap<String, Vec<u8>> {
+    let texts = case.session.iter().filter_map(Json::as_str);
+    let names = texts.filter_map(|sql| sql.split_once("LOCAL INFILE '")?.1.split('\'').next());
+    names.map(|name| (name.to_owned(), b"a line of the client\n".to_vec())).collect()
 }
 
 /// The options of a connection.
