@@ -3,12 +3,13 @@
 //! `HALLPASS_CASE=pg-alias-01` plays the cases whose id starts so and shows their answers.
 
 use hallpass_tests::{
-    config::{Settings, Target},
-    corpus::{self, Expected, Gate, Stage, clients},
+    corpus::{
+        self, Expected, Gate, Stage,
+        clients::{self, Asked, OnMySql, OnPostgres},
+    },
     mysql::Flavour,
-    postgres::Server,
-    proxy::Proxy,
-    shop,
+    protocol::{MySql, Postgres, Protocol},
+    shop::Shop,
 };
 
 #[test]
@@ -78,16 +79,27 @@ fn proxy_passes_controls_exactly(fixture: &impl Stage) {
 /// Every statement of the capture is understood: allowed, or denied for want of a grant. The capture is not part of the
 /// checkout; without it there is nothing to compare.
 #[test]
-fn clients_statements_are_understood() {
-    let Some(captured) = clients::captured() else {
+fn clients_statements_are_understood_on_postgres() {
+    clients_statements_are_understood::<Postgres, _>(|shop| {
+        (OnPostgres::new(shop.database.as_owner()), OnPostgres::new(shop.alice_login()))
+    });
+}
+
+#[test]
+fn clients_statements_are_understood_on_mysql() {
+    clients_statements_are_understood::<MySql, _>(|shop| {
+        (OnMySql::direct(shop.database.as_owner()), OnMySql::through(shop.alice_login()))
+    });
+}
+
+fn clients_statements_are_understood<P: Protocol, A: Asked>(connect: impl FnOnce(&Shop<P>) -> (A, A)) {
+    let Some(captured) = clients::captured(P::NAME) else {
         println!("no capture of clients' statements lies beside the checkout");
         return;
     };
-    let database = Server::shared().database("clients");
-    database.owner_sql(shop::POSTGRES_SCHEMA);
-    let proxy = Proxy::start(Settings::new(vec![Target::new("shop", &database)], shop::RULES));
-    proxy.user("alice", &["oncall"]);
-    let table = clients::compare(&captured, &database.as_owner(), &proxy.startup("alice", "shop"));
+    let shop = Shop::<P>::new("clients");
+    let (mut direct, mut through) = connect(&shop);
+    let table = clients::compare(&captured, &mut direct, &mut through);
     println!("{table}");
     assert!(table.not_understood.is_empty(), "{} statements are not understood", table.not_understood.len());
 }
