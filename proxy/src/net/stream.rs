@@ -187,7 +187,9 @@ mod tests {
         fs::write(file("key"), key.serialize_pem()).unwrap();
         let identity = ServerIdentity { certificate: file("crt"), key: file("key"), client_ca: None };
         let server = ServerTls::load(&identity).unwrap();
-        let ClientTls::Use { connector, name } = ClientTls::load(&UpstreamTls::Require, "localhost", Protocol::Postgres).unwrap() else {
+        let ClientTls::Use { connector, name } =
+            ClientTls::load(&UpstreamTls::Require, "localhost", Protocol::Postgres).unwrap()
+        else {
             panic!("TLS is wanted")
         };
         let (ours, theirs) = sockets().await;

@@ -300,11 +300,7 @@ impl Answered {
 
     fn done(self, payload: &[u8]) -> Result<Action, LoginFailure> {
         let ok = OkPacket::decode(payload, self.held)?;
-        Ok(Action::Done(Opened {
-            greeting: self.greeting,
-            held: self.held,
-            status: ok.status,
-        }))
+        Ok(Action::Done(Opened { greeting: self.greeting, held: self.held, status: ok.status }))
     }
 
     fn next(self) -> UpstreamLogin {

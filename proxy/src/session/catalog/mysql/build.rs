@@ -103,10 +103,7 @@ pub(super) fn revisions<'n>(views: impl IntoIterator<Item = &'n QualifiedName>, 
     });
     let named: Vec<String> = named.collect();
     let named = if named.is_empty() { "0".to_owned() } else { named.join(" OR ") };
-    format!(
-        "SELECT v.TABLE_SCHEMA, v.TABLE_NAME, {} FROM information_schema.VIEWS v WHERE {named}",
-        revision(flavour)
-    )
+    format!("SELECT v.TABLE_SCHEMA, v.TABLE_NAME, {} FROM information_schema.VIEWS v WHERE {named}", revision(flavour))
 }
 
 /// The answers that relations are made of.
@@ -204,7 +201,8 @@ pub(super) fn relations(answers: Answers, flavour: Flavour) -> Result<Vec<Arc<Re
         let (name, [_, _, table_type]) = (qualified(row)?, texts(row)?);
         let Some(kind) = kind(&name, table_type, row.get(3).and_then(Option::as_deref)) else { continue };
         let (definition, revision) = views.remove(&name).unwrap_or_default();
-        let triggered = kind == RelationKind::Table && (triggers.contains(&name) || !watched.contains(&[&*name.schema]));
+        let triggered =
+            kind == RelationKind::Table && (triggers.contains(&name) || !watched.contains(&[&*name.schema]));
         relations.push(Arc::new(Relation {
             oid: 0,
             kind,

@@ -100,7 +100,8 @@ impl Reader {
         };
         follows_case(lower_case.as_deref().unwrap_or_default())?;
         let global_mode = global_mode.as_deref().unwrap_or_default();
-        let unfit = |_| UpstreamError::Unfit(format!("its server's sql_mode is `{global_mode}`, which is not followed"));
+        let unfit =
+            |_| UpstreamError::Unfit(format!("its server's sql_mode is `{global_mode}`, which is not followed"));
         let sql_mode = SqlMode::read(global_mode).map_err(unfit)?;
         self.watch.begin(&mut self.link).await?;
         if self.system.is_empty() {
