@@ -205,9 +205,21 @@ mod tests {
 
     #[tokio::test]
     async fn a_flush_that_waits_is_finished_later() {
-        let (mut ours, mut client) = pair(Algorithm::Zlib, b"").await;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (socket, _) = listener.accept().await.unwrap();
+        socket2::SockRef::from(&socket).set_send_buffer_size(16 << 10).unwrap();
+        socket2::SockRef::from(&client).set_recv_buffer_size(16 << 10).unwrap();
+        let mut ours = Stream::Tcp(socket).compressed(Vec::new(), Algorithm::Zlib);
         // What does not compress fills the socket.
-        let noise: Vec<u8> = (0..8 << 20_u32).map(|at: u32| (at.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+        let mut state = 1_u64;
+        let mut noise = || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state as u8
+        };
+        let noise: Vec<u8> = (0..4 * PIECE).map(|_| noise()).collect();
         let length = noise.len();
         let writing = tokio::spawn(async move {
             ours.write_all(&noise).await.unwrap();
@@ -235,16 +247,15 @@ mod tests {
         let mut lie = bomb.clone();
         lie[4] = lie[4].wrapping_sub(1);
         let garbage = [&[9, 0, 0, 0, 200, 0, 0][..], &[7; 9]].concat();
-        for (bytes, kind) in [
-            (lie.as_slice(), io::ErrorKind::InvalidData),
-            (&garbage, io::ErrorKind::InvalidInput),
-            (&bomb[..HEADER + 3], io::ErrorKind::UnexpectedEof),
-        ] {
+        for bytes in [&lie, &garbage] {
             let (mut ours, mut client) = pair(Algorithm::Zlib, b"").await;
             client.write_all(bytes).await.unwrap();
-            client.shutdown().await.unwrap();
-            let error = ours.read(&mut [0; 8]).await.unwrap_err();
-            assert!(error.kind() == kind || error.kind() == io::ErrorKind::InvalidData, "{error:?}");
+            assert_eq!(ours.read(&mut [0; 8]).await.unwrap_err().kind(), io::ErrorKind::InvalidData);
         }
+        // A client that goes in the middle of a packet is gone.
+        let (mut ours, mut client) = pair(Algorithm::Zlib, b"").await;
+        client.write_all(&bomb[..HEADER + 3]).await.unwrap();
+        client.shutdown().await.unwrap();
+        assert_eq!(ours.read(&mut [0; 8]).await.unwrap(), 0);
     }
 }

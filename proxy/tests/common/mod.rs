@@ -1,6 +1,8 @@
-//! What these tests share: certificates made on the spot, and a throwaway Postgres.
+//! What these tests share: certificates made on the spot, and throwaway servers.
 #![allow(dead_code, reason = "each test binary uses its part")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
+
+pub(crate) mod mysql;
 
 use std::{
     fs,
@@ -159,12 +161,17 @@ fn is_root() -> bool {
 
 /// Makes `postgres` the owner, when we are root.
 fn give_away(path: &Path) {
+    give_away_to("postgres", path);
+}
+
+/// Makes `user` the owner, when we are root.
+fn give_away_to(user: &str, path: &Path) {
     if !is_root() {
         return;
     }
     let number = |flag| {
-        let id = Command::new("id").args([flag, "postgres"]).output().expect("id runs");
-        String::from_utf8(id.stdout).unwrap().trim().parse::<u32>().expect("a user `postgres`")
+        let id = Command::new("id").args([flag, user]).output().expect("id runs");
+        String::from_utf8(id.stdout).unwrap().trim().parse::<u32>().expect("a user of that name")
     };
     chown(path, Some(number("-u")), Some(number("-g"))).unwrap();
 }

@@ -151,6 +151,11 @@ fn sequence(
     Ok(Lineage::constant())
 }
 
+/// What MySQL prints around a value in a view with ROLLUP; nobody can call it.
+fn is_rollup(function: &str) -> bool {
+    ["rollup_group_item", "rollup_sum_switcher"].iter().any(|name| name.eq_ignore_ascii_case(function))
+}
+
 fn called(
     walk: &mut Walk<'_>,
     scope: &Scope<'_>,
@@ -159,6 +164,9 @@ fn called(
     arguments: &Arguments<'_>,
 ) -> Result<Lineage, Refusal> {
     let values = &arguments.values;
+    if let ([value, ..], true) = (values.as_slice(), walk.trusted > 0 && database.is_none() && is_rollup(name)) {
+        return expression(walk, scope, value);
+    }
     let count = values.len() + usize::from(arguments.star);
     let purity = function::call(walk, database, name, count)?;
     let mut lineage = Lineage::constant();

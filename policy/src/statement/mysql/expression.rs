@@ -149,6 +149,11 @@ fn spelt_out(walk: &mut Walk<'_>, scope: &Scope<'_>, value: &Expr) -> Result<Lin
             walk.used(&lineage, &Usage::Inference);
             Ok(lineage.through(Via::Partial))
         }
+        Expr::MemberOf(sqlparser::ast::MemberOf { value, array }) => {
+            let mut lineage = expression(walk, scope, value)?;
+            lineage.merge(&expression(walk, scope, array)?);
+            Ok(lineage.through(Via::Partial))
+        }
         Expr::Interval(interval) => one(walk, scope, &interval.value, Via::Partial),
         _ => Err(unexpected("an expression")),
     }

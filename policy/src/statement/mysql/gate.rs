@@ -8,6 +8,7 @@ use sqlparser::{
 };
 
 use super::{
+    form::{Form, Forms},
     lexer::{Kind, Lexed},
     names::MysqlNames,
     refusal::unsupported,
@@ -128,11 +129,13 @@ pub(super) enum Place {
 /// When something in them means nothing the gate follows.
 pub(super) fn heard(tokens: &[Lexed<'_>], names: &MysqlNames, place: Place) -> Result<Heard, Refusal> {
     let mut heard = Heard::default();
+    let mut forms = Forms::default();
     let mut at = 0;
     while let Some(token) = tokens.get(at) {
         let rest = tokens.get(at + 1..).unwrap_or_default();
         let mut taken = 1;
         match &token.kind {
+            _ if forms.is_silent(at) => {}
             Kind::Word if token.is_word("SELECT") => {
                 heard.push(at, keyword("SELECT"));
                 taken += rest.iter().take_while(|t| MODIFIERS.iter().any(|m| t.is_word(m))).count();
@@ -142,14 +145,24 @@ pub(super) fn heard(tokens: &[Lexed<'_>], names: &MysqlNames, place: Place) -> R
                 heard.push(at, keyword("SHARE"));
                 taken += 3;
             }
-            // CAST(a AS CHAR(10) CHARACTER SET utf8mb4): the character set is the value's affair.
-            Kind::Word if token.is_word("CHARSET") && closes(rest, 1) => taken += 1,
-            Kind::Word if token.is_word("CHARACTER") && words(rest, &["SET"]) && closes(rest, 2) => taken += 2,
             Kind::Word if is_introducer(token) && is_constant(rest.first()) => {
                 let text = rest.first().map(|text| text.raw.to_owned()).unwrap_or_default();
                 heard.push(at, Token::HexStringLiteral(text));
                 taken += 1;
             }
+            Kind::Word if let Some(form) = forms.at(tokens, at) => match form {
+                Form::Silent(count) => taken = count,
+                Form::Function => heard.push(at, function(token.raw)),
+                Form::Keyword(word) => heard.push(at, keyword(word)),
+                Form::Before(sign, word) => {
+                    heard.push(at, sign);
+                    heard.push(at, keyword(word));
+                }
+                Form::Behind(word, sign) => {
+                    heard.push(at, keyword(word));
+                    heard.push(at, sign);
+                }
+            },
             Kind::Word => {
                 let inserted = place == Place::OnDuplicate && (token.is_word("VALUES") || token.is_word("VALUE"));
                 let called = rest.first().is_some_and(|next| next.is_sign("("));
@@ -169,12 +182,9 @@ pub(super) fn heard(tokens: &[Lexed<'_>], names: &MysqlNames, place: Place) -> R
     Ok(heard)
 }
 
-fn words(tokens: &[Lexed<'_>], expected: &[&str]) -> bool {
+/// Whether `tokens` begin with these words.
+pub(super) fn words(tokens: &[Lexed<'_>], expected: &[&str]) -> bool {
     tokens.len() >= expected.len() && tokens.iter().zip(expected).all(|(token, word)| token.is_word(word))
-}
-
-fn closes(rest: &[Lexed<'_>], at: usize) -> bool {
-    rest.get(at).is_some_and(|token| token.is_sign(")"))
 }
 
 fn is_introducer(token: &Lexed<'_>) -> bool {

@@ -6,7 +6,7 @@
 //! `setting`, `show`, `explain`, `prepared`, `load`, `create`, `alter`, `drop`, `maintain` and `admin` for utility
 //! statements, `query` and `dml` for those with rows, which find columns and their lineage through `scope` and
 //! `expression`. `function` says what a call may do, `catalogs` which system relations hold only names. `lexer`,
-//! `comment`, `reserved` and `gate` stand before the parser, `cursor` is our place in the tokens.
+//! `comment`, `reserved`, `gate` and `form` stand before the parser, `cursor` is our place in the tokens.
 
 use std::sync::Arc;
 
@@ -28,6 +28,7 @@ mod dml;
 mod drop;
 mod explain;
 mod expression;
+mod form;
 mod from;
 mod function;
 mod function_list;

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     catalog::{QualifiedName, Relation, RelationKind},
-    statement::{Lineage, Refusal, RefusalKind},
+    statement::{Action, Lineage, Need, Object, Refusal, RefusalKind},
 };
 
 /// The relation called `name`, in `database` or else the session's.
@@ -68,9 +68,13 @@ pub(super) fn fields(walk: &mut Walk<'_>, relation: &Arc<Relation>) -> Result<Ar
     walk.touch(&relation.name);
     let fields = match relation.kind {
         RelationKind::View | RelationKind::MaterializedView => view(walk, relation)?,
-        RelationKind::Table | RelationKind::ForeignTable | RelationKind::Sequence | RelationKind::Other => {
+        RelationKind::ForeignTable => {
+            // Its rows may come from anywhere, a masked table of this very server among them: the author of a view
+            // does not answer for it.
+            walk.needs.insert(Need { action: Action::Admin, object: Object::Relation(relation.name.clone()) });
             stored(walk, relation)?
         }
+        RelationKind::Table | RelationKind::Sequence | RelationKind::Other => stored(walk, relation)?,
     };
     walk.shapes.insert(relation.name.clone(), Arc::clone(&fields));
     Ok(fields)
@@ -116,6 +120,8 @@ fn in_database<T>(
     let result = inner.authored(inside);
     std::mem::swap(&mut inner.shapes, &mut walk.shapes);
     walk.steps = inner.steps;
+    // What the author does not answer for: stored functions and foreign tables.
+    walk.needs.append(&mut inner.needs);
     walk.uses.append(&mut inner.uses);
     walk.touches.append(&mut inner.touches);
     result
@@ -142,11 +148,9 @@ fn stored(walk: &mut Walk<'_>, relation: &Arc<Relation>) -> Result<Arc<[Field]>,
 }
 
 fn generated(walk: &mut Walk<'_>, relation: &Relation, entry: &Entry, text: &str) -> Result<Lineage, Refusal> {
-    // information_schema prints the quotes of strings with backslashes before them.
-    let text = text.replace("\\'", "'");
     let names = MysqlNames { database: Some(Arc::clone(&relation.name.schema)), ..definition_names(walk) };
-    let tokens = lex(&text, &names)?;
-    let mut cursor = Cursor::new(&text, &tokens, &names);
+    let tokens = lex(text, &names)?;
+    let mut cursor = Cursor::new(text, &tokens, &names);
     let value = cursor.expression()?;
     cursor.end()?;
     let scope = Scope::of(entry.clone());

@@ -50,6 +50,16 @@ const RELATIONS: &[(&str, &str, &str, Option<&str>)] = &[
              `email` from `shop`.`customers` where `shop`.`customers`.`id` < 100 WITH CASCADED CHECK OPTION",
         ),
     ),
+    (
+        "shop",
+        "v_totals",
+        "id total",
+        Some(
+            "select `shop`.`orders`.`id` AS `id`,`shop`.`fn_total`(`shop`.`orders`.`id`) AS `total` from `shop`.`orders`",
+        ),
+    ),
+    ("shop", "far", "id email", None),
+    ("shop", "v_far", "id", Some("select `shop`.`far`.`id` AS `id` from `shop`.`far`")),
     ("shop", "v_payroll", "account", Some("select `hr`.`payroll`.`iban` AS `account` from `hr`.`payroll`")),
     ("information_schema", "TABLES", "TABLE_SCHEMA TABLE_NAME TABLE_TYPE", None),
     ("information_schema", "COLUMNS", "TABLE_SCHEMA TABLE_NAME COLUMN_NAME", None),
@@ -69,7 +79,11 @@ fn relation((schema, name, columns, definition): &(&str, &str, &str, Option<&str
     Relation {
         oid: 0,
         name: QualifiedName::new(schema, name),
-        kind: if definition.is_some() { RelationKind::View } else { RelationKind::Table },
+        kind: match definition {
+            Some(_) => RelationKind::View,
+            None if *name == "far" => RelationKind::ForeignTable,
+            None => RelationKind::Table,
+        },
         revision: None,
         triggered: false,
         columns: columns.split(' ').enumerate().map(column).collect(),

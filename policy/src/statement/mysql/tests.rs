@@ -78,6 +78,63 @@ fn outputs_tell_what_feeds_them() {
 }
 
 #[test]
+fn forms_that_servers_print_are_understood() {
+    let cases = [
+        (
+            "SELECT match email,name against ('x' in boolean mode) m FROM customers",
+            "m: shop.customers.email Partial + shop.customers.name Partial",
+        ),
+        (
+            "SELECT interval(id,1,salary) i FROM customers",
+            "i: shop.customers.id Partial + shop.customers.salary Partial",
+        ),
+        (
+            "SELECT d + interval (n) day x FROM (SELECT id n, salary d FROM customers) c",
+            "x: shop.customers.id Partial + shop.customers.salary Partial",
+        ),
+        (
+            "SELECT id member of (`notes`) m FROM customers",
+            "m: shop.customers.id Partial + shop.customers.notes Partial",
+        ),
+        (
+            "SELECT json_value(notes, '$.a' returning char(10) null on empty error on error) v FROM customers",
+            "v: shop.customers.notes Partial",
+        ),
+        (
+            "SELECT json_value(json_value(notes, '$' returning json), '$.a' default -1 on empty) v, ssn FROM customers",
+            "v: shop.customers.notes Partial; ssn: shop.customers.ssn Copy",
+        ),
+        (
+            "SELECT group_concat(email order by id ASC separator ',' limit 2) g FROM customers",
+            "g: shop.customers.email Total",
+        ),
+        (
+            "SELECT j.x FROM customers, json_table(notes, '$' columns (x varchar(9) character set utf8mb4 collate utf8mb4_bin path '$.x', o for ordinality)) j",
+            "x: shop.customers.notes Partial",
+        ),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(outputs(&one(text)), expected, "{text}");
+    }
+    // What is no clause is no clause: nothing of it is passed over.
+    for text in [
+        "SELECT json_value(name, concat('$', null, email)) v FROM customers",
+        "SELECT json_value(name + 1 + null, email) v FROM customers",
+    ] {
+        let Ok(understood) = all(text) else { continue };
+        assert!(outputs(&understood.statements[0]).contains("shop.customers.email"), "{text}");
+    }
+    assert!(all("SELECT rollup_group_item(email, 0) FROM customers").is_err(), "nobody can call it");
+}
+
+#[test]
+fn a_views_author_does_not_answer_for_functions_and_foreign_tables() {
+    assert_eq!(needs(&one("SELECT id FROM v_totals")), "select shop.v_totals, call function shop.fn_total");
+    assert_eq!(needs(&one("SELECT id FROM far")), "select shop.far, admin shop.far");
+    assert_eq!(needs(&one("SELECT id FROM v_far")), "select shop.v_far, admin shop.far");
+}
+
+#[test]
 fn a_join_by_names_merges_its_columns() {
     let statement = one("SELECT * FROM employees JOIN newsletter USING (email)");
     let shown = outputs(&statement);

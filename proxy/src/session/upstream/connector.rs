@@ -23,9 +23,6 @@ use crate::{
     },
 };
 
-/// MySQL's and MariaDB's `ER_BAD_DB_ERROR`.
-const UNKNOWN_DATABASE: u16 = 1049;
-
 /// Why there is no connection. The text is for our log; a client gets [`UpstreamError::reason`].
 #[derive(Debug, Error)]
 pub enum UpstreamError {
@@ -65,6 +62,14 @@ pub enum UpstreamError {
     /// The login to a MySQL or MariaDB server failed.
     #[error("login: {0}")]
     MysqlLogin(#[from] mysql::upstream_login::LoginFailure),
+    /// The database that a client wants to start in is not there, or not for the proxy's login.
+    #[error("{message}")]
+    NoDatabase {
+        /// In the server's words.
+        message: String,
+        /// Why it may not be there.
+        hint: &'static str,
+    },
     /// A statement of the proxy's own failed.
     #[error("{message} (error {code})")]
     Statement {
@@ -101,6 +106,7 @@ impl UpstreamError {
             Self::Packet(_) | Self::Answer(_) => "the database did not answer as MySQL does".into(),
             Self::Login(failure) => failure.reason(),
             Self::MysqlLogin(failure) => failure.reason(),
+            Self::NoDatabase { message, .. } => message.clone(),
             Self::Statement { code, .. } => format!("the database refused to open a session (error {code})"),
             Self::Unfit(why) => format!("{why}; tell an administrator"),
             Self::Interrupted => "the proxy is shutting down".into(),
@@ -110,11 +116,12 @@ impl UpstreamError {
     /// What the client of `target` is told. That a database does not exist is the server's answer to what the client
     /// asked for: it gets the server's words.
     fn told(&self, target: &str) -> ClientError {
-        if let Self::MysqlLogin(mysql::upstream_login::LoginFailure::Refused {
-            code: UNKNOWN_DATABASE, message, ..
-        }) = self
-        {
-            return ClientError::StartupRefused { message: message.clone(), hint: String::new(), sqlstate: "3D000" };
+        if let Self::NoDatabase { message, hint } = self {
+            return ClientError::StartupRefused {
+                message: message.clone(),
+                hint: (*hint).to_owned(),
+                sqlstate: "3D000",
+            };
         }
         ClientError::UpstreamUnavailable { target: target.to_owned(), reason: self.reason() }
     }

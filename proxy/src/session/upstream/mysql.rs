@@ -245,11 +245,12 @@ impl Link {
             Stream::Unix(_) => Security::Local,
             Stream::Tcp(_) | Stream::TlsClient(_) | Stream::TlsUpstream(_) | Stream::Compressed(_) => Security::Plain,
         };
+        let failed = |failure| login_failure(failure, wanted);
         let mut login = UpstreamLogin::new(account(connector, wanted), security);
         let (mut input, mut sequence) = (Vec::with_capacity(1024), Sequence::start(Order::Checked));
         loop {
             let payload = receive(&mut stream, &mut input, &mut sequence, MAX_LOGIN_PACKET).await?;
-            let mut action = login.read(&payload).map_err(login_failure)?;
+            let mut action = login.read(&payload).map_err(failed)?;
             if let Action::StartTls(request, encrypting) = action {
                 // Bytes behind the greeting are not TLS records of the server's: somebody put them there.
                 if !input.is_empty() {
@@ -257,7 +258,7 @@ impl Link {
                 }
                 say(&mut stream, &mut sequence, &request).await?;
                 stream = connector.secure(stream).await?;
-                action = encrypting.encrypted().map_err(login_failure)?;
+                action = encrypting.encrypted().map_err(failed)?;
             }
             match action {
                 Action::Read(next) => login = next,
@@ -337,17 +338,25 @@ fn account(connector: &Connector, wanted: &Wanted) -> Account {
     }
 }
 
-fn login_failure(failure: LoginFailure) -> UpstreamError {
-    match failure {
-        LoginFailure::NoTls => UpstreamError::NoTls,
-        LoginFailure::Refused { .. }
-        | LoginFailure::NoPassword
-        | LoginFailure::Method(_)
-        | LoginFailure::Capabilities(_)
-        | LoginFailure::Key(_)
-        | LoginFailure::Unexpected(_)
-        | LoginFailure::Malformed(_) => UpstreamError::MysqlLogin(failure),
+/// `ER_DBACCESS_DENIED_ERROR` and `ER_BAD_DB_ERROR`.
+const DATABASE_DENIED: u16 = 1044;
+const UNKNOWN_DATABASE: u16 = 1049;
+
+fn login_failure(failure: LoginFailure, wanted: &Wanted) -> UpstreamError {
+    if let LoginFailure::Refused { code, message, .. } = &failure {
+        // The server's own words name the proxy's login in the second case.
+        match (*code, &wanted.database) {
+            (UNKNOWN_DATABASE, _) => return UpstreamError::NoDatabase { message: message.clone(), hint: "" },
+            (DATABASE_DENIED, Some(database)) => {
+                return UpstreamError::NoDatabase {
+                    message: format!("Unknown database '{database}'"),
+                    hint: "it does not exist, or the proxy's login has no rights in it",
+                };
+            }
+            _ => {}
+        }
     }
+    if matches!(failure, LoginFailure::NoTls) { UpstreamError::NoTls } else { UpstreamError::MysqlLogin(failure) }
 }
 
 /// The values of a text row.

@@ -1,0 +1,132 @@
+//! Forms that `sqlparser` does not know, said to it in ones that it does, or not at all where they change nothing of
+//! what feeds a value. Servers print many of them when they print a view.
+
+use sqlparser::tokenizer::Token;
+
+use super::{
+    gate::words,
+    lexer::{Kind, Lexed},
+};
+
+/// What to say in a word's place.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Form {
+    /// Nothing, for so many tokens.
+    Silent(usize),
+    /// A function's name.
+    Function,
+    /// A keyword.
+    Keyword(&'static str),
+    /// A keyword behind a sign.
+    Before(Token, &'static str),
+    /// A keyword before a sign.
+    Behind(&'static str, Token),
+}
+
+/// What is known of the tokens to come.
+#[derive(Debug, Default)]
+pub(super) struct Forms {
+    /// From where to where nothing is said.
+    silent: Vec<(usize, usize)>,
+    /// Whether the columns of a MATCH without parentheses are being listed.
+    matching: bool,
+}
+
+impl Forms {
+    /// Whether nothing is said of the token at `at`.
+    pub(super) fn is_silent(&self, at: usize) -> bool {
+        self.silent.iter().any(|(from, to)| (*from..*to).contains(&at))
+    }
+
+    /// What is said in place of the word at `at`, if it is not the word itself.
+    pub(super) fn at(&mut self, tokens: &[Lexed<'_>], at: usize) -> Option<Form> {
+        let token = tokens.get(at)?;
+        let rest = tokens.get(at + 1..).unwrap_or_default();
+        let opens = rest.first().is_some_and(|next| next.is_sign("("));
+        if token.is_word("MATCH") && !opens {
+            self.matching = true;
+            return Some(Form::Behind("MATCH", Token::LParen));
+        }
+        if token.is_word("AGAINST") && std::mem::take(&mut self.matching) {
+            return Some(Form::Before(Token::RParen, "AGAINST"));
+        }
+        // INTERVAL(n, a, b) counts; INTERVAL (n) DAY is a span of time.
+        let lists = || top_level(rest).is_some_and(|(inside, _)| inside.iter().any(|(_, token)| token.is_sign(",")));
+        if token.is_word("INTERVAL") && opens && lists() {
+            return Some(Form::Function);
+        }
+        if token.is_word("MEMBER") && words(rest, &["OF"]) && rest.get(1).is_some_and(|next| next.is_sign("(")) {
+            return Some(Form::Keyword("MEMBER"));
+        }
+        if token.is_word("JSON_VALUE") && opens {
+            self.silence_clauses(rest, at + 1);
+            return None;
+        }
+        // The parser wants LIMIT before it.
+        let separates = token.is_word("SEPARATOR") && matches!(rest.first()?.kind, Kind::Text(_));
+        if separates && rest.get(1).is_some_and(|next| next.is_word("LIMIT")) {
+            return Some(Form::Silent(2));
+        }
+        character_set(token, rest).map(Form::Silent)
+    }
+
+    /// RETURNING, ON EMPTY and ON ERROR of JSON_VALUE, whose parenthesis is the first of `rest`, say which type the
+    /// value gets and what takes its place: a constant. They stand behind the document, a comma and a constant path.
+    fn silence_clauses(&mut self, rest: &[Lexed<'_>], start: usize) {
+        let Some((inside, end)) = top_level(rest) else { return };
+        let Some(comma) = inside.iter().position(|(_, token)| token.is_sign(",")) else { return };
+        let is_path = matches!(inside.get(comma + 1), Some((_, Lexed { kind: Kind::Text(_), .. })));
+        let begins =
+            |token: &Lexed<'_>| ["RETURNING", "NULL", "ERROR", "DEFAULT"].iter().any(|word| token.is_word(word));
+        if let (true, Some((from, clause))) = (is_path, inside.get(comma + 2))
+            && begins(clause)
+            && rest.get(*from..end).is_some_and(|clauses| clauses.iter().all(is_plain))
+        {
+            self.silent.push((start + from, start + end));
+        }
+    }
+}
+
+/// Words, numbers and texts: nothing a name could be in but as a word.
+fn is_plain(token: &Lexed<'_>) -> bool {
+    match token.kind {
+        Kind::Word => !token.is_word("SELECT"),
+        Kind::Number | Kind::Text(_) => true,
+        Kind::Sign => ["(", ")", ",", "-", "+"].iter().any(|sign| token.is_sign(sign)),
+        Kind::Name(_) | Kind::Bits | Kind::Variable(_) | Kind::System(_) | Kind::Parameter => false,
+    }
+}
+
+/// The tokens of the parenthesis that `tokens` begin with, with their places, but for those in parentheses inside it;
+/// and the place where it closes.
+fn top_level<'t, 'x>(tokens: &'t [Lexed<'x>]) -> Option<(Vec<(usize, &'t Lexed<'x>)>, usize)> {
+    let (mut depth, mut found) = (0_u32, Vec::new());
+    for (at, token) in tokens.iter().enumerate() {
+        if token.is_sign("(") {
+            depth += 1;
+        } else if token.is_sign(")") {
+            depth = depth.saturating_sub(1);
+            if depth == 0 {
+                return Some((found, at));
+            }
+        } else if depth == 1 {
+            found.push((at, token));
+        }
+    }
+    None
+}
+
+/// How many tokens name the character set of a type: the value's affair. In CAST(a AS CHAR(10) CHARACTER SET utf8mb4) a
+/// parenthesis follows, in a column of JSON_TABLE a PATH, with a collation before it.
+fn character_set(token: &Lexed<'_>, rest: &[Lexed<'_>]) -> Option<usize> {
+    let name = match () {
+        () if token.is_word("CHARSET") => 0,
+        () if token.is_word("CHARACTER") && words(rest, &["SET"]) => 1,
+        () => return None,
+    };
+    let behind = rest.get(name + 1..).unwrap_or_default();
+    if behind.first()?.is_sign(")") || behind.first()?.is_word("PATH") {
+        return Some(name + 2);
+    }
+    (behind.first()?.is_word("COLLATE") && behind.get(2)?.is_word("PATH")).then_some(name + 4)
+}
