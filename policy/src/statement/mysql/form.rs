@@ -62,12 +62,28 @@ impl Forms {
             self.silence_clauses(rest, at + 1);
             return None;
         }
+        if token.is_word("CHAR") && opens {
+            self.silence_charset(rest, at + 1);
+            return None;
+        }
         // The parser wants LIMIT before it.
         let separates = token.is_word("SEPARATOR") && matches!(rest.first()?.kind, Kind::Text(_));
         if separates && rest.get(1).is_some_and(|next| next.is_word("LIMIT")) {
             return Some(Form::Silent(2));
         }
         character_set(token, rest).map(Form::Silent)
+    }
+
+    /// CHAR(n USING charset): the character set of the value.
+    fn silence_charset(&mut self, rest: &[Lexed<'_>], start: usize) {
+        let Some((inside, end)) = top_level(rest) else { return };
+        if let [.., (from, using), (last, charset)] = inside.as_slice()
+            && using.is_word("USING")
+            && charset.kind == Kind::Word
+            && (from + 1, last + 1) == (*last, end)
+        {
+            self.silent.push((start + from, start + end));
+        }
     }
 
     /// RETURNING, ON EMPTY and ON ERROR of JSON_VALUE, whose parenthesis is the first of `rest`, say which type the
