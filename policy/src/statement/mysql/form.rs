@@ -4,23 +4,17 @@
 use sqlparser::tokenizer::Token;
 
 use super::{
-    gate::words,
+    gate::{function, keyword, words},
     lexer::{Kind, Lexed},
 };
 
-/// What to say in a word's place.
+/// What to say in a token's place.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Form {
     /// Nothing, for so many tokens.
     Silent(usize),
-    /// A function's name.
-    Function,
-    /// A keyword.
-    Keyword(&'static str),
-    /// A keyword behind a sign.
-    Before(Token, &'static str),
-    /// A keyword before a sign.
-    Behind(&'static str, Token),
+    /// This.
+    Tokens(Vec<Token>),
 }
 
 /// What is known of the tokens to come.
@@ -33,33 +27,35 @@ pub(super) struct Forms {
 }
 
 impl Forms {
-    /// Whether nothing is said of the token at `at`.
-    pub(super) fn is_silent(&self, at: usize) -> bool {
-        self.silent.iter().any(|(from, to)| (*from..*to).contains(&at))
-    }
-
-    /// What is said in place of the word at `at`, if it is not the word itself.
+    /// What is said in place of the token at `at`, if it is not the token itself.
     pub(super) fn at(&mut self, tokens: &[Lexed<'_>], at: usize) -> Option<Form> {
-        let token = tokens.get(at)?;
+        if let Some((_, to)) = self.silent.iter().find(|(from, to)| (*from..*to).contains(&at)) {
+            return Some(Form::Silent(to - at));
+        }
+        let token = tokens.get(at).filter(|token| token.kind == Kind::Word)?;
         let rest = tokens.get(at + 1..).unwrap_or_default();
         let opens = rest.first().is_some_and(|next| next.is_sign("("));
         if token.is_word("MATCH") && !opens {
             self.matching = true;
-            return Some(Form::Behind("MATCH", Token::LParen));
+            return Some(Form::Tokens(vec![keyword("MATCH"), Token::LParen]));
         }
         if token.is_word("AGAINST") && std::mem::take(&mut self.matching) {
-            return Some(Form::Before(Token::RParen, "AGAINST"));
+            return Some(Form::Tokens(vec![Token::RParen, keyword("AGAINST")]));
         }
         // INTERVAL(n, a, b) counts; INTERVAL (n) DAY is a span of time.
         let lists = || top_level(rest).is_some_and(|(inside, _)| inside.iter().any(|(_, token)| token.is_sign(",")));
         if token.is_word("INTERVAL") && opens && lists() {
-            return Some(Form::Function);
+            return Some(Form::Tokens(vec![function(token.raw)]));
         }
         if token.is_word("MEMBER") && words(rest, &["OF"]) && rest.get(1).is_some_and(|next| next.is_sign("(")) {
-            return Some(Form::Keyword("MEMBER"));
+            return Some(Form::Tokens(vec![keyword("MEMBER")]));
         }
         if token.is_word("JSON_VALUE") && opens {
             self.silence_clauses(rest, at + 1);
+            return None;
+        }
+        if token.is_word("CHAR") && opens {
+            self.silence_charset(rest, at + 1);
             return None;
         }
         // The parser wants LIMIT before it.
@@ -68,6 +64,18 @@ impl Forms {
             return Some(Form::Silent(2));
         }
         character_set(token, rest).map(Form::Silent)
+    }
+
+    /// CHAR(n USING charset): the character set of the value.
+    fn silence_charset(&mut self, rest: &[Lexed<'_>], start: usize) {
+        let Some((inside, end)) = top_level(rest) else { return };
+        if let [.., (from, using), (last, charset)] = inside.as_slice()
+            && using.is_word("USING")
+            && charset.kind == Kind::Word
+            && (from + 1, last + 1) == (*last, end)
+        {
+            self.silent.push((start + from, start + end));
+        }
     }
 
     /// RETURNING, ON EMPTY and ON ERROR of JSON_VALUE, whose parenthesis is the first of `rest`, say which type the

@@ -134,8 +134,19 @@ pub(super) fn heard(tokens: &[Lexed<'_>], names: &MysqlNames, place: Place) -> R
     while let Some(token) = tokens.get(at) {
         let rest = tokens.get(at + 1..).unwrap_or_default();
         let mut taken = 1;
+        match forms.at(tokens, at) {
+            Some(Form::Silent(count)) => {
+                at += count;
+                continue;
+            }
+            Some(Form::Tokens(said)) => {
+                said.into_iter().for_each(|said| heard.push(at, said));
+                at += 1;
+                continue;
+            }
+            None => {}
+        }
         match &token.kind {
-            _ if forms.is_silent(at) => {}
             Kind::Word if token.is_word("SELECT") => {
                 heard.push(at, keyword("SELECT"));
                 taken += rest.iter().take_while(|t| MODIFIERS.iter().any(|m| t.is_word(m))).count();
@@ -150,19 +161,6 @@ pub(super) fn heard(tokens: &[Lexed<'_>], names: &MysqlNames, place: Place) -> R
                 heard.push(at, Token::HexStringLiteral(text));
                 taken += 1;
             }
-            Kind::Word if let Some(form) = forms.at(tokens, at) => match form {
-                Form::Silent(count) => taken = count,
-                Form::Function => heard.push(at, function(token.raw)),
-                Form::Keyword(word) => heard.push(at, keyword(word)),
-                Form::Before(sign, word) => {
-                    heard.push(at, sign);
-                    heard.push(at, keyword(word));
-                }
-                Form::Behind(word, sign) => {
-                    heard.push(at, keyword(word));
-                    heard.push(at, sign);
-                }
-            },
             Kind::Word => {
                 let inserted = place == Place::OnDuplicate && (token.is_word("VALUES") || token.is_word("VALUE"));
                 let called = rest.first().is_some_and(|next| next.is_sign("("));
@@ -205,7 +203,8 @@ fn quoted(value: &str, mark: char) -> Token {
     Token::Word(Word { value: value.to_owned(), quote_style: Some(mark), keyword: Keyword::NoKeyword })
 }
 
-fn function(name: &str) -> Token {
+/// A reserved word that is a function's name.
+pub(super) fn function(name: &str) -> Token {
     quoted(name, FUNCTION_MARK)
 }
 

@@ -105,6 +105,10 @@ fn forms_that_servers_print_are_understood() {
             "v: shop.customers.notes Partial; ssn: shop.customers.ssn Copy",
         ),
         (
+            "SELECT char(id, salary using utf8mb4) c FROM customers",
+            "c: shop.customers.id Partial + shop.customers.salary Partial",
+        ),
+        (
             "SELECT group_concat(email order by id ASC separator ',' limit 2) g FROM customers",
             "g: shop.customers.email Total",
         ),

@@ -188,11 +188,11 @@ pub(super) fn relations(answers: Answers, flavour: Flavour) -> Result<Vec<Arc<Re
             generated: generated(value(4), value(5), flavour),
         });
     }
-    let mut views: HashMap<QualifiedName, (Option<Arc<str>>, Option<Arc<str>>)> = HashMap::new();
+    let mut views: HashMap<QualifiedName, [Option<Arc<str>>; 2]> = HashMap::new();
     for row in &answers.views {
         // Empty for who may not see it.
         let value = |at: usize| row.get(at).and_then(Option::as_deref).filter(|text| !text.is_empty()).map(Arc::from);
-        views.insert(qualified(row)?, (value(2), value(3)));
+        views.insert(qualified(row)?, [value(2), value(3)]);
     }
     let triggers = answers.triggers.iter().map(|row| qualified(row)).collect::<Result<HashSet<_>, _>>()?;
     let watched = answers.watched.iter().map(|row| texts(row)).collect::<Result<HashSet<[&str; 1]>, _>>()?;
@@ -200,7 +200,7 @@ pub(super) fn relations(answers: Answers, flavour: Flavour) -> Result<Vec<Arc<Re
     for row in &answers.tables {
         let (name, [_, _, table_type]) = (qualified(row)?, texts(row)?);
         let Some(kind) = kind(&name, table_type, row.get(3).and_then(Option::as_deref)) else { continue };
-        let (definition, revision) = views.remove(&name).unwrap_or_default();
+        let [definition, revision] = views.remove(&name).unwrap_or_default();
         let triggered =
             kind == RelationKind::Table && (triggers.contains(&name) || !watched.contains(&[&*name.schema]));
         relations.push(Arc::new(Relation {
