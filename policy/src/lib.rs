@@ -2,6 +2,7 @@
 //! Pure: no IO, no clock, no async, no SQLite; the manifest proves it.
 
 pub mod catalog;
+pub mod condition;
 pub mod decide;
 #[cfg(test)]
 mod fixtures;
