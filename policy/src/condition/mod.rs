@@ -116,6 +116,11 @@ impl Condition {
         &self.text
     }
 
+    /// Whether the variable called `name` takes part.
+    pub fn mentions(&self, name: &str) -> bool {
+        self.program.references().has_variable(name)
+    }
+
     /// Keys of maps that it reads without `has(…)`: where one of them is missing, the condition fails.
     pub fn required_keys(&self) -> &[Arc<str>] {
         &self.labels

@@ -7,7 +7,7 @@ use super::{
     holder::{Gap, Holder, Lack, breadth, exports, in_scope, needs, reads},
 };
 use crate::{
-    grant::{Grant, GrantKind, at},
+    grant::{Grant, GrantKind, at, bounded_write},
     ids::{GrantId, RequestId, RoleName, TargetName, Timestamp},
     mask::plan::{MaskConflict, Masks},
     review::Broken,
@@ -262,7 +262,8 @@ fn hint(question: &Question<'_>, closest: &Closest) -> String {
 /// The command that asks for this statement alone, if a statement grant could allow it.
 fn statement_hint(question: &Question<'_>) -> Option<String> {
     let statement = question.statement;
-    if question.scope.is_some() || !needs(statement).all(|need| reads(statement, need)) {
+    let writes = question.policy.statement_writes.is_some() && bounded_write(statement).is_ok();
+    if question.scope.is_some() || !(writes || needs(statement).all(|need| reads(statement, need))) {
         return None;
     }
     let unmask = match question.masks.plan(statement, false) {

@@ -34,6 +34,8 @@ pub struct Policy {
     pub masks: Vec<MaskRule>,
     /// `[[review]]`.
     pub review: ReviewLevels,
+    /// `[statements]`: the most rows a write under a statement grant may change; `None`: they only read.
+    pub statement_writes: Option<u64>,
 }
 
 /// What is asked.

@@ -246,6 +246,25 @@ pub enum Reach {
     EveryDelete,
 }
 
+/// What a statement looks like, for review rules and row bounds: facts of its text that no permission depends on.
+/// The default is what is known of nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Features {
+    /// INSERT, UPDATE, DELETE and MERGE inside WITH, whose rows the server does not count.
+    pub inner_writes: usize,
+    /// Tables that a query reads as a whole: neither a condition nor a LIMIT stands over them, and nothing joins them
+    /// to a table that has one.
+    pub whole: Vec<QualifiedName>,
+    /// Two FROM items that no condition connects, as written.
+    pub unconnected: Option<(Arc<str>, Arc<str>)>,
+    /// Why the server writes the table anew: `changes the type of shop.orders.total`.
+    pub rewrite: Option<Arc<str>>,
+    /// Called functions that may change something, without their arguments.
+    pub side_effects: Vec<QualifiedName>,
+    /// Tables locked as a whole.
+    pub locked: Vec<QualifiedName>,
+}
+
 /// A setting's new value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub enum Setting {
@@ -364,6 +383,8 @@ pub struct Statement {
     pub explain: bool,
     /// A bulk read that `export` guards: COPY … TO STDOUT.
     pub export: bool,
+    /// What it looks like.
+    pub features: Features,
     /// SHA-256 of the parse tree without positions and comments: what a statement grant pins.
     pub identity: [u8; 32],
 }
