@@ -12,9 +12,9 @@ use hallpass_policy::ids::{GrantId, RequestId, Timestamp, UserName};
 use rusqlite::{Connection, OptionalExtension};
 
 use super::{
-    GrantFilter, RequestFilter, Store, StoreError, Transaction,
+    GrantFilter, RequestFilter, Resources, Store, StoreError, Transaction,
     credentials::{self, Credentials},
-    grants::{GrantRecord, NewGrant},
+    grants::{GrantRecord, NewGrant, ReviewState},
     requests::{Approved, NewRequest, Request},
     users::{NewKey, NewUser, User},
 };
@@ -26,12 +26,13 @@ mod tests;
 mod users;
 
 /// The schema this version writes; `PRAGMA user_version`.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 /// How long to wait for another process that writes: `hallpass user add` beside a starting proxy.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-const SCHEMA: &str = include_str!("schema.sql");
+/// From one version to the next: from nothing to 1, from 1 to 2.
+const STEPS: [&str; 2] = [include_str!("schema.sql"), include_str!("schema_2.sql")];
 
 /// The store in a SQLite file.
 pub struct SqliteStore {
@@ -61,16 +62,15 @@ impl SqliteStore {
         connection.pragma_update(None, "foreign_keys", "ON")?;
         let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         let found: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
-        match found {
-            0 => {
-                transaction.execute_batch(SCHEMA)?;
-                let secret: [u8; 32] = credentials::random().ok_or(StoreError::NoRandomness)?;
-                transaction.execute("INSERT INTO meta VALUES ('mock_secret', ?1)", [secret])?;
-                transaction.pragma_update(None, "user_version", VERSION)?;
-            }
-            VERSION => {}
-            found => return Err(StoreError::Version { found, known: VERSION }),
+        let steps = usize::try_from(found).ok().and_then(|done| STEPS.get(done..));
+        for step in steps.ok_or(StoreError::Version { found, known: VERSION })? {
+            transaction.execute_batch(step)?;
         }
+        if found == 0 {
+            let secret: [u8; 32] = credentials::random().ok_or(StoreError::NoRandomness)?;
+            transaction.execute("INSERT INTO meta VALUES ('mock_secret', ?1)", [secret])?;
+        }
+        transaction.pragma_update(None, "user_version", VERSION)?;
         let mock_secret =
             transaction.query_row("SELECT value FROM meta WHERE name = 'mock_secret'", [], |row| row.get(0))?;
         transaction.commit()?;
@@ -174,6 +174,15 @@ impl Transaction for Open<'_> {
     fn update_state(&self, request: &Request) -> Result<(), StoreError> {
         requests::update_state(&self.connection, request)
     }
+    fn change_request(&self, request: &Request) -> Result<(), StoreError> {
+        requests::change(&self.connection, request)
+    }
+    fn insert_resources(&self, id: RequestId, resources: &Resources) -> Result<(), StoreError> {
+        requests::insert_resources(&self.connection, id, resources)
+    }
+    fn resources(&self, id: RequestId) -> Result<Resources, StoreError> {
+        requests::resources(&self.connection, id)
+    }
     fn insert_grant(&self, grant: &NewGrant) -> Result<GrantId, StoreError> {
         grants::insert(&self.connection, grant)
     }
@@ -185,6 +194,18 @@ impl Transaction for Open<'_> {
     }
     fn revoke(&self, id: GrantId, by: &UserName, at: Timestamp, reason: Option<&str>) -> Result<(), StoreError> {
         grants::revoke(&self.connection, id, by, at, reason)
+    }
+    fn extend(&self, id: GrantId, ends: Timestamp) -> Result<(), StoreError> {
+        grants::extend(&self.connection, id, ends)
+    }
+    fn insert_review(&self, id: GrantId, review: &ReviewState) -> Result<(), StoreError> {
+        grants::insert_review(&self.connection, id, review)
+    }
+    fn unreviewed(&self, user: Option<&UserName>) -> Result<Vec<GrantRecord>, StoreError> {
+        grants::unreviewed(&self.connection, user)
+    }
+    fn take_overdue(&self, now: Timestamp) -> Result<Vec<GrantRecord>, StoreError> {
+        grants::take_overdue(&self.connection, now)
     }
     fn take_expired(&self, now: Timestamp) -> Result<Vec<GrantRecord>, StoreError> {
         grants::take_expired(&self.connection, now)
