@@ -16,7 +16,7 @@ use hallpass_audit::{
 use hallpass_policy::{
     ids::TargetName,
     mask::apply::HashKey,
-    statement::{Names, Refusal, RefusalKind},
+    statement::{Refusal, RefusalKind},
 };
 use thiserror::Error;
 use tokio::{
@@ -337,8 +337,7 @@ impl StatementReader for TargetReader {
             let target = self.0.targets.get(target).ok_or_else(unknown)?;
             target.refresh().await.map_err(|_| unknown())?;
             let known = target.known();
-            let names = Names { search_path: known.catalog.default_search_path.as_str().into() };
-            let understanding = target.understand(text, &known, &names)?;
+            let understanding = target.understand(text, &known, &known.dialect)?;
             match understanding.understood.statements.as_slice() {
                 [one] => Ok(Arc::new(one.clone())),
                 _ => Err(Refusal::new(RefusalKind::Unsupported, "a statement request holds exactly one statement")),

@@ -18,7 +18,10 @@ use hallpass::{
     error::ClientError,
     net::tls::Security,
     session::{
-        login::{Doorway, LoggedIn, LoginEnd, login, turn_away},
+        login::{
+            Doorway, LoginEnd,
+            postgres::{LoggedIn, Login, login, turn_away},
+        },
         throttle::Throttle,
     },
     store::{
@@ -68,7 +71,7 @@ impl LoginLookup for Users {
 struct Server {
     address: SocketAddr,
     ends: Arc<Mutex<Vec<String>>>,
-    logins: Arc<Mutex<Vec<hallpass::session::login::Login>>>,
+    logins: Arc<Mutex<Vec<Login>>>,
 }
 
 impl Server {

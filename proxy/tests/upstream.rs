@@ -10,7 +10,10 @@ use common::{Authority, Postgres};
 use hallpass::{
     config::{Protocol, Secret, Target, UpstreamTls},
     error::ClientError,
-    session::upstream::connect::{Connector, UpstreamConnection},
+    session::upstream::{
+        connector::Connector,
+        postgres::{self as upstream, Connection},
+    },
     wire::postgres::{
         backend::{Report, tag},
         codec::{MAX_FRAME, frame},
@@ -45,9 +48,9 @@ fn target(server: &Postgres, user: &str, password: Option<&str>, tls: UpstreamTl
     }
 }
 
-async fn connect(target: Target) -> Result<UpstreamConnection, String> {
+async fn connect(target: Target) -> Result<Connection, String> {
     let settings = [Setting { name: "application_name".into(), value: "the tests".into() }];
-    match Connector::new(Arc::new(target)).unwrap().connect(&settings).await {
+    match upstream::connect(&Connector::new(Arc::new(target)).unwrap(), &settings).await {
         Ok(connection) => Ok(connection),
         Err(ClientError::UpstreamUnavailable { target, reason }) => {
             assert_eq!(target, "shop");
@@ -58,7 +61,7 @@ async fn connect(target: Target) -> Result<UpstreamConnection, String> {
 }
 
 /// Sends a query; gives the first column of its only row, or its SQLSTATE, once the server is ready again.
-async fn ask(connection: &mut UpstreamConnection, sql: &str) -> String {
+async fn ask(connection: &mut Connection, sql: &str) -> String {
     let mut out = Vec::new();
     encode::query(&mut out, sql.as_bytes()).unwrap();
     connection.stream.write_all(&out).await.unwrap();
@@ -123,13 +126,13 @@ async fn logs_in_by_every_method_and_cancels() {
 
 async fn cancels(target: Target) {
     let connector = Connector::new(Arc::new(target)).unwrap();
-    let mut connection = connector.connect(&[]).await.unwrap();
+    let mut connection = upstream::connect(&connector, &[]).await.unwrap();
     let (process, secret) = (connection.process_id, connection.secret.clone());
     let cancel = async {
         tokio::time::sleep(Duration::from_millis(300)).await;
         let near: Vec<u8> = secret.iter().map(|byte| byte ^ 1).collect();
-        connector.cancel(process, &near).await.unwrap();
-        connector.cancel(process, &secret).await.unwrap();
+        upstream::cancel(&connector, process, &near).await.unwrap();
+        upstream::cancel(&connector, process, &secret).await.unwrap();
     };
     let (state, ()) = tokio::join!(ask(&mut connection, "SELECT pg_sleep(30)"), cancel);
     assert_eq!(state, "57014");

@@ -9,8 +9,11 @@ use thiserror::Error;
 
 use crate::catalog::{ColumnRef, QualifiedName};
 
+mod dialect;
 pub mod mysql;
 pub mod postgres;
+
+pub use dialect::Dialect;
 
 /// One permission of `[roles.NAME] allow`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

@@ -71,7 +71,7 @@ async fn serve(shared: Arc<Shared>, target: Arc<Target>, mut requests: mpsc::Rec
         // The fingerprint is taken first: a change between the two is seen as one next time.
         seen = reader.fingerprint().await;
         let fetched = reader.fetch(&target).await;
-        let outcome = fetched.map(|catalog| target.learn(catalog, &shared.config.load().policy));
+        let outcome = fetched.map(|(catalog, dialect)| target.learn(catalog, dialect, &shared.config.load().policy));
         for asked in waiting {
             // Whoever asked may have left meanwhile.
             let _ = asked.send(outcome.clone());

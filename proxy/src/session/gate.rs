@@ -18,7 +18,7 @@ use hallpass_policy::{
     ids::{GrantId, Principal, RoleName, Timestamp},
     mask::{apply::HashKey, plan::MaskPlan},
     role::Limits,
-    statement::{Effect, Names, Outputs, Refusal, RefusalKind, Statement},
+    statement::{Dialect, Effect, Names, Outputs, Refusal, RefusalKind, Statement},
 };
 
 use super::{
@@ -101,7 +101,8 @@ pub struct Gate {
     principal: Principal,
     scope: Option<Arc<[RoleName]>>,
     origin: Arc<Origin>,
-    names: Names,
+    /// What texts are read with: the settings in force.
+    dialect: Dialect,
     /// The catalog as this session's open transaction has changed it; the target's otherwise.
     private: Option<Arc<Known>>,
     decided: AHashMap<(usize, usize), Decided>,
@@ -133,8 +134,8 @@ pub struct Standing {
 }
 
 impl Gate {
-    /// A gate for a session that has just logged in, with the names its settings put in force.
-    pub fn new(standing: Standing, names: Names) -> Self {
+    /// A gate for a session that has just logged in, with the settings in force then.
+    pub fn new(standing: Standing, dialect: Dialect) -> Self {
         let Standing { shared, recorder, target, principal, scope, origin, running } = standing;
         Self {
             shared,
@@ -143,7 +144,7 @@ impl Gate {
             principal,
             scope,
             origin,
-            names,
+            dialect,
             running,
             private: None,
             decided: AHashMap::new(),
@@ -177,14 +178,27 @@ impl Gate {
         self.private.clone().unwrap_or_else(|| self.target.known())
     }
 
-    /// The search_path in force has become `path`.
-    pub fn set_search_path(&mut self, path: Arc<str>) {
-        self.names.search_path = path;
+    /// What texts are read with.
+    pub fn dialect(&self) -> &Dialect {
+        &self.dialect
     }
 
-    /// The search_path in force.
-    pub fn search_path(&self) -> &Arc<str> {
-        &self.names.search_path
+    /// Texts are read with these settings from here on.
+    pub fn set_dialect(&mut self, dialect: Dialect) {
+        self.dialect = dialect;
+    }
+
+    /// The search_path in force has become `path`.
+    pub fn set_search_path(&mut self, path: Arc<str>) {
+        self.dialect = Dialect::Postgres(Names { search_path: path });
+    }
+
+    /// The search_path in force; there is none but on Postgres.
+    pub fn search_path(&self) -> Arc<str> {
+        match &self.dialect {
+            Dialect::Postgres(names) => Arc::clone(&names.search_path),
+            Dialect::Mysql(_) => Arc::from(""),
+        }
     }
 
     /// From here on this session sees `known`, as its open transaction changed names; `None` ends that.
@@ -200,7 +214,7 @@ impl Gate {
         let version = self.target.known().catalog.version;
         let catalog = catalog::postgres::build(tables, version).map_err(|error| error.to_string())?;
         let policy = &self.shared.config.load().policy;
-        self.private = Some(Arc::new(Known::new(catalog, policy, self.target.name())));
+        self.private = Some(Arc::new(Known::new(catalog, self.dialect.clone(), policy, self.target.name())));
         Ok(())
     }
 
@@ -221,7 +235,7 @@ impl Gate {
             )
         })?;
         let known = self.known();
-        match self.target.understand(text, &known, &self.names) {
+        match self.target.understand(text, &known, &self.dialect) {
             Ok(understanding) => {
                 self.retried = false;
                 Ok(understanding)

@@ -1,11 +1,12 @@
 //! A client's session, from login to goodbye: `listen` accepts, `login` says who it is, `serve` puts the session
-//! together, `relay` moves bytes, `gate` decides and records, `postgres` is the protocol's own machine.
+//! together, `relay` moves bytes, `gate` decides and records, `postgres` is the protocol's own `machine`.
 
 pub mod catalog;
 pub mod fetcher;
 pub mod gate;
 pub mod listen;
 pub mod login;
+pub mod machine;
 pub mod parameters;
 pub mod postgres;
 pub mod recorder;

@@ -54,11 +54,25 @@ impl Running {
     }
 }
 
+/// What a client was told that another connection may cancel its statements with.
+#[derive(Clone, Debug)]
+pub enum CancelKey {
+    /// Postgres: a process id and a secret. Whoever knows both may.
+    Secret {
+        /// From 0.
+        process: i32,
+        /// Never empty.
+        secret: Arc<[u8]>,
+    },
+    /// MySQL: the connection id of the greeting, unique while the proxy runs. Its own user may.
+    Connection(u32),
+}
+
 struct Entry {
     info: SessionInfo,
     running: Arc<Running>,
     signals: mpsc::Sender<Signal>,
-    key: (i32, Arc<[u8]>),
+    key: CancelKey,
 }
 
 /// All open sessions. One for the whole proxy.
@@ -79,8 +93,8 @@ impl Sessions {
         Self::default()
     }
 
-    /// Enters a session; `key` is the process id and secret the client got for its cancel requests.
-    pub fn enter(&self, info: SessionInfo, running: Arc<Running>, key: (i32, Arc<[u8]>)) -> mpsc::Receiver<Signal> {
+    /// Enters a session; `key` is what the client was told for its cancel requests.
+    pub fn enter(&self, info: SessionInfo, running: Arc<Running>, key: CancelKey) -> mpsc::Receiver<Signal> {
         let (signals, receiver) = mpsc::channel(8);
         self.lock().insert(info.id.clone(), Entry { info, running, signals, key });
         receiver
@@ -130,9 +144,12 @@ impl Sessions {
     pub fn cancel(&self, process: i32, secret: &[u8]) {
         use subtle::ConstantTimeEq;
         let open = self.lock();
-        let found = open
-            .values()
-            .find(|entry| entry.key.0 == process && !secret.is_empty() && bool::from(entry.key.1.ct_eq(secret)));
+        let found = open.values().find(|entry| match &entry.key {
+            CancelKey::Secret { process: given, secret: key } => {
+                *given == process && !secret.is_empty() && bool::from(key.ct_eq(secret))
+            }
+            CancelKey::Connection(_) => false,
+        });
         if let Some(entry) = found {
             let _ = entry.signals.try_send(Signal::Cancel);
         }

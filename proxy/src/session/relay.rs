@@ -22,20 +22,10 @@ use tokio::{
 
 use super::{
     gate::Gate,
-    postgres::{End, Loss, Machine, Stop},
+    machine::{End, Loss, Machine, Stop, Upstream},
     registry::Signal,
-    target::Target,
-    upstream::connect::UpstreamConnection,
 };
-use crate::{
-    error::ClientError,
-    net::stream::Stream,
-    wire::postgres::{
-        encode,
-        error::{Phase, error_response},
-        settings::Setting,
-    },
-};
+use crate::{error::ClientError, net::stream::Stream};
 
 /// One read: large enough that a big result costs few calls.
 const READ: usize = 64 << 10;
@@ -49,23 +39,6 @@ const LINGER: Duration = Duration::from_secs(60);
 thread_local! {
     /// The thread's read buffer: sessions keep only what is left over.
     static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ].into_boxed_slice());
-}
-
-/// Opens an upstream session with the client's own settings, behind the read-only fence or not.
-///
-/// # Errors
-/// [`ClientError::UpstreamUnavailable`].
-pub async fn connect(
-    target: &Target,
-    settings: &[Setting],
-    read_only: bool,
-) -> Result<UpstreamConnection, ClientError> {
-    let mut all = settings.to_vec();
-    if read_only {
-        // As a startup setting it is what RESET ALL returns to.
-        all.push(Setting { name: "default_transaction_read_only".into(), value: "on".into() });
-    }
-    target.connector()?.connect(&all).await
 }
 
 /// How a session ended, for the audit.
@@ -83,6 +56,8 @@ pub enum Goodbye {
     Drained,
     /// The client broke the protocol.
     Violation,
+    /// The connection goes on as somebody else's.
+    Relogin,
 }
 
 impl Goodbye {
@@ -95,6 +70,7 @@ impl Goodbye {
             Self::Expired => "the account ended",
             Self::Drained => "the proxy shut down",
             Self::Violation => "the client broke the protocol",
+            Self::Relogin => "the client logged in anew",
         }
     }
 }
@@ -166,14 +142,24 @@ enum Turn {
 
 type Durable = Pin<Box<dyn Future<Output = Result<(), JournalError>> + Send>>;
 
+/// A session that is over, and what is left of its connection.
+#[derive(Debug)]
+pub struct Ended {
+    /// How it ended.
+    pub goodbye: Goodbye,
+    /// The client's connection.
+    pub client: Stream,
+    /// Bytes of the client's that nobody has looked at.
+    pub leftover: Vec<u8>,
+}
+
 /// One session's loop.
-pub struct Relay {
+pub struct Relay<M: Machine> {
     client: Stream,
-    upstream: Option<UpstreamConnection>,
-    machine: Machine,
+    upstream: Option<M::Upstream>,
+    machine: M,
     gate: Gate,
-    /// Settings of the client's startup packet, for the upstream's.
-    settings: Vec<Setting>,
+    settings: M::Settings,
     signals: mpsc::Receiver<Signal>,
     client_in: Vec<u8>,
     upstream_in: Vec<u8>,
@@ -190,14 +176,14 @@ pub struct Relay {
     leaving: Option<Goodbye>,
 }
 
-impl Relay {
+impl<M: Machine> Relay<M> {
     /// A session that has logged in; `upstream` if one was needed for that.
     pub fn new(
         client: Stream,
         leftover: Vec<u8>,
-        machine: Machine,
+        machine: M,
         gate: Gate,
-        settings: Vec<Setting>,
+        settings: M::Settings,
         signals: mpsc::Receiver<Signal>,
     ) -> Self {
         Self {
@@ -222,9 +208,9 @@ impl Relay {
     }
 
     /// Uses an upstream session that stands already.
-    pub fn attach(&mut self, upstream: UpstreamConnection, read_only: bool) {
-        self.machine.connected(Fence { read_only, upstream_role: None }, &upstream.parameters);
-        self.upstream_in.clone_from(&upstream.leftover);
+    pub fn attach(&mut self, mut upstream: M::Upstream, fence: Fence) {
+        self.machine.connected(fence, &upstream);
+        self.upstream_in = upstream.take_leftover();
         self.upstream = Some(upstream);
     }
 
@@ -234,13 +220,13 @@ impl Relay {
     }
 
     /// Runs until the session ends.
-    pub async fn run(mut self) -> Goodbye {
+    pub async fn run(mut self) -> Ended {
         self.recheck();
         let mut ended = self.begin();
         loop {
             if let Some(goodbye) = ended {
                 self.close().await;
-                return goodbye;
+                return Ended { goodbye, client: self.client, leftover: self.client_in };
             }
             let turn = poll_fn(|cx| self.poll_turn(cx)).await;
             ended = match turn {
@@ -320,13 +306,13 @@ impl Relay {
 
     /// Takes what the machine has written, and what else it wants.
     fn collect(&mut self) {
-        self.to_client.take(self.machine.out.client_mut());
+        self.to_client.take(self.machine.to_client());
         if self.leaving.is_some() {
             // Nobody reads any more; what runs is finished all the same.
             self.to_client = Unsent::default();
         }
-        let sql = !self.machine.out.upstream_mut().is_empty();
-        self.to_upstream.take(self.machine.out.upstream_mut());
+        let sql = !self.machine.to_upstream().is_empty();
+        self.to_upstream.take(self.machine.to_upstream());
         if sql && self.gate.durability() == Durability::Disk {
             // A sync under way may have begun before the newest entries: wait for one that has not.
             let journal = self.gate.shared().journal.clone();
@@ -336,10 +322,10 @@ impl Relay {
             && let Some(upstream) = &self.upstream
             && let Ok(connector) = self.gate.target().connector()
         {
-            let (process, secret) = (upstream.process_id, upstream.secret.clone());
+            let cancel = upstream.cancel(connector);
             // Until it has arrived nothing new is sent: it would hit that instead.
             self.cancelling = Some(tokio::spawn(async move {
-                if let Err(error) = connector.cancel(process, &secret).await {
+                if let Err(error) = cancel.await {
                     tracing::warn!(%error, "a cancel request failed");
                 }
             }));
@@ -357,7 +343,7 @@ impl Relay {
         if self.syncing.is_none()
             && !self.to_upstream.is_sent()
             && let Some(upstream) = &mut self.upstream
-            && let Poll::Ready(Err(error)) = self.to_upstream.poll_write(cx, &mut upstream.stream)
+            && let Poll::Ready(Err(error)) = self.to_upstream.poll_write(cx, upstream.stream())
         {
             // What the upstream said before it went is still read.
             tracing::debug!(%error, "writing to the upstream failed");
@@ -382,7 +368,7 @@ impl Relay {
         BUFFER.with_borrow_mut(|buffer| {
             let Some(upstream) = &mut self.upstream else { return Poll::Pending };
             let mut read = ReadBuf::new(buffer);
-            match ready!(Pin::new(&mut upstream.stream).poll_read(cx, &mut read)) {
+            match ready!(Pin::new(upstream.stream()).poll_read(cx, &mut read)) {
                 Ok(()) if read.filled().is_empty() => {
                     Poll::Ready(Err(Turn::UpstreamGone("it closed the connection".into())))
                 }
@@ -441,7 +427,7 @@ impl Relay {
         }
         match stop {
             Stop::NeedMore | Stop::Hold => {}
-            Stop::Connect(_) | Stop::Refresh | Stop::Goodbye => self.wish = Some(stop),
+            Stop::Connect(_) | Stop::Refresh | Stop::Goodbye | Stop::Relogin => self.wish = Some(stop),
         }
         None
     }
@@ -481,8 +467,8 @@ impl Relay {
     /// Does what the machine cannot do by itself.
     async fn fulfil(&mut self, stop: Stop) -> Option<Goodbye> {
         match stop {
-            Stop::Connect(fence) => match connect(self.gate.target(), &self.settings, fence.read_only).await {
-                Ok(upstream) => self.attach(upstream, fence.read_only),
+            Stop::Connect(fence) => match M::connect(self.gate.target(), &self.settings, &fence).await {
+                Ok(upstream) => self.attach(upstream, fence),
                 Err(error) => {
                     let taken = self.machine.unreachable(&mut self.gate, &self.client_in, error);
                     self.client_in.drain(..taken.min(self.client_in.len()));
@@ -503,6 +489,7 @@ impl Relay {
                 self.timer = Some(Box::pin(tokio::time::sleep(LINGER)));
                 return None;
             }
+            Stop::Relogin => return Some(Goodbye::Relogin),
             Stop::NeedMore | Stop::Hold => {}
         }
         self.begin()
@@ -543,27 +530,26 @@ impl Relay {
     }
 
     fn fatal(&mut self, error: &ClientError, goodbye: Goodbye) -> Option<Goodbye> {
-        self.to_client.take(self.machine.out.client_mut());
-        error_response(&mut self.to_client.bytes, error, Phase::Login);
+        self.machine.farewell(error);
+        self.to_client.take(self.machine.to_client());
         Some(goodbye)
     }
 
     /// Sends what is left, as far as that goes at once, and leaves the upstream properly.
     async fn close(&mut self) {
         let busy = !self.machine.is_idle();
-        self.to_client.take(self.machine.out.client_mut());
+        self.to_client.take(self.machine.to_client());
         let client = poll_fn(|cx| self.to_client.poll_write(cx, &mut self.client));
         let _ = tokio::time::timeout(Duration::from_secs(1), client).await;
         if let Some(mut upstream) = self.upstream.take() {
             if busy {
                 // Nobody waits for what runs; the server itself would notice only when it writes.
                 if let Ok(connector) = self.gate.target().connector() {
-                    let _ = connector.cancel(upstream.process_id, &upstream.secret).await;
+                    let _ = upstream.cancel(connector).await;
                 }
             }
-            let mut goodbye = Unsent::default();
-            encode::terminate(&mut goodbye.bytes);
-            let write = poll_fn(|cx| goodbye.poll_write(cx, &mut upstream.stream));
+            let mut goodbye = Unsent { bytes: upstream.goodbye(), ..Unsent::default() };
+            let write = poll_fn(|cx| goodbye.poll_write(cx, upstream.stream()));
             let _ = tokio::time::timeout(Duration::from_secs(1), write).await;
         }
     }

@@ -17,11 +17,11 @@ use hallpass_policy::{
     decide::Policy,
     ids::TargetName,
     mask::plan::Masks,
-    statement::{Names, Refusal, Understood, postgres},
+    statement::{Dialect, Names, Refusal, Understood, mysql::MysqlNames},
 };
 use tokio::sync::{mpsc, oneshot};
 
-use super::{postgres::Shape, upstream::connect::Connector};
+use super::{postgres::Shape, upstream::connector::Connector};
 use crate::{clock::Clock, config, error::ClientError, wire::postgres::settings::Setting};
 
 /// Texts' bytes whose meaning is kept for each target.
@@ -38,6 +38,8 @@ pub struct Known {
     pub catalog: Arc<Catalog>,
     /// Masked columns under the configuration in force.
     pub masks: Arc<Masks>,
+    /// What a new session's statements are read with.
+    pub dialect: Dialect,
     /// Grows with every change; part of every cache key.
     pub generation: u64,
 }
@@ -53,7 +55,7 @@ pub struct Understanding {
     pub views: Box<[(u32, Arc<str>)]>,
     /// Its result's columns, once an upstream has described them for a Parse without parameter types.
     pub shape: Arc<OnceLock<Shape>>,
-    names: Names,
+    dialect: Dialect,
     generation: u64,
 }
 
@@ -101,15 +103,16 @@ static GENERATION: AtomicU64 = AtomicU64::new(1);
 
 impl Known {
     /// Compiles `policy`'s masks over `catalog`.
-    pub fn new(catalog: Catalog, policy: &Policy, target: &TargetName) -> Self {
+    pub fn new(catalog: Catalog, dialect: Dialect, policy: &Policy, target: &TargetName) -> Self {
         let lineage_of = |relation: &Relation| {
             let relation = catalog.relations.get(&relation.name)?;
-            postgres::lineage_of(&catalog, relation)
+            dialect.lineage_of(&catalog, relation)
         };
         let masks = Masks::compile(&policy.masks, target, &catalog, lineage_of).masks;
         Self {
             catalog: Arc::new(catalog),
             masks: Arc::new(masks),
+            dialect,
             generation: GENERATION.fetch_add(1, Ordering::Relaxed),
         }
     }
@@ -184,9 +187,13 @@ impl Target {
 
     /// The names and masks as last fetched; an empty catalog, under which every name is unknown, before that.
     pub fn known(&self) -> Arc<Known> {
-        self.known
-            .load_full()
-            .unwrap_or_else(|| Arc::new(Known { catalog: Arc::default(), masks: Arc::default(), generation: 0 }))
+        self.known.load_full().unwrap_or_else(|| {
+            let dialect = match self.config.load().protocol {
+                config::Protocol::Postgres => Dialect::Postgres(Names { search_path: Arc::from("") }),
+                config::Protocol::Mysql => Dialect::Mysql(MysqlNames::default()),
+            };
+            Arc::new(Known { catalog: Arc::default(), masks: Arc::default(), dialect, generation: 0 })
+        })
     }
 
     /// Whether anything was fetched yet.
@@ -229,8 +236,8 @@ impl Target {
     }
 
     /// Puts a fetched catalog in force.
-    pub fn learn(&self, catalog: Catalog, policy: &Policy) {
-        self.known.store(Some(Arc::new(Known::new(catalog, policy, &self.name))));
+    pub fn learn(&self, catalog: Catalog, dialect: Dialect, policy: &Policy) {
+        self.known.store(Some(Arc::new(Known::new(catalog, dialect, policy, &self.name))));
         self.fetched.store(self.clock.now().0, Ordering::Release);
         self.forget_texts();
     }
@@ -238,22 +245,23 @@ impl Target {
     /// Compiles the masks anew after the configuration changed.
     pub fn recompile(&self, policy: &Policy) {
         if let Some(known) = self.known.load_full() {
-            self.known.store(Some(Arc::new(Known::new(Catalog::clone(&known.catalog), policy, &self.name))));
+            let (catalog, dialect) = (Catalog::clone(&known.catalog), known.dialect.clone());
+            self.known.store(Some(Arc::new(Known::new(catalog, dialect, policy, &self.name))));
             self.forget_texts();
         }
     }
 
-    /// What `text` means under `known` and `names`, from memory where it was met before.
+    /// What `text` means under `known` and `dialect`, from memory where it was met before.
     ///
     /// # Errors
     /// The refusal, when it is not understood. Refusals are not remembered.
-    pub fn understand(&self, text: &str, known: &Known, names: &Names) -> Result<Arc<Understanding>, Refusal> {
+    pub fn understand(&self, text: &str, known: &Known, dialect: &Dialect) -> Result<Arc<Understanding>, Refusal> {
         let keep = text.len() <= LONGEST_TEXT_KEPT;
         let hash = if keep {
             let texts = self.lock_texts();
-            let hash = texts.hasher.hash_one((text, &names.search_path, known.generation));
+            let hash = texts.hasher.hash_one((text, dialect, known.generation));
             if let Some(met) = texts.by_hash.get(&hash)
-                && (&*met.text, &met.names, met.generation) == (text, names, known.generation)
+                && (&*met.text, &met.dialect, met.generation) == (text, dialect, known.generation)
             {
                 return Ok(Arc::clone(met));
             }
@@ -261,13 +269,13 @@ impl Target {
         } else {
             0
         };
-        let understood = postgres::understand(text, &known.catalog, names)?;
+        let understood = dialect.understand(text, &known.catalog)?;
         let understanding = Arc::new(Understanding {
             text: Arc::from(text),
             views: views_of(&understood, &known.catalog),
             understood,
             shape: Arc::default(),
-            names: names.clone(),
+            dialect: dialect.clone(),
             generation: known.generation,
         });
         if keep {

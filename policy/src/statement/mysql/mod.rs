@@ -8,9 +8,11 @@
 //! `expression`. `function` says what a call may do, `catalogs` which system relations hold only names. `lexer`,
 //! `comment`, `reserved` and `gate` stand before the parser, `cursor` is our place in the tokens.
 
+use std::sync::Arc;
+
 use crate::{
-    catalog::Catalog,
-    statement::{Refusal, Understood},
+    catalog::{Catalog, Relation},
+    statement::{Lineage, Refusal, Understood},
 };
 
 mod admin;
@@ -65,4 +67,13 @@ pub use names::{Flavour, MysqlNames, SqlMode};
 /// A [`Refusal`] when anything in it is not understood.
 pub fn understand(text: &str, catalog: &Catalog, names: &MysqlNames) -> Result<Understood, Refusal> {
     parse::guarded(text, names, || text::understand(text, catalog, names))
+}
+
+/// What feeds each column of `relation`, in their order: views and generated columns are followed to what is stored.
+/// `None` when a definition is not understood.
+pub fn lineage_of(catalog: &Catalog, relation: &Arc<Relation>, flavour: Flavour) -> Option<Vec<Lineage>> {
+    let names = MysqlNames { flavour, ..MysqlNames::default() };
+    let mut walk = walk::Walk::new(catalog, &names);
+    let fields = relation::fields(&mut walk, relation).ok()?;
+    Some(fields.iter().map(|field| Lineage::clone(&field.lineage)).collect())
 }

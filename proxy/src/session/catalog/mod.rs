@@ -1,11 +1,14 @@
 //! Reads a target's catalog over a connection of the proxy's own, kept open between reads.
 //! Runs only its own queries; no client's bytes get here.
 
-use hallpass_policy::catalog::Catalog;
+use hallpass_policy::{
+    catalog::Catalog,
+    statement::{Dialect, Names},
+};
 use tokio::task::JoinHandle;
 use tokio_postgres::Client;
 
-use super::target::Target;
+use super::{target::Target, upstream::postgres as postgres_upstream};
 use crate::error::ClientError;
 
 pub mod postgres;
@@ -35,11 +38,11 @@ impl std::fmt::Debug for Reader {
 }
 
 impl Reader {
-    /// Reads the catalog; connects first where that is needed, and once more where the connection turns out dead.
+    /// Reads the catalog, and what new sessions' texts are read with; connects first where that is needed, and once more where the connection turns out dead.
     ///
     /// # Errors
     /// [`ClientError::UpstreamUnavailable`]; the log says more.
-    pub async fn fetch(&mut self, target: &Target) -> Result<Catalog, ClientError> {
+    pub async fn fetch(&mut self, target: &Target) -> Result<(Catalog, Dialect), ClientError> {
         let reused = self.open.is_some();
         match self.read(target).await {
             Err(_) if reused => self.read(target).await,
@@ -53,7 +56,7 @@ impl Reader {
         postgres::fingerprint(&open.client).await.ok()
     }
 
-    async fn read(&mut self, target: &Target) -> Result<Catalog, ClientError> {
+    async fn read(&mut self, target: &Target) -> Result<(Catalog, Dialect), ClientError> {
         let open = match self.open.take() {
             Some(open) if !open.client.is_closed() => open,
             _ => connect(target).await?,
@@ -64,12 +67,13 @@ impl Reader {
             unavailable(target)
         })?;
         self.open = Some(open);
-        Ok(catalog)
+        let dialect = Dialect::Postgres(Names { search_path: catalog.default_search_path.as_str().into() });
+        Ok((catalog, dialect))
     }
 }
 
 async fn connect(target: &Target) -> Result<Open, ClientError> {
-    let (client, driver) = target.connector()?.client("hallpass catalog").await?;
+    let (client, driver) = postgres_upstream::client(&*target.connector()?, "hallpass catalog").await?;
     Ok(Open { client, driver })
 }
 

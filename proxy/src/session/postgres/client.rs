@@ -2,10 +2,10 @@
 
 use hallpass_policy::statement::{Refusal, RefusalKind};
 
-use super::{ClientRest, End, Machine, Stop, Wait, outbox::Control, pending::Pending, query::Flow};
+use super::{ClientRest, End, Machine, Wait, outbox::Control, pending::Pending, query::Flow};
 use crate::{
     error::ClientError,
-    session::gate::Gate,
+    session::{gate::Gate, machine::Stop},
     wire::postgres::{
         codec::{self, Frame, MAX_FRAME},
         frontend::{self, tag},

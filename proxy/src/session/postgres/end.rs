@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     error::ClientError,
-    session::gate::Gate,
+    session::{gate::Gate, machine::Loss},
     wire::postgres::{
         backend::TransactionStatus,
         codec,
@@ -235,11 +235,6 @@ impl Machine {
         }
     }
 
-    /// A cancel request of the client's: what runs now is cancelled, and the server's own error tells.
-    pub fn cancel_requested(&mut self) {
-        self.cancel |= !self.pending.is_empty();
-    }
-
     /// No upstream session could be opened for the frame at the start of `input`: it is refused. Says how many bytes
     /// of it were taken.
     pub fn unreachable(&mut self, gate: &mut Gate, input: &[u8], error: ClientError) -> usize {
@@ -297,13 +292,4 @@ impl Machine {
         }
         Loss::Upstream
     }
-}
-
-/// What is lost with an upstream session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Loss {
-    /// Only that: the next statement connects anew.
-    Upstream,
-    /// The client's session, too: it held state that is gone.
-    Session,
 }

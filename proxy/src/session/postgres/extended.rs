@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use hallpass_policy::statement::{Refusal, RefusalKind};
 
 use super::{
-    End, HeldParse, Machine, Stop, Wait,
+    End, HeldParse, Machine, Wait,
     job::{Job, Run, Way},
     names::{Part, Portal, Prepared, Shape},
     outbox::Control,
@@ -19,6 +19,7 @@ use crate::{
     error::ClientError,
     session::{
         gate::{Gate, Refused},
+        machine::Stop,
         parameters,
         target::Understanding,
     },
@@ -70,7 +71,7 @@ impl Machine {
         let prepared = Prepared {
             part: (!of.understood.statements.is_empty()).then_some(Part::Whole(0)),
             of,
-            path: Arc::clone(gate.search_path()),
+            path: gate.search_path(),
             generation: gate.known().generation,
             shape,
         };

@@ -4,7 +4,7 @@
 //! Top-down: [`client`] and [`upstream`] take frames apart by kind; [`query`] and [`extended`] are the two ways a text
 //! comes in; [`plan`] decides its statements and follows what they do to the session; [`refuse`] makes a denial look
 //! like the server's own; [`own`] is what the proxy asks the upstream by itself; [`rows`] counts and masks; [`errors`]
-//! passes the server's errors on, [`end`] stops statements. [`job`], [`names`], [`pending`], [`outbox`] and [`bound`] are what they work on.
+//! passes the server's errors on, [`end`] stops statements. [`relayed`] is the machine as the relay sees it. [`job`], [`names`], [`pending`], [`outbox`] and [`bound`] are what they work on.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -13,7 +13,7 @@ use hallpass_policy::{
     statement::{Refusal, RefusalKind},
 };
 
-use super::{gate::Gate, target::Understanding};
+use super::{machine::End, target::Understanding};
 use crate::{
     error::ClientError,
     wire::postgres::{
@@ -36,40 +36,16 @@ mod pending;
 mod plan;
 mod query;
 mod refuse;
+mod relayed;
 mod rows;
 #[cfg(test)]
 mod tests;
 mod upstream;
 
-pub use end::Loss;
 use names::UpstreamNames;
 pub use names::{Shape, ShapeColumn};
 pub use outbox::Outbox;
 use pending::Pending;
-
-/// Why the machine stopped taking a client's frames. The frame at which it stopped is not consumed: it comes again.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Stop {
-    /// All whole frames are taken.
-    NeedMore,
-    /// The upstream has to answer first.
-    Hold,
-    /// An upstream session is needed, with this fence.
-    Connect(Fence),
-    /// The catalog has to be fetched again.
-    Refresh,
-    /// The client said goodbye.
-    Goodbye,
-}
-
-/// Why a session ends.
-#[derive(Debug, PartialEq, Eq)]
-pub enum End {
-    /// The client broke the protocol; it is told.
-    Client(ClientError),
-    /// The upstream broke the protocol, or sent what no plan covers: nothing more of it reaches the client.
-    Upstream(String),
-}
 
 impl From<FrameError> for End {
     fn from(error: FrameError) -> Self {
@@ -218,11 +194,6 @@ impl Machine {
         }
     }
 
-    /// Whether an upstream session stands.
-    pub fn is_connected(&self) -> bool {
-        self.connected
-    }
-
     /// Whether the upstream owes nothing and the client is in no transaction: a good moment to leave.
     pub fn is_idle(&self) -> bool {
         self.pending.is_empty() && self.tx == TransactionStatus::Idle && !self.batch_open
@@ -241,25 +212,5 @@ impl Machine {
         )
         .hint("SET client_encoding = 'UTF8', by itself, before it");
         Err(ClientError::Refused(refusal))
-    }
-
-    /// Whether the upstream should cancel what it runs now; asked once.
-    pub fn take_cancel(&mut self) -> bool {
-        std::mem::take(&mut self.cancel)
-    }
-
-    /// Whether frames of the client's wait for the upstream.
-    pub fn is_waiting(&self) -> bool {
-        self.wait.is_some()
-    }
-
-    /// Bytes for the client, before anything else is said: the greeting.
-    pub fn out_mut(&mut self) -> &mut Vec<u8> {
-        self.out.client_mut()
-    }
-
-    /// Ends a turn: what was held is recorded, outcomes are written. The upstream's bytes may leave after this.
-    pub fn end_turn(&mut self, gate: &mut Gate) {
-        self.settle_held(gate);
     }
 }

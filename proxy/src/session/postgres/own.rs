@@ -6,7 +6,7 @@ use std::sync::Arc;
 use hallpass_policy::decide::{Allowance, Fence};
 
 use super::{
-    End, Machine, Stop, Wait,
+    End, Machine, Wait,
     job::Run,
     outbox::OwnSql,
     pending::{Own, Pending},
@@ -15,6 +15,7 @@ use crate::{
     error::ClientError,
     session::{
         gate::{Gate, session_denial},
+        machine::Stop,
         target::Understanding,
     },
     wire::postgres::backend::TransactionStatus,
@@ -58,7 +59,7 @@ impl Machine {
             gate.set_private(None);
             return Ok(Ready::NotYet(Stop::Refresh));
         }
-        let path = Arc::clone(gate.search_path());
+        let path = gate.search_path();
         self.fetch_private(&path);
         Ok(Ready::NotYet(Stop::Hold))
     }

@@ -88,7 +88,7 @@ impl Machine {
         let unknown = || ClientError::UnknownStatement(String::from_utf8_lossy(name).into_owned());
         let prepared = self.names.prepared(name).ok_or_else(unknown)?;
         let generation = gate.known().generation;
-        if prepared.generation == generation && prepared.path == *gate.search_path() {
+        if prepared.generation == generation && prepared.path == gate.search_path() {
             return Ok(prepared.clone());
         }
         let text = Arc::clone(&prepared.of.text);
@@ -98,7 +98,7 @@ impl Machine {
             Err(Refused::Client(error)) => return Err(error),
             Err(Refused::StaleCatalog) => return Err(unknown()),
         };
-        let renewed = Prepared { of, part, path: Arc::clone(gate.search_path()), generation, shape: Arc::default() };
+        let renewed = Prepared { of, part, path: gate.search_path(), generation, shape: Arc::default() };
         self.names.set_prepared(name, Some(renewed.clone()));
         Ok(renewed)
     }
@@ -109,7 +109,7 @@ impl Machine {
         let prepared = |gate: &Gate| Prepared {
             of: Arc::clone(of),
             part: Some(Part::Inner(index)),
-            path: Arc::clone(gate.search_path()),
+            path: gate.search_path(),
             generation: gate.known().generation,
             shape: Arc::default(),
         };
@@ -130,7 +130,7 @@ impl Machine {
                 undo
             }
             Effect::Set { name, value: Setting::To(path), .. } if &**name == "search_path" => {
-                let before = Arc::clone(gate.search_path());
+                let before = gate.search_path();
                 gate.set_search_path(Arc::clone(path));
                 vec![Undo::Path(before)]
             }

@@ -6,7 +6,7 @@ use hallpass_policy::{
 };
 
 use super::{
-    End, Machine, Stop, Wait,
+    End, Machine, Wait,
     job::{Job, Run, Way},
     outbox::OwnSql,
     own::Ready,
@@ -14,7 +14,10 @@ use super::{
 };
 use crate::{
     error::ClientError,
-    session::gate::{Gate, Refused},
+    session::{
+        gate::{Gate, Refused},
+        machine::Stop,
+    },
     wire::postgres::{backend::TransactionStatus, codec::Frame, frontend},
 };
 

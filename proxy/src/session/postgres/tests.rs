@@ -12,15 +12,16 @@ use hallpass_policy::{
     grant::{Grant, GrantKind},
     ids::{GrantId, Principal, RequestId, RoleName, TargetName, Timestamp, UserName},
     mask::apply::HashKey,
-    statement::Names,
+    statement::{Dialect, Names},
 };
 
-use super::{Machine, Stop};
+use super::Machine;
 use crate::{
     clock::Clock,
     config::Config,
     session::{
         gate::{Gate, Standing},
+        machine::{Machine as _, Stop},
         recorder::Recorder,
         registry::Running,
     },
@@ -46,6 +47,10 @@ columns = ["shop/public.people.email"]
 with = "full"
 "#;
 const PEOPLE: u32 = 20_001;
+
+fn names() -> Dialect {
+    Dialect::Postgres(Names { search_path: "public".into() })
+}
 
 /// One session: its machine and its gate.
 struct Session {
@@ -76,7 +81,7 @@ impl Session {
             shared.grants.publish([(alice.clone(), Arc::from([grant]))].into());
         }
         let target = shared.targets.get(&TargetName::new("shop")).unwrap();
-        target.learn(catalog(), &shared.config.load().policy);
+        target.learn(catalog(), names(), &shared.config.load().policy);
         let standing = Standing {
             recorder: Recorder::new(shared.journal.clone()),
             shared,
@@ -86,7 +91,7 @@ impl Session {
             origin: Arc::new(Origin::default()),
             running: Arc::new(Running::default()),
         };
-        let gate = Gate::new(standing, Names { search_path: "public".into() });
+        let gate = Gate::new(standing, names());
         let mut machine = Machine::new(Vec::new());
         machine.connected(Fence { read_only: !gate.may_write(), upstream_role: None }, &[]);
         Self { machine, gate, _folder: folder }

@@ -1,3 +1,5 @@
-//! The other side of a session: the connection to its target.
+//! The other side of a session: the connection to its target. `connector` reaches the server, the protocols' modules
+//! log in.
 
-pub mod connect;
+pub mod connector;
+pub mod postgres;

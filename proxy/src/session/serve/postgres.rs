@@ -1,32 +1,32 @@
-//! One accepted connection: login, the checks of its listener and target, the session, and the audit's entries about
-//! its start and end. Decides no statement.
+//! One Postgres connection: login, what the server says to its settings, the session. Decides no statement.
 
 use std::{net::SocketAddr, sync::Arc};
 
-use hallpass_audit::event::{Event, Kind, Origin};
+use hallpass_audit::event::{Kind, Origin};
 use hallpass_policy::{
-    ids::{ListenerName, RoleName, SessionId, TargetName, UserName},
-    statement::Names,
+    decide::Fence,
+    ids::{TargetName, UserName},
+    statement::{Dialect, Names},
 };
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
-use super::{
-    gate::{Gate, Standing},
-    login::{Doorway, LoggedIn, LoginEnd, login},
-    postgres::Machine,
-    recorder::Recorder,
-    registry::{Running, SessionInfo},
-    relay::{self, Relay},
-    target::{Parameters, Target},
-    throttle::Throttle,
-    upstream::connect::UpstreamConnection,
-};
+use super::{House, Port, admitted, event, login_failed, new_id, origin_of, standing};
 use crate::{
-    config,
     error::ClientError,
-    net::tls::Security,
-    shared::Shared,
-    store::{LoginLookup, credentials::random},
+    session::{
+        gate::Gate,
+        login::{
+            Doorway, LoginEnd,
+            postgres::{LoggedIn, login},
+        },
+        machine::Machine as _,
+        postgres::Machine,
+        registry::{CancelKey, Running, SessionInfo},
+        relay::Relay,
+        target::{Parameters, Target},
+        upstream::postgres::Connection,
+    },
+    store::credentials::random,
     wire::postgres::{
         backend::TransactionStatus,
         encode,
@@ -35,36 +35,11 @@ use crate::{
     },
 };
 
-/// A listener with what its connections need.
-#[derive(Debug)]
-pub struct Port {
-    /// As configured.
-    pub config: config::Listener,
-    /// Its certificates.
-    pub security: Security,
-    /// Who slows guessing down; shared by all listeners.
-    pub throttle: Arc<Throttle>,
-}
-
-/// What every connection of one thread shares.
-#[derive(Clone)]
-pub struct House {
-    /// The proxy's state.
-    pub shared: Arc<Shared>,
-    /// Who knows the users.
-    pub lookup: Arc<dyn LoginLookup>,
-    /// The thread's recorder.
-    pub recorder: Arc<Recorder>,
-}
-
-impl std::fmt::Debug for House {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("House").finish_non_exhaustive()
-    }
-}
+/// No fence: what the server says of read-only transactions is its own.
+const OPEN: Fence = Fence { read_only: false, upstream_role: None };
 
 /// Serves one connection from its first byte to its last.
-pub async fn serve(socket: TcpStream, peer: SocketAddr, port: &Port, house: &House) {
+pub(super) async fn serve(socket: TcpStream, peer: SocketAddr, port: &Port, house: &House) {
     let shared = &house.shared;
     let door = Doorway {
         security: &port.security,
@@ -93,7 +68,7 @@ pub async fn serve(socket: TcpStream, peer: SocketAddr, port: &Port, house: &Hou
 async fn admit(mut logged_in: LoggedIn, peer: SocketAddr, port: &Port, house: &House) {
     let startup = &logged_in.login.startup;
     let mut origin = Origin {
-        session: random::<6>().map(|bytes| SessionId::new(hex(&bytes))),
+        session: new_id(),
         user: Some(logged_in.login.principal.user.clone()),
         application: startup.setting("application_name").map(Arc::from),
         ..origin_of(&port.config, peer)
@@ -107,7 +82,7 @@ async fn admit(mut logged_in: LoggedIn, peer: SocketAddr, port: &Port, house: &H
         }
     };
     let origin = Arc::new(origin);
-    let started = shared_event(house, Kind::SessionStart, &origin);
+    let started = event(house, Kind::SessionStart, &origin);
     if house.recorder.record(started).is_err() {
         farewell(&mut logged_in, &ClientError::AuditUnavailable).await;
         return;
@@ -129,7 +104,7 @@ struct Welcome {
     target: Arc<Target>,
     parameters: Parameters,
     /// The connection that told the parameters, if they were not known.
-    upstream: Option<UpstreamConnection>,
+    upstream: Option<Connection>,
 }
 
 async fn welcome(
@@ -138,32 +113,8 @@ async fn welcome(
     house: &House,
     origin: &mut Origin,
 ) -> Result<Welcome, ClientError> {
-    let shared = &house.shared;
     let startup = &logged_in.login.startup;
-    let scope = port.config.scope.as_ref();
-    let named = scope.and_then(|scope| scope.database.clone()).or_else(|| port.config.database.clone());
-    let name = named.unwrap_or_else(|| startup.database.as_str().into());
-    origin.target = Some(name.clone());
-    if scope
-        .is_some_and(|scope| scope.users.as_ref().is_some_and(|users| !users.contains(&logged_in.login.principal.user)))
-    {
-        return Err(ClientError::StartupRefused {
-            message: format!("user `{}` may not use this port", logged_in.login.principal.user),
-            hint: "connect to another listener of the proxy".into(),
-            sqlstate: "28000",
-        });
-    }
-    let target =
-        shared.targets.get(&name).filter(|target| target.config().protocol == config::Protocol::Postgres).ok_or_else(
-            || ClientError::StartupRefused {
-                message: format!("database \"{name}\" does not exist"),
-                hint: "connect to a database that `[databases]` of the proxy's configuration names".into(),
-                sqlstate: "3D000",
-            },
-        )?;
-    if shared.sessions.len() >= shared.config.load().server.max_connections {
-        return Err(ClientError::TooManyConnections);
-    }
+    let target = admitted(&logged_in.login.principal, Some(&startup.database), port, house, origin)?;
     if !target.is_known() {
         target.refresh().await?;
     }
@@ -174,7 +125,7 @@ async fn welcome(
     }
     // What the server says to these settings is not known yet: it is asked now, so that the client is told the truth.
     // Without the fence, so that what it says of read-only transactions is its own.
-    let upstream = relay::connect(&target, &startup.settings, false).await?;
+    let upstream = Machine::connect(&target, &startup.settings, &OPEN).await?;
     let parameters: Parameters = upstream.parameters.clone().into();
     target.remember_parameters(key, Arc::clone(&parameters));
     Ok(Welcome { target, parameters, upstream: Some(upstream) })
@@ -198,7 +149,8 @@ async fn run(logged_in: LoggedIn, welcome: Welcome, origin: Arc<Origin>, port: &
         statement: None,
         grant: None,
     };
-    let signals = shared.sessions.enter(info, Arc::clone(&running), (process, Arc::clone(&secret)));
+    let signals =
+        shared.sessions.enter(info, Arc::clone(&running), CancelKey::Secret { process, secret: Arc::clone(&secret) });
 
     let _attendance = target.attend();
     let mut told = parameters.to_vec();
@@ -210,35 +162,18 @@ async fn run(logged_in: LoggedIn, welcome: Welcome, origin: Arc<Origin>, port: &
         name.clone_into(value);
     }
     let mut machine = Machine::new(told.clone());
-    greet(machine.out_mut(), &told, process, &secret);
+    greet(machine.to_client(), &told, process, &secret);
 
     let catalog = target.known();
     let search_path = login.startup.setting("search_path").unwrap_or(&catalog.catalog.default_search_path);
-    let names = Names { search_path: Arc::from(search_path) };
-    let roles: Option<Arc<[RoleName]>> =
-        port.config.scope.as_ref().and_then(|scope| scope.roles.as_deref()).map(Arc::from);
-    let gate = Gate::new(
-        Standing {
-            shared: Arc::clone(shared),
-            recorder: Arc::clone(&house.recorder),
-            target,
-            principal: login.principal,
-            scope: roles,
-            origin: Arc::clone(&origin),
-            running,
-        },
-        names,
-    );
+    let dialect = Dialect::Postgres(Names { search_path: Arc::from(search_path) });
+    let gate = Gate::new(standing(target, login.principal, &origin, running, port, house), dialect);
     let mut relay = Relay::new(stream, leftover, machine, gate, login.startup.settings, signals);
     relay.expires(login.expires);
     if let Some(upstream) = upstream {
-        relay.attach(upstream, false);
+        relay.attach(upstream, OPEN);
     }
-    let goodbye = relay.run().await;
-    shared.sessions.leave(&id);
-    let mut ended = shared_event(house, Kind::SessionEnd, &origin);
-    ended.reason = Some(Arc::from(goodbye.as_str()));
-    house.recorder.later(ended);
+    super::run(relay, &origin, house).await;
 }
 
 /// What a client gets after its password: AuthenticationOk, the parameters, its cancel key, ReadyForQuery.
@@ -250,33 +185,4 @@ fn greet(out: &mut Vec<u8>, parameters: &[(String, String)], process: i32, secre
     }
     let _ = encode::backend_key_data(out, process, secret);
     encode::ready_for_query(out, TransactionStatus::Idle);
-}
-
-fn origin_of(listener: &config::Listener, peer: SocketAddr) -> Origin {
-    Origin {
-        session: None,
-        user: None,
-        target: None,
-        protocol: Some(Arc::from(listener.protocol.as_str())),
-        listener: Some(ListenerName::clone(&listener.name)),
-        client: Some(Arc::from(peer.to_string())),
-        application: None,
-    }
-}
-
-fn login_failed(house: &House, origin: Origin, error: &ClientError) {
-    let mut event = shared_event(house, Kind::LoginFailed, &Arc::new(origin));
-    event.reason = Some(Arc::from(error.to_string()));
-    event.error_code = Some(Arc::from(error.sqlstate()));
-    if let Err(error) = house.recorder.record(event) {
-        tracing::error!(%error, "a failed login could not be recorded");
-    }
-}
-
-fn shared_event(house: &House, kind: Kind, origin: &Arc<Origin>) -> Event {
-    Event::new(kind, house.shared.clock.now(), Arc::clone(origin))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,0 +1,142 @@
+//! What the two protocols' machines have in common, as the relay and the gate see them: bytes of both sides in, bytes
+//! for both sides out, and now and then a wish. Knows no wire format.
+
+use std::{sync::Arc, time::Instant};
+
+use hallpass_policy::decide::Fence;
+
+use super::{
+    gate::Gate,
+    target::Target,
+    upstream::connector::{Connector, UpstreamError},
+};
+use crate::{error::ClientError, net::stream::Stream};
+
+/// Why the machine stopped taking a client's frames. The frame at which it stopped is not consumed: it comes again.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// All whole frames are taken.
+    NeedMore,
+    /// The upstream has to answer first.
+    Hold,
+    /// An upstream session is needed, with this fence.
+    Connect(Fence),
+    /// The catalog has to be fetched again.
+    Refresh,
+    /// The client said goodbye.
+    Goodbye,
+    /// The client wants to be somebody else: the session ends, and its connection begins another with a new login.
+    Relogin,
+}
+
+/// Why a session ends.
+#[derive(Debug, PartialEq, Eq)]
+pub enum End {
+    /// The client broke the protocol; it is told.
+    Client(ClientError),
+    /// The upstream broke the protocol, or sent what no plan covers: nothing more of it reaches the client.
+    Upstream(String),
+}
+
+/// What is lost with an upstream session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// Only that: the next statement connects anew.
+    Upstream,
+    /// The client's session, too: it held state that is gone.
+    Session,
+}
+
+/// An upstream session as the relay uses it.
+pub trait Upstream: Send {
+    /// The connection.
+    fn stream(&mut self) -> &mut Stream;
+
+    /// Bytes that were read behind the login and not looked at; usually none.
+    fn take_leftover(&mut self) -> Vec<u8>;
+
+    /// Cancels what runs in this session, over another connection; over when the server has been told.
+    ///
+    /// # Errors
+    /// When the server cannot be reached; nothing was cancelled then.
+    fn cancel(&self, connector: Arc<Connector>) -> impl Future<Output = Result<(), UpstreamError>> + Send + 'static;
+
+    /// The message that ends it properly.
+    fn goodbye(&self) -> Vec<u8>;
+}
+
+/// A protocol's session as a machine. Sockets and waiting are the relay's.
+pub trait Machine: Sized + Send {
+    /// What the client's login asked for; repeated to every upstream session.
+    type Settings: Send + Sync;
+    /// An upstream session.
+    type Upstream: Upstream;
+
+    /// Opens an upstream session with the client's own settings, behind `fence` as far as a login can set it.
+    ///
+    /// # Errors
+    /// [`ClientError::UpstreamUnavailable`].
+    fn connect(
+        target: &Target,
+        settings: &Self::Settings,
+        fence: &Fence,
+    ) -> impl Future<Output = Result<Self::Upstream, ClientError>> + Send;
+
+    /// An upstream session stands, logged in under `fence`.
+    fn connected(&mut self, fence: Fence, upstream: &Self::Upstream);
+
+    /// Takes whole frames from the start of `input` and says how many bytes they were and why it stopped.
+    ///
+    /// # Errors
+    /// When the client breaks the protocol: the session ends.
+    fn client(&mut self, gate: &mut Gate, input: &[u8]) -> Result<(usize, Stop), End>;
+
+    /// Takes whole frames from the start of the upstream's `input` and says how many bytes they were.
+    ///
+    /// # Errors
+    /// When the upstream says what we cannot follow: the session ends.
+    fn upstream(&mut self, gate: &mut Gate, input: &[u8]) -> Result<usize, End>;
+
+    /// Ends a turn of the client's: what was held is recorded. The upstream's bytes may leave after this.
+    fn end_turn(&mut self, gate: &mut Gate);
+
+    /// Bytes for the client.
+    fn to_client(&mut self) -> &mut Vec<u8>;
+
+    /// Bytes for the upstream: everything in here is permitted and recorded.
+    fn to_upstream(&mut self) -> &mut Vec<u8>;
+
+    /// Whether the upstream owes nothing and the client is in no transaction: a good moment to leave.
+    fn is_idle(&self) -> bool;
+
+    /// Whether frames of the client's wait for the upstream.
+    fn is_waiting(&self) -> bool;
+
+    /// Whether the upstream should cancel what it runs now; asked once.
+    fn take_cancel(&mut self) -> bool;
+
+    /// When what runs has to be over.
+    fn deadline(&self) -> Option<Instant>;
+
+    /// Stops what should have been over by `now`.
+    fn expire(&mut self, now: Instant);
+
+    /// Stops what runs under grants that have ended.
+    fn recheck_grants(&mut self, gate: &mut Gate);
+
+    /// Tells the client something between its statements' answers, or with the next of them.
+    fn notify(&mut self, text: &str, hint: &str);
+
+    /// The client asked, over another connection, to cancel what runs now: the server's own error tells.
+    fn cancel_requested(&mut self);
+
+    /// No upstream session could be opened for the frame at the start of `input`: it is refused. Says how many bytes
+    /// of it were taken.
+    fn unreachable(&mut self, gate: &mut Gate, input: &[u8], error: ClientError) -> usize;
+
+    /// The upstream session is lost. Says whether the client's session can go on without it.
+    fn lost(&mut self, gate: &mut Gate, error: &ClientError) -> Loss;
+
+    /// Writes the error that ends the client's session.
+    fn farewell(&mut self, error: &ClientError);
+}

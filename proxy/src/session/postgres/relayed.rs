@@ -1,0 +1,105 @@
+//! The machine as the relay sees it: each call goes to the file that does it.
+
+use std::time::Instant;
+
+use hallpass_policy::decide::Fence;
+
+use super::Machine;
+use crate::{
+    error::ClientError,
+    session::{
+        gate::Gate,
+        machine::{self, End, Loss, Stop},
+        target::Target,
+        upstream::postgres::{self as upstream, Connection},
+    },
+    wire::postgres::{
+        error::{Phase, error_response},
+        settings::Setting,
+    },
+};
+
+impl machine::Machine for Machine {
+    /// Settings of the client's startup packet.
+    type Settings = Vec<Setting>;
+    type Upstream = Connection;
+
+    async fn connect(target: &Target, settings: &Vec<Setting>, fence: &Fence) -> Result<Connection, ClientError> {
+        let mut all = settings.clone();
+        if fence.read_only {
+            // As a startup setting it is what RESET ALL returns to.
+            all.push(Setting { name: "default_transaction_read_only".into(), value: "on".into() });
+        }
+        let connector = target.connector()?;
+        upstream::connect(&connector, &all).await
+    }
+
+    fn connected(&mut self, fence: Fence, upstream: &Connection) {
+        // A login sets no role: that is asked for when a statement needs it.
+        self.connected(Fence { upstream_role: None, ..fence }, &upstream.parameters);
+    }
+
+    fn client(&mut self, gate: &mut Gate, input: &[u8]) -> Result<(usize, Stop), End> {
+        self.client(gate, input)
+    }
+
+    fn upstream(&mut self, gate: &mut Gate, input: &[u8]) -> Result<usize, End> {
+        self.upstream(gate, input)
+    }
+
+    fn end_turn(&mut self, gate: &mut Gate) {
+        self.settle_held(gate);
+    }
+
+    fn to_client(&mut self) -> &mut Vec<u8> {
+        self.out.client_mut()
+    }
+
+    fn to_upstream(&mut self) -> &mut Vec<u8> {
+        self.out.upstream_mut()
+    }
+
+    fn is_idle(&self) -> bool {
+        self.is_idle()
+    }
+
+    fn is_waiting(&self) -> bool {
+        self.wait.is_some()
+    }
+
+    fn take_cancel(&mut self) -> bool {
+        std::mem::take(&mut self.cancel)
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.deadline()
+    }
+
+    fn expire(&mut self, now: Instant) {
+        self.expire(now);
+    }
+
+    fn recheck_grants(&mut self, gate: &mut Gate) {
+        self.recheck_grants(gate);
+    }
+
+    fn notify(&mut self, text: &str, hint: &str) {
+        self.notify(text, hint);
+    }
+
+    fn cancel_requested(&mut self) {
+        self.cancel |= !self.pending.is_empty();
+    }
+
+    fn unreachable(&mut self, gate: &mut Gate, input: &[u8], error: ClientError) -> usize {
+        self.unreachable(gate, input, error)
+    }
+
+    fn lost(&mut self, gate: &mut Gate, error: &ClientError) -> Loss {
+        self.lost(gate, error)
+    }
+
+    fn farewell(&mut self, error: &ClientError) {
+        error_response(&mut self.out.client, error, Phase::Login);
+    }
+}
