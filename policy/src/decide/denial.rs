@@ -12,7 +12,7 @@ use crate::{
     mask::plan::{MaskConflict, Masks},
     review::Broken,
     role::Role,
-    statement::{Action, Need, Object, inner},
+    statement::{Action, Need, Object, Reach, inner},
 };
 
 /// Most grants that a denial lists.
@@ -80,14 +80,12 @@ pub(super) fn unresolved(verb: &str, name: &str) -> Denial {
 pub(super) fn blocked(question: &Question<'_>, broken: &Broken) -> Denial {
     let statement = inner(question.statement).unwrap_or(question.statement);
     let of = statement.needs.iter().find(|need| matches!(need.action, Action::Update | Action::Delete));
-    let of = of.map_or(String::new(), |need| format!(" of {}", need.object));
+    let of = of.filter(|_| statement.reach != Reach::Some).map_or(String::new(), |need| format!(" of {}", need.object));
+    let ask = format!("ask an administrator about [[review]] rule = \"{}\"", broken.rule);
     Denial {
         message: format!("blocked by review rule {}", broken.rule),
         detail: format!("{}{of}; the rule holds whatever the grant", broken.finding),
-        hint: format!(
-            "add a WHERE that names the rows, or ask an administrator about [[review]] rule = \"{}\"",
-            broken.rule
-        ),
+        hint: if broken.mend.is_empty() { ask } else { format!("{}, or {ask}", broken.mend) },
     }
 }
 

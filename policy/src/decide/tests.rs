@@ -9,6 +9,7 @@ use crate::{
     fixtures::{catalog, name, shop_masks, statement},
     grant::{ApprovedStatement, GrantEnd, GrantKind, pin},
     ids::{GroupName, RequestId, UserName},
+    review::BuiltIn,
     role::{Party, TableGlob},
     statement::{Effect, Object, Reach, Usage, Via},
 };
@@ -541,11 +542,11 @@ fn review_rules_hold_whatever_the_grant() {
     prepare.effect = Effect::Prepare { name: Arc::from("p"), statement: Box::new(every.clone()) };
     world.deny(&prepare, &[holds(1, "admin")]);
 
-    world.policy.review.update_without_where = Level::Warn;
+    world.policy.review.levels.insert(BuiltIn::UpdateWithoutWhere, Level::Warn);
     let warned = world.allow(&every, &[holds(1, "admin")]);
     let warning = "review rule update-without-where: UPDATE without a WHERE that can be false changes every row";
     assert_eq!(warned.warnings, [warning]);
-    world.policy.review.update_without_where = Level::Off;
+    world.policy.review.levels.insert(BuiltIn::UpdateWithoutWhere, Level::Off);
     assert!(world.allow(&every, &[holds(1, "admin")]).warnings.is_empty());
 
     let mut delete = statement("DELETE").needing(Action::Delete, "shop.orders");

@@ -2,7 +2,11 @@
 //! does to the session. The same for every SQL dialect; `postgres` (and later `mysql`) make it from text.
 //! Knows no grants and no masks: facts only. "Cannot tell" is a [`Refusal`], never a guess.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -255,17 +259,12 @@ pub enum Reach {
 pub struct Features {
     /// INSERT, UPDATE, DELETE and MERGE inside WITH, whose rows the server does not count.
     pub inner_writes: usize,
-    /// Tables that a query reads as a whole: neither a condition nor a LIMIT stands over them, and nothing joins them
-    /// to a table that has one.
-    pub whole: Vec<QualifiedName>,
-    /// Two FROM items that no condition connects, as written.
+    /// Tables that a query reads as a whole: no WHERE that may be false and no LIMIT stands over them.
+    pub whole: BTreeSet<QualifiedName>,
+    /// Two tables of one FROM that no condition connects, as they are called there.
     pub unconnected: Option<(Arc<str>, Arc<str>)>,
-    /// Why the server writes the table anew: `changes the type of shop.orders.total`.
+    /// Why the server writes a table anew: `changes the type of shop.orders.total`.
     pub rewrite: Option<Arc<str>>,
-    /// Called functions that may change something, without their arguments.
-    pub side_effects: Vec<QualifiedName>,
-    /// Tables locked as a whole.
-    pub locked: Vec<QualifiedName>,
 }
 
 /// A setting's new value.

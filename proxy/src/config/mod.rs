@@ -14,7 +14,6 @@ pub mod diagnostic;
 pub mod load;
 mod reader;
 pub mod reload;
-pub mod rules;
 pub(crate) mod sections;
 #[cfg(test)]
 mod tests;

@@ -133,6 +133,17 @@ fn every_fault_names_line_key_and_mend() {
                 "proxy.toml:8: review[1].rule: unknown rule `update-without-were` | did you mean `update-without-where`?",
             ],
         ),
+        (
+            "[[review]]\nname = \"mine\"\nwhen = 'statement.tabels == []'\nlevel = \"warn\"\n[[review]]\nrule = \"truncate\"\nlevel = \"loud\"\nrows = 5\nwhen = 'true'\n[[review]]\nlevel = \"off\"\n[[review]]\nname = \"truncate\"\nwhen = 'true'\nlevel = \"off\"",
+            &[
+                "proxy.toml:3: review[1].when: unknown field `tabels` (column 10 of the text) | known here: verb, actions, tables, functions, columns, writes, every_row, whole_tables, rows, cartesian, rewrites, exports",
+                "proxy.toml:5: review[2]: a built-in rule has no `when` | write `name = \"…\"` in place of `rule` for one of your own",
+                "proxy.toml:7: review[2].level: unknown value `loud` | known: block, warn, off",
+                "proxy.toml:8: review[2].rows: bounds nothing in this rule | it belongs to `rule = \"select-everything\"`",
+                "proxy.toml:10: review[3]: `rule` is missing | add `rule = \"update-without-where\"`, or `name` and `when`",
+                "proxy.toml:13: review[4].name: there is a review rule `truncate` already | give it another name",
+            ],
+        ),
         ("[server]\ndata_dir = ", &["proxy.toml:2: not TOML: string values must be quoted, expected literal string"]),
     ];
     for (text, expected) in cases {

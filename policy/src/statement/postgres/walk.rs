@@ -47,6 +47,8 @@ pub(super) struct Walk<'a> {
     pub(super) reach: Reach,
     /// What the statement looks like, as far as it was found.
     pub(super) features: Features,
+    /// Above zero inside a query with a LIMIT.
+    pub(super) limited: u32,
     /// Number of the next WITH item: each gets its own, for names may repeat.
     pub(super) next_with: u32,
     /// The WITH item whose columns were asked for before they were known: its WITH RECURSIVE list tries again later.
@@ -77,6 +79,7 @@ impl<'a> Walk<'a> {
             target_reads: 0,
             reach: Reach::Some,
             features: Features::default(),
+            limited: 0,
             next_with: 0,
             blocked: None,
             scalar_names: HashMap::new(),

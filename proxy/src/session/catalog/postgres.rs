@@ -182,6 +182,10 @@ fn relations<'a>(
     let mut relations: HashMap<u32, Relation> = HashMap::new();
     for row in relation_rows {
         let oid = row.number(0)?;
+        // Below zero: never counted.
+        if let Some(rows) = row.optional(7).and_then(|rows| rows.parse().ok()).filter(|rows| *rows > 0) {
+            catalog.rows.insert(row.qualified(1)?, rows);
+        }
         let kind = match row.text(3)? {
             "r" | "p" => RelationKind::Table,
             "v" => RelationKind::View,
@@ -251,7 +255,8 @@ const RELATIONS: &str = "
                 THEN pg_catalog.pg_get_viewdef(c.oid) END,
            (SELECT pg_catalog.max(r.xmin::text) FROM pg_catalog.pg_rewrite r
              WHERE r.ev_class = c.oid AND c.relkind = 'v' AND n.nspname NOT IN ('pg_catalog', 'information_schema')),
-           EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal)
+           EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal),
+           c.reltuples::bigint
       FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
      WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'i', 'I', 'c') AND c.relpersistence <> 't'
        AND n.nspname <> 'pg_toast' AND NOT (n.nspname = 'pg_catalog' AND c.relkind IN ('i', 'c'))";
