@@ -341,11 +341,12 @@ const TYPES: &str = "
      WHERE n.nspname NOT IN ('pg_catalog', 'pg_toast') AND t.typcategory <> 'A'";
 
 /// Row versions of everything that user DDL can change, but for what the server made with the database: statistics
-/// kept in pg_class are updated in place, without a new row version.
+/// kept in pg_class are updated in place, without a new row version. Of the estimated rows of large tables the number
+/// of digits counts: for review rules that is near enough, and seldom changes.
 const FINGERPRINT: &str = "
     SELECT pg_catalog.md5(pg_catalog.string_agg(part, ';' ORDER BY part)) FROM (
         SELECT 'database ' || pg_catalog.current_database() || ' ' || CURRENT_USER AS part
-        UNION ALL SELECT 'relation ' || pg_catalog.md5(COALESCE(pg_catalog.string_agg(oid::text || ' ' || xmin::text, ',' ORDER BY oid), ''))
+        UNION ALL SELECT 'relation ' || pg_catalog.md5(COALESCE(pg_catalog.string_agg(oid::text || ' ' || xmin::text || ' ' || pg_catalog.length(GREATEST(reltuples, 9999)::bigint::text), ',' ORDER BY oid), ''))
           FROM pg_catalog.pg_class WHERE oid >= 16384
         UNION ALL SELECT 'column ' || pg_catalog.md5(COALESCE(pg_catalog.string_agg(attrelid::text || ' ' || attnum || ' ' || xmin::text, ',' ORDER BY attrelid, attnum), ''))
           FROM pg_catalog.pg_attribute WHERE attrelid >= 16384
