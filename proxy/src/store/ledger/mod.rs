@@ -1,6 +1,7 @@
 //! The one place that changes the store. Every change is one transaction, with its audit events written before it is
 //! true and the active grants published after: `users`, `requests`, `grants` and `break_glass` hold the changes, `check`
-//! what may be asked for, `settle` what approvals lead to, `sweep` what time does.
+//! what may be asked for, `settle` what approvals lead to, `sweep` what time does, `logins` what
+//! logins are checked against.
 //! Knows no HTTP and no wire.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -16,15 +17,17 @@ use hallpass_policy::{
 use thiserror::Error;
 
 use super::{
-    GrantFilter, LoginLookup, LookupFuture, Store, StoreError, Transaction,
+    GrantFilter, Store, StoreError, Transaction,
     actor::{Actor, Standing},
-    credentials::{Credentials, token_digest},
+    credentials::token_digest,
+    seal::Seal,
 };
 use crate::shared::Shared;
 
 mod break_glass;
 mod check;
 mod grants;
+mod logins;
 mod requests;
 mod settle;
 mod sweep;
@@ -111,6 +114,9 @@ pub type Outcome<T> = Result<T, LedgerError>;
 pub struct Ledger {
     store: Box<dyn Store>,
     shared: Arc<Shared>,
+    /// For what mysql_native_password needs of passwords; without it that is not kept.
+    seal: Option<Seal>,
+    remembered: logins::Remembered,
 }
 
 impl Ledger {
@@ -119,9 +125,26 @@ impl Ledger {
     /// # Errors
     /// When the store cannot be read.
     pub fn new(store: Box<dyn Store>, shared: Arc<Shared>) -> Result<Self, StoreError> {
-        let ledger = Self { store, shared };
+        let ledger = Self { store, shared, seal: None, remembered: logins::Remembered::default() };
         ledger.publish()?;
         Ok(ledger)
+    }
+
+    /// Keeps from now on what mysql_native_password needs of a password, sealed.
+    #[must_use]
+    pub fn sealing(self, seal: Seal) -> Self {
+        Self { seal: Some(seal), ..self }
+    }
+
+    /// Forgets that of all users: it is not wanted any more.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn forget_native(&self) -> Result<usize, StoreError> {
+        let transaction = self.store.begin()?;
+        let forgotten = transaction.forget_native()?;
+        transaction.commit()?;
+        Ok(forgotten)
     }
 
     /// Runs `work` where waiting is allowed, and answers once its audit is as safe as the configuration asks.
@@ -181,26 +204,6 @@ impl Ledger {
 
     fn now(&self) -> Timestamp {
         self.shared.clock.now()
-    }
-}
-
-impl LoginLookup for Arc<Ledger> {
-    fn login_lookup<'a>(&'a self, user: &'a str) -> LookupFuture<'a> {
-        let (ledger, user) = (Self::clone(self), user.to_owned());
-        Box::pin(async move {
-            let found = tokio::task::spawn_blocking(move || ledger.credentials(&user)).await;
-            found.map_err(|_| StoreError::Interrupted)?
-        })
-    }
-}
-
-impl Ledger {
-    /// What a login of `user` is checked against. Blocks.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub fn credentials(&self, user: &str) -> Result<Credentials, StoreError> {
-        self.store.begin()?.credentials(user)
     }
 }
 

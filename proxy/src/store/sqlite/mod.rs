@@ -26,13 +26,16 @@ mod tests;
 mod users;
 
 /// The schema this version writes; `PRAGMA user_version`.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 
 /// How long to wait for another process that writes: `hallpass user add` beside a starting proxy.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// From one version to the next: from nothing to 1, from 1 to 2.
-const STEPS: [&str; 2] = [include_str!("schema.sql"), include_str!("schema_2.sql")];
+/// Version 1.
+const SCHEMA: &str = include_str!("schema.sql");
+
+/// What leads from each version to the next, from 1 on.
+const STEPS: [&str; 2] = [include_str!("version2.sql"), include_str!("version3.sql")];
 
 /// The store in a SQLite file.
 pub struct SqliteStore {
@@ -62,13 +65,19 @@ impl SqliteStore {
         connection.pragma_update(None, "foreign_keys", "ON")?;
         let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         let found: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
-        let steps = usize::try_from(found).ok().and_then(|done| STEPS.get(done..));
-        for step in steps.ok_or(StoreError::Version { found, known: VERSION })? {
-            transaction.execute_batch(step)?;
+        match found {
+            0 => {
+                transaction.execute_batch(SCHEMA)?;
+                let secret: [u8; 32] = credentials::random().ok_or(StoreError::NoRandomness)?;
+                transaction.execute("INSERT INTO meta VALUES ('mock_secret', ?1)", [secret])?;
+            }
+            1..=VERSION => {}
+            found => return Err(StoreError::Version { found, known: VERSION }),
         }
-        if found == 0 {
-            let secret: [u8; 32] = credentials::random().ok_or(StoreError::NoRandomness)?;
-            transaction.execute("INSERT INTO meta VALUES ('mock_secret', ?1)", [secret])?;
+        for (to, step) in (2..).zip(STEPS) {
+            if found < to {
+                transaction.execute_batch(step)?;
+            }
         }
         transaction.pragma_update(None, "user_version", VERSION)?;
         let mock_secret =
@@ -141,6 +150,10 @@ impl Transaction for Open<'_> {
     fn remove_password(&self, user: &UserName) -> Result<(), StoreError> {
         self.connection.execute("DELETE FROM keys WHERE user = ?1 AND kind = 'password'", [user.as_str()])?;
         Ok(())
+    }
+    fn forget_native(&self) -> Result<usize, StoreError> {
+        let forget = "UPDATE keys SET mysql_native_sealed = NULL WHERE mysql_native_sealed IS NOT NULL";
+        Ok(self.connection.execute(forget, [])?)
     }
     fn remove_token(&self, user: &UserName, id: i64) -> Result<bool, StoreError> {
         let gone = self.connection.execute(

@@ -1,4 +1,4 @@
--- grants.db, from version 1 to 2: what a request leads to and must satisfy, writes in statement grants, reviews.
+-- grants.db, from version 2 to 3: what a request leads to and must satisfy, writes in statement grants, reviews.
 
 ALTER TABLE requests ADD COLUMN way TEXT NOT NULL DEFAULT 'grant' CHECK (way IN ('grant', 'extend', 'break_glass'));
 ALTER TABLE requests ADD COLUMN extends INTEGER;                 -- the grant that is to last longer
