@@ -204,6 +204,8 @@ pub struct Catalog {
     pub relations: HashMap<QualifiedName, Arc<Relation>>,
     /// Relations by OID.
     pub by_oid: HashMap<u32, Arc<Relation>>,
+    /// About how many rows a table has, where the server has counted; for review rules only, and as old as the catalog.
+    pub rows: HashMap<QualifiedName, u64>,
     /// Functions by bare name, built-in ones among them.
     pub functions: HashMap<Arc<str>, Vec<Function>>,
     /// Operators outside `pg_catalog` by symbol.

@@ -10,7 +10,7 @@ use crate::{
         plan::{ColumnGlob, InPredicates, MaskRule, Masks},
     },
     statement::{
-        Action, ColumnUse, Effect, Lineage, Need, Object, Output, Outputs, Reach, Statement, Usage, Verb, Via,
+        Action, ColumnUse, Effect, Features, Lineage, Need, Object, Output, Outputs, Reach, Statement, Usage, Verb, Via,
     },
 };
 
@@ -133,6 +133,7 @@ pub(crate) fn statement(verb: Verb) -> Statement {
         reach: Reach::Some,
         explain: false,
         export: false,
+        features: Features::default(),
         identity: [0; 32],
     }
 }

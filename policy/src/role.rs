@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, fmt, time::Duration};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     catalog::QualifiedName,
@@ -21,7 +21,7 @@ pub struct TableGlob {
 }
 
 /// A user, `user:NAME`, or a group, `group:NAME`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Party {
     /// One user.
     User(UserName),
@@ -40,6 +40,17 @@ pub struct Limits {
     pub max_rows_affected: Option<u64>,
     /// How long a statement may run.
     pub statement_timeout: Option<Duration>,
+}
+
+/// `[roles.NAME] break_glass`: the role at once, without approval, and looked at afterwards.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct BreakGlass {
+    /// The longest such grant.
+    pub max_duration: Duration,
+    /// Who may: users in one of these groups.
+    pub groups: Vec<GroupName>,
+    /// How soon somebody else should have looked at it, from its start.
+    pub review_within: Duration,
 }
 
 /// `[roles.NAME]`.
@@ -65,6 +76,8 @@ pub struct Role {
     pub limits: Limits,
     /// SET ROLE upstream while a statement runs under this role.
     pub upstream_role: Option<String>,
+    /// Whether it can be had at once in an emergency, and by whom.
+    pub break_glass: Option<BreakGlass>,
 }
 
 impl TableGlob {
@@ -80,6 +93,23 @@ impl TableGlob {
 }
 
 impl Role {
+    /// A role of that name that allows nothing.
+    pub fn named(name: impl AsRef<str>) -> Self {
+        Self {
+            name: RoleName::new(name),
+            allow: BTreeSet::new(),
+            tables: None,
+            except: Vec::new(),
+            functions: Vec::new(),
+            request_by: None,
+            max_duration: None,
+            export: false,
+            limits: Limits::default(),
+            upstream_role: None,
+            break_glass: None,
+        }
+    }
+
     /// Whether the role may do anything that changes something: then its statements need a session that may write.
     pub fn writes(&self) -> bool {
         self.allow.iter().any(|action| action.writes())

@@ -21,6 +21,7 @@ mod pgbench;
 mod portals;
 mod psql;
 mod reload;
+mod rules;
 mod servers;
 mod sessions;
 mod shops;

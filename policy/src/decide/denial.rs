@@ -7,12 +7,12 @@ use super::{
     holder::{Gap, Holder, Lack, breadth, exports, in_scope, needs, reads},
 };
 use crate::{
-    grant::{Grant, GrantKind, at},
+    grant::{Grant, GrantKind, at, bounded_write},
     ids::{GrantId, RequestId, RoleName, TargetName, Timestamp},
     mask::plan::{MaskConflict, Masks},
     review::Broken,
     role::Role,
-    statement::{Action, Need, Object, inner},
+    statement::{Action, Need, Object, Reach, inner},
 };
 
 /// Most grants that a denial lists.
@@ -80,14 +80,12 @@ pub(super) fn unresolved(verb: &str, name: &str) -> Denial {
 pub(super) fn blocked(question: &Question<'_>, broken: &Broken) -> Denial {
     let statement = inner(question.statement).unwrap_or(question.statement);
     let of = statement.needs.iter().find(|need| matches!(need.action, Action::Update | Action::Delete));
-    let of = of.map_or(String::new(), |need| format!(" of {}", need.object));
+    let of = of.filter(|_| statement.reach != Reach::Some).map_or(String::new(), |need| format!(" of {}", need.object));
+    let ask = format!("ask an administrator about [[review]] rule = \"{}\"", broken.rule);
     Denial {
         message: format!("blocked by review rule {}", broken.rule),
         detail: format!("{}{of}; the rule holds whatever the grant", broken.finding),
-        hint: format!(
-            "add a WHERE that names the rows, or ask an administrator about [[review]] rule = \"{}\"",
-            broken.rule
-        ),
+        hint: if broken.mend.is_empty() { ask } else { format!("{}, or {ask}", broken.mend) },
     }
 }
 
@@ -262,7 +260,8 @@ fn hint(question: &Question<'_>, closest: &Closest) -> String {
 /// The command that asks for this statement alone, if a statement grant could allow it.
 fn statement_hint(question: &Question<'_>) -> Option<String> {
     let statement = question.statement;
-    if question.scope.is_some() || !needs(statement).all(|need| reads(statement, need)) {
+    let writes = question.policy.statement_writes.is_some() && bounded_write(statement).is_ok();
+    if question.scope.is_some() || !(writes || needs(statement).all(|need| reads(statement, need))) {
         return None;
     }
     let unmask = match question.masks.plan(statement, false) {

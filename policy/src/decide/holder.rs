@@ -6,7 +6,7 @@ use std::{cmp::Reverse, sync::Arc};
 use super::{Allowance, Authority, BASELINE_LIMITS, Fence, Question};
 use crate::{
     catalog::{Catalog, QualifiedName},
-    grant::{ApprovedStatement, Grant, GrantKind},
+    grant::{ApprovedStatement, Grant, GrantKind, bounded_write, is_call, pin},
     ids::Timestamp,
     mask::plan::MaskConflict,
     role::{Limits, Role, is_system_schema},
@@ -126,16 +126,20 @@ impl<'a> Holder<'a> {
             plan,
             unmask,
             scrub: !unmask && masks.scrubs(statement),
-            limits: self.limits(),
-            fence: self.fence(),
+            limits: self.limits(question),
+            fence: self.fence(question.statement),
             warnings: Vec::new(),
         })
     }
 
-    fn limits(&self) -> Limits {
+    fn limits(&self, question: &Question<'_>) -> Limits {
         match self {
             Self::Baseline | Self::Useless(..) => BASELINE_LIMITS,
-            Self::Statement(..) => Limits::default(),
+            Self::Statement(_, approved) => {
+                let bounds = [approved.max_rows_affected, question.policy.statement_writes];
+                let max_rows_affected = approved.max_rows_affected.and(bounds.into_iter().flatten().min());
+                Limits { max_rows_affected, ..Limits::default() }
+            }
             Self::Role(_, role) => {
                 let max_rows = role.limits.max_rows.filter(|_| !role.export);
                 Limits { max_rows, ..role.limits.clone() }
@@ -143,9 +147,13 @@ impl<'a> Holder<'a> {
         }
     }
 
-    fn fence(&self) -> Fence {
+    fn fence(&self, statement: &Statement) -> Fence {
         match self {
-            Self::Baseline | Self::Statement(..) | Self::Useless(..) => Fence { read_only: true, upstream_role: None },
+            Self::Baseline | Self::Useless(..) => Fence { read_only: true, upstream_role: None },
+            // Calls inside an expression are held back by the session, as far as they write.
+            Self::Statement(..) => {
+                Fence { read_only: needs(statement).all(|need| reads(statement, need)), upstream_role: None }
+            }
             Self::Role(_, role) => {
                 Fence { read_only: !role.writes(), upstream_role: role.upstream_role.as_deref().map(Arc::from) }
             }
@@ -159,7 +167,7 @@ impl<'a> Holder<'a> {
         }
         match self {
             Self::Baseline => baseline_gap(&question.policy.baseline, need),
-            Self::Statement(..) => (!reads(question.statement, need)).then_some(Gap::ReadOnly),
+            Self::Statement(_, approved) => statement_gap(approved, question, need),
             Self::Role(_, role) => role_gap(role, question, need),
             Self::Useless(..) => Some(Gap::Action),
         }
@@ -188,18 +196,25 @@ pub(super) fn exports(statement: &Statement) -> bool {
 
 /// Whether the grant is for this very statement, or for what it prepares or declares.
 fn pins(approved: &ApprovedStatement, statement: &Statement) -> bool {
-    let pinned = |statement: &Statement| approved.identity == statement.identity;
+    let pinned = |statement: &Statement| approved.identity == pin(statement);
     pinned(statement) || inner(statement).is_some_and(pinned)
 }
 
 /// Whether `need` only reads: calls inside an expression do, as far as the read-only session lets them.
 pub(super) fn reads(statement: &Statement, need: &Need) -> bool {
-    match (&need.object, need.action) {
-        (Object::Function(_), Action::Call) => statement.verb != "CALL",
-        (Object::Relation(_) | Object::Catalog(_) | Object::Function(_) | Object::Session(_), action) => {
-            !action.writes()
-        }
+    is_call(statement, need) || !need.action.writes()
+}
+
+/// A statement grant reads; it writes where it was approved with a row bound, and `[statements]` still says so.
+fn statement_gap(approved: &ApprovedStatement, question: &Question<'_>, need: &Need) -> Option<Gap> {
+    let statement = question.statement;
+    if reads(statement, need) {
+        return None;
     }
+    let bounded = approved.max_rows_affected.is_some() && question.policy.statement_writes.is_some();
+    // What it prepares is run by EXECUTE, and decided again then.
+    let fits = bounded_write(inner(statement).unwrap_or(statement)).is_ok();
+    (!(bounded && fits)).then_some(Gap::ReadOnly)
 }
 
 /// The baseline reaches all relations, calls nothing and writes nothing, whatever it is set to.

@@ -18,7 +18,7 @@ use crate::{
     grant::{Grant, GrantKind},
     ids::{GrantId, Principal, RoleName, TargetName, Timestamp},
     mask::plan::{MaskPlan, MaskRule, Masks},
-    review::{Level, ReviewLevels},
+    review::{Level, Review},
     role::{Limits, Role},
     statement::{Action, Effect, Statement},
 };
@@ -33,7 +33,9 @@ pub struct Policy {
     /// `[[masks]]`, in order; the first rule that names a column wins.
     pub masks: Vec<MaskRule>,
     /// `[[review]]`.
-    pub review: ReviewLevels,
+    pub review: Review,
+    /// `[statements]`: the most rows a write under a statement grant may change; `None`: they only read.
+    pub statement_writes: Option<u64>,
 }
 
 /// What is asked.
@@ -145,9 +147,9 @@ pub fn decide(question: &Question<'_>, grants: &[Grant], now: Timestamp) -> Deci
     if let Effect::Execute { name } | Effect::Fetch { name } = &question.statement.effect {
         return Decision::Deny(denial::unresolved(question.statement.verb, name));
     }
-    let broken = question.policy.review.check(question.statement);
-    if let Some(broken) = broken.filter(|broken| broken.level == Level::Block) {
-        return Decision::Deny(denial::blocked(question, &broken));
+    let broken = question.policy.review.check(question);
+    if let Some(broken) = broken.first().filter(|broken| broken.level == Level::Block) {
+        return Decision::Deny(denial::blocked(question, broken));
     }
     let mut unfit = Vec::new();
     for holder in Holder::all(question, grants, now) {
@@ -156,9 +158,8 @@ pub fn decide(question: &Question<'_>, grants: &[Grant], now: Timestamp) -> Deci
                 if allowance.authority == Authority::Baseline {
                     tighten(&mut allowance.limits, question, grants, now);
                 }
-                allowance
-                    .warnings
-                    .extend(broken.map(|broken| format!("review rule {}: {}", broken.rule, broken.finding)));
+                let warnings = broken.iter().map(|broken| format!("review rule {}: {}", broken.rule, broken.finding));
+                allowance.warnings.extend(warnings);
                 return Decision::Allow(allowance);
             }
             Err(lack) => unfit.push((holder, lack)),

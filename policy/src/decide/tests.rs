@@ -7,8 +7,9 @@ mod properties;
 use super::*;
 use crate::{
     fixtures::{catalog, name, shop_masks, statement},
-    grant::{ApprovedStatement, GrantEnd, GrantKind},
+    grant::{ApprovedStatement, GrantEnd, GrantKind, pin},
     ids::{GroupName, RequestId, UserName},
+    review::BuiltIn,
     role::{Party, TableGlob},
     statement::{Effect, Object, Reach, Usage, Via},
 };
@@ -24,16 +25,11 @@ fn glob(text: &str) -> TableGlob {
 
 fn role(name: &str, allow: &[Action]) -> Role {
     Role {
-        name: RoleName::new(name),
         allow: allow.iter().copied().collect(),
         tables: Some(vec![glob("shop.*")]),
         except: vec![glob("shop.vault")],
-        functions: Vec::new(),
-        request_by: None,
-        max_duration: None,
-        export: false,
         limits: Limits { max_rows: Some(100), ..Limits::default() },
-        upstream_role: None,
+        ..Role::named(name)
     }
 }
 
@@ -125,8 +121,9 @@ fn holds(id: i64, role: &str) -> Grant {
 }
 
 fn approved(id: i64, statement: &Statement, export: bool, unmask: bool) -> Grant {
-    let identity = statement.identity;
-    grant(id, GrantKind::Statement(ApprovedStatement { text: Arc::from("SELECT 'x'"), identity, export, unmask }))
+    let identity = pin(statement);
+    let text = Arc::from("SELECT 'x'");
+    grant(id, GrantKind::Statement(ApprovedStatement { text, identity, export, unmask, max_rows_affected: None }))
 }
 
 fn on(id: i64) -> Authority {
@@ -327,6 +324,53 @@ fn a_statement_grant_is_for_one_statement_that_reads() {
 }
 
 #[test]
+fn a_statement_grant_writes_only_where_it_may_and_only_so_many_rows() {
+    let mut world = world();
+    let write = with_identity(update(), 3);
+    let bounded = |statement: &Statement, bound: Option<u64>| {
+        let mut grant = approved(5, statement, false, false);
+        if let GrantKind::Statement(approved) = &mut grant.kind {
+            approved.max_rows_affected = bound;
+        }
+        [grant]
+    };
+    world.deny(&write, &bounded(&write, Some(3)));
+    world.policy.statement_writes = Some(10);
+    world.deny(&write, &bounded(&write, None));
+    let allowance = world.allow(&write, &bounded(&write, Some(3)));
+    assert_eq!((allowance.authority, allowance.fence.read_only), (on(5), false));
+    assert_eq!(allowance.limits.max_rows_affected, Some(3));
+    assert_eq!(world.allow(&write, &bounded(&write, Some(30))).limits.max_rows_affected, Some(10));
+    let read = with_identity(select("shop.orders"), 4);
+    assert!(world.allow(&read, &bounded(&read, Some(3))).fence.read_only);
+    world.deny(&with_identity(update(), 9), &bounded(&write, Some(3)));
+
+    let mut twice = write.clone();
+    twice.features.inner_writes = 1;
+    let mut analyzed = write.clone();
+    analyzed.verb = "EXPLAIN";
+    for unbounded in [
+        twice,
+        analyzed,
+        write.clone().needing(Action::Delete, "shop.customers"),
+        write.clone().needing_object(Action::Call, Object::Function(name("hr.net"))),
+        write.needing(Action::Truncate, "shop.orders"),
+    ] {
+        let denial = world.deny(&unbounded, &bounded(&unbounded, Some(3)));
+        assert!(denial.detail.contains("is read-only"), "{denial:?}");
+    }
+}
+
+#[test]
+fn what_names_mean_is_pinned_with_the_text() {
+    // The same tokens under another default database are another statement.
+    let here = with_identity(select("shop.orders"), 1);
+    let there = with_identity(select("hr.orders"), 1);
+    world().allow(&here, &[approved(5, &here, false, false)]);
+    world().deny(&there, &[approved(5, &here, false, false)]);
+}
+
+#[test]
 fn exports_need_an_exporting_grant() {
     let world = world();
     let mut copy = with_identity(
@@ -498,11 +542,11 @@ fn review_rules_hold_whatever_the_grant() {
     prepare.effect = Effect::Prepare { name: Arc::from("p"), statement: Box::new(every.clone()) };
     world.deny(&prepare, &[holds(1, "admin")]);
 
-    world.policy.review.update_without_where = Level::Warn;
+    world.policy.review.levels.insert(BuiltIn::UpdateWithoutWhere, Level::Warn);
     let warned = world.allow(&every, &[holds(1, "admin")]);
     let warning = "review rule update-without-where: UPDATE without a WHERE that can be false changes every row";
     assert_eq!(warned.warnings, [warning]);
-    world.policy.review.update_without_where = Level::Off;
+    world.policy.review.levels.insert(BuiltIn::UpdateWithoutWhere, Level::Off);
     assert!(world.allow(&every, &[holds(1, "admin")]).warnings.is_empty());
 
     let mut delete = statement("DELETE").needing(Action::Delete, "shop.orders");

@@ -2,7 +2,11 @@
 //! does to the session. The same for every SQL dialect; `postgres` (and later `mysql`) make it from text.
 //! Knows no grants and no masks: facts only. "Cannot tell" is a [`Refusal`], never a guess.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -249,6 +253,20 @@ pub enum Reach {
     EveryDelete,
 }
 
+/// What a statement looks like, for review rules and row bounds: facts of its text that no permission depends on.
+/// The default is what is known of nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Features {
+    /// INSERT, UPDATE, DELETE and MERGE inside WITH, whose rows the server does not count.
+    pub inner_writes: usize,
+    /// Tables that a query reads as a whole: no WHERE that may be false and no LIMIT stands over them.
+    pub whole: BTreeSet<QualifiedName>,
+    /// Two tables of one FROM that no condition connects, as they are called there.
+    pub unconnected: Option<(Arc<str>, Arc<str>)>,
+    /// Why the server writes a table anew: `changes the type of shop.orders.total`.
+    pub rewrite: Option<Arc<str>>,
+}
+
 /// A setting's new value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub enum Setting {
@@ -367,6 +385,8 @@ pub struct Statement {
     pub explain: bool,
     /// A bulk read that `export` guards: COPY … TO STDOUT.
     pub export: bool,
+    /// What it looks like.
+    pub features: Features,
     /// SHA-256 of the parse tree without positions and comments: what a statement grant pins.
     pub identity: [u8; 32],
 }

@@ -12,9 +12,9 @@ use crate::{
     session::registry::SessionInfo,
     store::{
         credentials::CredentialKind,
-        grants::GrantRecord,
+        grants::{GrantRecord, ReviewState},
         ledger::Decided,
-        requests::{Closed, RequestState},
+        requests::{Closed, RequestState, Way},
         users,
     },
 };
@@ -187,6 +187,12 @@ pub struct Request {
     pub export: bool,
     /// Masked columns shown.
     pub unmask: bool,
+    /// Of a statement that writes: the most rows it may change.
+    #[serde(default)]
+    pub max_rows_affected: Option<u64>,
+    /// The grant that is to last longer, of an extension.
+    #[serde(default)]
+    pub extends: Option<i64>,
     /// Where.
     pub databases: Vec<String>,
     /// For how long.
@@ -242,6 +248,11 @@ impl Request {
             statement: statement.map(|statement| statement.text.to_string()),
             export: statement.is_some_and(|statement| statement.export),
             unmask: statement.is_some_and(|statement| statement.unmask),
+            max_rows_affected: statement.and_then(|statement| statement.max_rows_affected),
+            extends: match asked.way {
+                Way::Extend(grant) => Some(grant.0),
+                Way::Grant | Way::BreakGlass => None,
+            },
             databases: asked.targets.iter().map(ToString::to_string).collect(),
             duration: human(asked.duration),
             reason: asked.reason.to_string(),
@@ -282,6 +293,12 @@ pub struct Grant {
     pub export: bool,
     /// Masked columns shown.
     pub unmask: bool,
+    /// Of a statement that writes: the most rows it may change.
+    #[serde(default)]
+    pub max_rows_affected: Option<u64>,
+    /// Of a break-glass: `due` or `done`.
+    #[serde(default)]
+    pub review: Option<String>,
     /// Where.
     pub databases: Vec<String>,
     /// The request it came from.
@@ -318,6 +335,12 @@ impl Grant {
             statement: statement.map(|statement| statement.text.to_string()),
             export: statement.is_some_and(|statement| statement.export),
             unmask: statement.is_some_and(|statement| statement.unmask),
+            max_rows_affected: statement.and_then(|statement| statement.max_rows_affected),
+            review: match record.review {
+                ReviewState::NotNeeded => None,
+                ReviewState::Due { .. } => Some("due".to_owned()),
+                ReviewState::Done { .. } => Some("done".to_owned()),
+            },
             databases: grant.targets.iter().map(ToString::to_string).collect(),
             request: grant.request.0,
             starts: grant.starts.to_string(),

@@ -73,7 +73,8 @@ async fn ask(
         }
         (None, Some(text)) => {
             let understood = understand(&api, &targets, &text).await?;
-            AskFor::Statement { text: text.into(), understood, export: input.export, unmask: input.unmask }
+            let (export, unmask) = (input.export, input.unmask);
+            AskFor::Statement { text: text.into(), understood, export, unmask, max_rows_affected: None }
         }
         (Some(_), Some(_)) | (None, None) => {
             return Err(Problem::bad_request("a request is for a role or for a statement")

@@ -3,19 +3,18 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use hallpass_policy::review::ReviewLevels;
+use hallpass_policy::review::{BuiltIn, Review};
 use serde_json::{Value, json};
 
 use super::{Common, failure::Failure, output};
 use crate::config::{
     Config,
     diagnostic::{Diagnostic, Warning},
-    rules,
 };
 
 #[derive(Debug, Args)]
 pub(super) struct Check {
-    /// List the built-in review rules and their levels
+    /// List the review rules, built-in ones and the file's own, with their levels
     #[arg(long)]
     rules: bool,
 }
@@ -25,7 +24,7 @@ impl Check {
         let path = common.config_file();
         // Without a file the built-in levels are what counts.
         if self.rules && common.config.is_none() && !path.exists() {
-            list(common, &ReviewLevels::default());
+            list(common, &Review::default());
             return Ok(ExitCode::SUCCESS);
         }
         match Config::load(&path) {
@@ -72,18 +71,22 @@ fn shown(faults: &[Diagnostic]) -> Value {
     all.collect()
 }
 
-fn list(common: &Common, levels: &ReviewLevels) {
-    let level = |name| rules::level(levels, name).map_or("", rules::level_name);
+fn list(common: &Common, review: &Review) {
+    let built_in = BuiltIn::ALL.into_iter().map(|rule| {
+        let rows =
+            if rule == BuiltIn::SelectEverything { format!(" (rows = {})", review.large) } else { String::new() };
+        let about = rule.about().to_owned() + &rows;
+        [rule.name().to_owned(), review.level(rule).as_str().to_owned(), about]
+    });
+    let own = review.own.iter();
+    let own = own.map(|rule| [rule.name.to_string(), rule.level.as_str().to_owned(), rule.when.text().to_owned()]);
+    let rows: Vec<_> = built_in.chain(own).collect();
     if common.json {
-        let all = rules::BUILT_IN.iter();
-        let all = all.map(|rule| json!({ "rule": rule.name, "level": level(rule.name), "about": rule.about }));
+        let all = rows.iter().map(|[rule, level, about]| json!({ "rule": rule, "level": level, "about": about }));
         output::json(&all.collect());
         return;
     }
-    let rows: Vec<_> = rules::BUILT_IN
-        .iter()
-        .map(|rule| vec![rule.name.to_owned(), level(rule.name).to_owned(), rule.about.to_owned()])
-        .collect();
+    let rows: Vec<_> = rows.into_iter().map(Vec::from).collect();
     output::table(&["RULE", "LEVEL", "WHAT IT CATCHES"], &rows, "");
 }
 

@@ -104,7 +104,8 @@ impl Requests {
                     request.id.to_string(),
                     request.state.clone(),
                     request.user.clone(),
-                    subject(request.role.as_ref(), request.statement.as_ref(), request.export, request.unmask),
+                    subject(request.role.as_ref(), request.statement.as_ref(), request.export, request.unmask)
+                        + &bound(request.max_rows_affected),
                     request.databases.join(","),
                     request.duration.clone(),
                     output::time(&request.created),
@@ -235,7 +236,8 @@ impl Grants {
                     grant.id.to_string(),
                     grant.state.clone(),
                     grant.user.clone(),
-                    subject(grant.role.as_ref(), grant.statement.as_ref(), grant.export, grant.unmask),
+                    subject(grant.role.as_ref(), grant.statement.as_ref(), grant.export, grant.unmask)
+                        + &bound(grant.max_rows_affected),
                     grant.databases.join(","),
                     output::time(&grant.starts),
                     output::time(&grant.ends),
@@ -281,4 +283,9 @@ fn subject(role: Option<&String>, statement: Option<&String>, export: bool, unma
         (None, Some(text)) => format!("{}{extras}", output::short(text, 50)),
         (None, None) => "-".to_owned(),
     }
+}
+
+/// How many rows a write may change: its approver sees it.
+fn bound(rows: Option<u64>) -> String {
+    rows.map_or_else(String::new, |rows| format!(" (at most {rows} rows changed)"))
 }

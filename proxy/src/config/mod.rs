@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration}
 
 use hallpass_audit::journal::Durability;
 use hallpass_policy::{
+    approval::Rule,
     decide::Policy,
     ids::{ListenerName, RoleName, TargetName, UserName},
 };
@@ -13,7 +14,6 @@ pub mod diagnostic;
 pub mod load;
 mod reader;
 pub mod reload;
-pub mod rules;
 pub(crate) mod sections;
 #[cfg(test)]
 mod tests;
@@ -36,10 +36,10 @@ pub struct Config {
     pub listeners: Vec<Listener>,
     /// `[databases.NAME]`.
     pub databases: BTreeMap<TargetName, Target>,
-    /// `[baseline]`, `[roles.NAME]`, `[[masks]]`, `[[review]]`.
+    /// `[baseline]`, `[roles.NAME]`, `[[masks]]`, `[[review]]`, `[statements]`.
     pub policy: Policy,
     /// `[[approvals]]`, first match wins.
-    pub approvals: Vec<Approval>,
+    pub approvals: Vec<Rule>,
 }
 
 /// `[server]`.
@@ -219,30 +219,4 @@ pub enum UpstreamTls {
         /// PEM roots; `None`: the bundled public roots.
         ca: Option<PathBuf>,
     },
-}
-
-/// `[[approvals]]`: who approves what. Simple fields for now; CEL conditions join them.
-#[derive(Clone, Debug)]
-pub struct Approval {
-    /// Which requests; `None`: both.
-    pub source: Option<Source>,
-    /// Only these roles; empty: all.
-    pub roles: Vec<RoleName>,
-    /// Only these targets; empty: all.
-    pub databases: Vec<TargetName>,
-    /// Who may approve.
-    pub approvers: Vec<hallpass_policy::role::Party>,
-    /// How many of them must.
-    pub needs: u32,
-    /// Approved at once.
-    pub auto: bool,
-}
-
-/// `[[approvals]] source`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// Requests for a role.
-    Role,
-    /// Requests for one statement.
-    Statement,
 }

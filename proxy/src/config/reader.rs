@@ -161,6 +161,26 @@ impl<'a> Node<'a> {
         self.source.fault(self.value.span(), &self.key, fault.into(), mend.into());
     }
 
+    /// Something is wrong with a text at byte `at` of what it says: the line is that one's, where the text has several.
+    pub(super) fn fault_within(&self, at: usize, fault: impl fmt::Display, mend: impl Into<String>) {
+        let said = self.value.get_ref().as_str().unwrap_or_default();
+        let before = said.get(..at).unwrap_or(said);
+        let span = self.value.span();
+        let written = self.source.text.get(span.clone()).unwrap_or_default();
+        // A line break right after the opening quotes is none of the text's.
+        let opening = written.get(3..).filter(|_| written.starts_with("\"\"\"") || written.starts_with("'''"));
+        let skipped = usize::from(opening.is_some_and(|rest| rest.starts_with(['\n', '\r'])));
+        let down = skipped + before.matches('\n').count();
+        let start = match down.checked_sub(1) {
+            None => span.start,
+            Some(nth) => {
+                written.match_indices('\n').nth(nth).map_or(span.start, |(newline, _)| span.start + newline + 1)
+            }
+        };
+        let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+        self.source.fault(start..span.end, &self.key, format!("{fault} (column {column} of the text)"), mend.into());
+    }
+
     /// The value works, but probably not as meant.
     pub(super) fn warn(&self, fault: impl Into<String>, mend: impl Into<String>) {
         let found = self.source.diagnostic(self.value.span(), &self.key, fault.into(), mend.into());

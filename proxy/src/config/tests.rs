@@ -52,7 +52,9 @@ fn the_examples_in_the_default_file_are_right() {
     let examples = examples + "[roles.migrator]\nallow = [\"ddl\"]\n[roles.fixer]\nallow = [\"update\"]\n";
     assert_eq!(faults(&examples), Vec::<String>::new());
     let config = good(&examples);
-    assert_eq!((config.listeners.len(), config.approvals.len(), config.policy.masks.len()), (3, 2, 1));
+    assert_eq!((config.listeners.len(), config.approvals.len(), config.policy.masks.len()), (3, 4, 1));
+    let glass = config.policy.roles["reader"].break_glass.as_ref().unwrap();
+    assert_eq!((glass.max_duration, glass.review_within), (Duration::from_secs(1800), Duration::from_secs(86_400)));
     assert_eq!(config.policy.roles["reader"].limits.max_result_bytes, Some(16_000_000));
 }
 
@@ -115,19 +117,31 @@ fn every_fault_names_line_key_and_mend() {
             ],
         ),
         (
-            "[[approvals]]\nwhen = 'request.unmask'\nauto = true\nneeds = 2\n[[notify]]\nurl = \"x\"",
+            "[[approvals]]\nwhen = 'request.unmask'\nauto = true\nneeds = 2\n[[approvals]]\nauto = true\ndeny = true\n[[notify]]\nurl = \"x\"",
             &[
                 "proxy.toml:1: approvals[1]: `auto = true` asks nobody, so `approvers` and `needs` mean nothing | remove one or the other",
-                "proxy.toml:2: approvals[1].when: conditions are not supported yet | remove it; `source`, `roles` and `databases` choose the requests a rule is for",
-                "proxy.toml:5: notify: is not supported yet | remove it",
+                "proxy.toml:5: approvals[2]: `auto = true` and `deny = true` contradict each other | remove one or the other",
+                "proxy.toml:8: notify: is not supported yet | remove it",
             ],
         ),
         (
-            "[roles.admin]\nallow = [\"*\"]\nbreak_glass = {}\n[statements]\nallow_writes = true\n[[review]]\nrule = \"update-without-were\"\nlevel = \"block\"",
+            "[roles.admin]\nallow = [\"*\"]\nbreak_glass = {}\n[statements]\nallow_writes = true\nmax_rows_affected = 0\n[[review]]\nrule = \"update-without-were\"\nlevel = \"block\"",
             &[
-                "proxy.toml:3: roles.admin.break_glass: is not supported yet | remove it",
-                "proxy.toml:5: statements.allow_writes: writes in statement grants are not supported yet | write `allow_writes = false` or remove it",
-                "proxy.toml:7: review[1].rule: unknown rule `update-without-were` | did you mean `update-without-where`?",
+                "proxy.toml:3: roles.admin.break_glass: `groups` is missing | add `groups = [\"oncall\"]`",
+                "proxy.toml:3: roles.admin.break_glass: `max_duration` is missing | add `max_duration = \"30m\"`",
+                "proxy.toml:6: statements.max_rows_affected: `0` is out of range | must be at least 1",
+                "proxy.toml:8: review[1].rule: unknown rule `update-without-were` | did you mean `update-without-where`?",
+            ],
+        ),
+        (
+            "[[review]]\nname = \"mine\"\nwhen = 'statement.tabels == []'\nlevel = \"warn\"\n[[review]]\nrule = \"truncate\"\nlevel = \"loud\"\nrows = 5\nwhen = 'true'\n[[review]]\nlevel = \"off\"\n[[review]]\nname = \"truncate\"\nwhen = 'true'\nlevel = \"off\"",
+            &[
+                "proxy.toml:3: review[1].when: unknown field `tabels` (column 10 of the text) | known here: verb, actions, tables, functions, columns, writes, every_row, whole_tables, rows, cartesian, rewrites, exports",
+                "proxy.toml:5: review[2]: a built-in rule has no `when` | write `name = \"…\"` in place of `rule` for one of your own",
+                "proxy.toml:7: review[2].level: unknown value `loud` | known: block, warn, off",
+                "proxy.toml:8: review[2].rows: bounds nothing in this rule | it belongs to `rule = \"select-everything\"`",
+                "proxy.toml:10: review[3]: `rule` is missing | add `rule = \"update-without-where\"`, or `name` and `when`",
+                "proxy.toml:13: review[4].name: there is a review rule `truncate` already | give it another name",
             ],
         ),
         ("[server]\ndata_dir = ", &["proxy.toml:2: not TOML: string values must be quoted, expected literal string"]),
@@ -135,6 +149,57 @@ fn every_fault_names_line_key_and_mend() {
     for (text, expected) in cases {
         assert_eq!(&faults(text), expected, "{text}");
     }
+}
+
+#[test]
+fn conditions_are_checked_with_their_place() {
+    let cases: &[(&str, &[&str])] = &[
+        (
+            "[[approvals]]\nwhen = 'request.unmsk'",
+            &[
+                "proxy.toml:2: approvals[1].when: unknown field `unmsk` (column 8 of the text) | known here: source, requester, groups, role, statement, duration, reason, export, unmask, writes, max_rows_affected, extends, databases",
+            ],
+        ),
+        (
+            "[[approvals]]\nwhen = '''\nrequest.unmask ||\n  request.duration > 3600'''\nauto = true",
+            &[
+                "proxy.toml:4: approvals[1].when: `>` does not go between duration and int (column 20 of the text) | compare with a duration: `duration(\"1h\")`",
+            ],
+        ),
+        (
+            "[[approvals]]\nwhen = \"\"\"true &&\nfalse &&\nnope\"\"\"",
+            &[
+                "proxy.toml:4: approvals[1].when: unknown name `nope` (column 1 of the text) | known here: request, database, resource, now",
+            ],
+        ),
+        (
+            "[[approvals]]\nwhen = 'request.duration'",
+            &[
+                "proxy.toml:2: approvals[1].when: a condition must be true or false, this is duration (column 8 of the text) | compare it: `… == …`",
+            ],
+        ),
+        (
+            "[[approvals]]\nwhen = 'now >'",
+            &[
+                "proxy.toml:2: approvals[1].when: is no condition: mismatched input `<EOF>` (column 6 of the text) | see the examples of conditions in the annotated proxy.toml",
+            ],
+        ),
+        (
+            "[[approvals]]\nwhen = true",
+            &["proxy.toml:2: approvals[1].when: must be a text in quotes, is of type boolean"],
+        ),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(&faults(text), expected, "{text}");
+    }
+    let text = format!("{SHOP}[[approvals]]\nwhen = 'database.labels.environment == \"x\"'\nauto = true");
+    let (_, warnings) = Config::parse(Path::new("proxy.toml"), &text).unwrap();
+    assert_eq!(
+        warnings.iter().map(|warning| warning.to_string().replace("\n    ", " | ")).collect::<Vec<_>>(),
+        [
+            "warning: proxy.toml:6: approvals[1].when: `shop` has no label `environment`: there the condition fails, and requests are refused | add the label, or write `has(database.labels.environment) && …`"
+        ]
+    );
 }
 
 #[test]

@@ -430,7 +430,9 @@ impl Gate {
             GrantKind::Role(role) => {
                 config.policy.roles.get(role).is_some_and(|role| role.allow.iter().any(|action| action.writes()))
             }
-            GrantKind::Statement(_) => false,
+            GrantKind::Statement(approved) => {
+                approved.max_rows_affected.is_some() && config.policy.statement_writes.is_some()
+            }
         })
     }
 

@@ -4,21 +4,12 @@
 use std::sync::Arc;
 
 use hallpass_audit::event::Origin;
+pub use hallpass_policy::approval::Standing;
 use hallpass_policy::{
+    approval::Voter,
     ids::{GroupName, Principal, UserName},
     role::Party,
 };
-
-/// How far somebody's rights go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// The OS user who runs the proxy (or root), over the Unix socket: an admin who is no user of the store.
-    Operator,
-    /// A user whom `[admins]` names.
-    Admin,
-    /// Any other user.
-    Member,
-}
 
 /// Somebody who was authenticated.
 #[derive(Clone, Debug)]
@@ -53,10 +44,12 @@ impl Actor {
 
     /// Whether everything is allowed.
     pub fn is_admin(&self) -> bool {
-        match self.standing {
-            Standing::Operator | Standing::Admin => true,
-            Standing::Member => false,
-        }
+        self.standing.is_admin()
+    }
+
+    /// As one who approves.
+    pub fn voter(&self) -> Voter {
+        Voter { principal: self.principal(), standing: self.standing }
     }
 
     /// For matching parties.
@@ -72,16 +65,10 @@ pub fn is_operator(name: &UserName) -> bool {
 
 /// Whether `parties` name the user or one of the user's groups.
 pub fn is_among(principal: &Principal, parties: &[Party]) -> bool {
-    parties.iter().any(|party| match party {
-        Party::User(user) => *user == principal.user,
-        Party::Group(group) => principal.groups.contains(group),
-    })
+    parties.iter().any(|party| party.includes(principal))
 }
 
 /// A party as it is written: `group:oncall`.
 pub fn party_name(party: &Party) -> String {
-    match party {
-        Party::User(user) => format!("user:{user}"),
-        Party::Group(group) => format!("group:{group}"),
-    }
+    party.to_string()
 }

@@ -1,26 +1,10 @@
 //! Grants as the store keeps them: the policy's grant, and when it really ended. Data only.
 
+pub use hallpass_policy::grant::{NewGrant, ReviewState};
 use hallpass_policy::{
-    grant::{Grant, GrantEnd, GrantKind},
-    ids::{RequestId, TargetName, Timestamp, UserName},
+    grant::{Grant, GrantEnd},
+    ids::Timestamp,
 };
-
-/// A grant to store.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NewGrant {
-    /// The request it comes from.
-    pub request: RequestId,
-    /// Who holds it.
-    pub user: UserName,
-    /// What it allows.
-    pub kind: GrantKind,
-    /// Where.
-    pub targets: Vec<TargetName>,
-    /// Now: the approval.
-    pub starts: Timestamp,
-    /// When it ends by itself.
-    pub ends: Timestamp,
-}
 
 /// A stored grant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +13,8 @@ pub struct GrantRecord {
     pub grant: Grant,
     /// When it was revoked, if it was.
     pub revoked_at: Option<Timestamp>,
+    /// Whether somebody has to look at it afterwards.
+    pub review: ReviewState,
 }
 
 /// What a grant is at a moment.

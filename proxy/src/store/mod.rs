@@ -2,9 +2,12 @@
 //! that a shared database can serve several proxies later.
 //! Keeps and finds; who may do what, the audit and the published grants are the [`ledger`]'s affair.
 
-use std::{fmt, future::Future, pin::Pin};
+use std::{collections::BTreeMap, fmt, future::Future, pin::Pin};
 
-use hallpass_policy::ids::{GrantId, RequestId, Timestamp, UserName};
+use hallpass_policy::{
+    ids::{GrantId, RequestId, TargetName, Timestamp, UserName},
+    resource::Resource,
+};
 use thiserror::Error;
 
 pub mod actor;
@@ -18,7 +21,7 @@ pub mod users;
 pub mod watch;
 
 use credentials::{CredentialKey, Credentials};
-use grants::{GrantRecord, NewGrant};
+use grants::{GrantRecord, NewGrant, ReviewState};
 use requests::{Approved, NewRequest, Request};
 use users::{NewKey, NewUser, User};
 
@@ -56,6 +59,9 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// When the store cannot be reached.
     fn begin(&self) -> Result<Box<dyn Transaction + '_>, StoreError>;
 }
+
+/// What a request reaches, target by target.
+pub type Resources = BTreeMap<TargetName, Vec<Resource>>;
 
 /// Which requests are wanted.
 #[derive(Clone, Debug, Default)]
@@ -111,6 +117,12 @@ pub trait Transaction {
     fn insert_approval(&self, id: RequestId, approval: &Approved) -> Result<(), StoreError>;
     /// Replaces a request's state.
     fn update_state(&self, request: &Request) -> Result<(), StoreError>;
+    /// Replaces a pending request's duration, reason and requirements, and forgets its approvals.
+    fn change_request(&self, request: &Request) -> Result<(), StoreError>;
+    /// Notes what a statement request reaches.
+    fn insert_resources(&self, id: RequestId, resources: &Resources) -> Result<(), StoreError>;
+    /// What a statement request reaches.
+    fn resources(&self, id: RequestId) -> Result<Resources, StoreError>;
 
     /// Adds a grant; its number.
     fn insert_grant(&self, grant: &NewGrant) -> Result<GrantId, StoreError>;
@@ -120,6 +132,14 @@ pub trait Transaction {
     fn grants(&self, filter: &GrantFilter) -> Result<Vec<GrantRecord>, StoreError>;
     /// Notes that a grant was revoked, and that its end is recorded.
     fn revoke(&self, id: GrantId, by: &UserName, at: Timestamp, reason: Option<&str>) -> Result<(), StoreError>;
+    /// Moves a grant's end.
+    fn extend(&self, id: GrantId, ends: Timestamp) -> Result<(), StoreError>;
+    /// Replaces what is known of a grant's review.
+    fn insert_review(&self, id: GrantId, review: &ReviewState) -> Result<(), StoreError>;
+    /// Break-glass grants that nobody has reviewed, of one user or all, oldest first.
+    fn unreviewed(&self, user: Option<&UserName>) -> Result<Vec<GrantRecord>, StoreError>;
+    /// Unreviewed grants whose review was due until `now`, each once.
+    fn take_overdue(&self, now: Timestamp) -> Result<Vec<GrantRecord>, StoreError>;
     /// Grants that ended by themselves until `now` and whose end is not recorded yet. They count as recorded
     /// from here on.
     fn take_expired(&self, now: Timestamp) -> Result<Vec<GrantRecord>, StoreError>;

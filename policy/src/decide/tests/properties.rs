@@ -66,15 +66,34 @@ fn any_statement() -> impl Strategy<Value = Statement> {
 fn any_grant() -> impl Strategy<Value = Grant> {
     let role =
         proptest::sample::select(&["a", "b", "c", "gone"][..]).prop_map(|name| GrantKind::Role(RoleName::new(name)));
-    let one = (0_u8..3, any::<bool>(), any::<bool>()).prop_map(|(identity, export, unmask)| {
+    let bound = proptest::option::of(1_u64..5);
+    let one = (0_u8..3, any::<bool>(), any::<bool>(), bound).prop_map(|(identity, export, unmask, bound)| {
         let identity = [identity; 32];
-        GrantKind::Statement(ApprovedStatement { text: Arc::from("x"), identity, export, unmask })
+        GrantKind::Statement(ApprovedStatement {
+            text: Arc::from("x"),
+            identity,
+            export,
+            unmask,
+            max_rows_affected: bound,
+        })
     });
     (0_i64..9, prop_oneof![3 => role, 1 => one], -2_i64..4).prop_map(|(id, kind, end)| {
         let mut grant = grant(id, kind);
         grant.ends = Timestamp(NOON.0 + end);
         grant
     })
+}
+
+/// Statement grants that were drawn for `statement`, pinned to it.
+fn pinned(mut grants: Vec<Grant>, statement: &Statement) -> Vec<Grant> {
+    for grant in &mut grants {
+        if let GrantKind::Statement(approved) = &mut grant.kind
+            && approved.identity == statement.identity
+        {
+            approved.identity = pin(statement);
+        }
+    }
+    grants
 }
 
 proptest! {
@@ -88,6 +107,8 @@ proptest! {
             role.name = RoleName::new(name);
             (role.name.clone(), role)
         }).collect();
+        let grants = pinned(grants, &statement);
+        world.policy.statement_writes = Some(2);
         if let Decision::Deny(denial) = world.decide(&statement, &grants) {
             prop_assert!(!denial.message.is_empty() && !denial.detail.is_empty() && !denial.hint.is_empty());
             for at in 0..grants.len() {
@@ -99,6 +120,7 @@ proptest! {
                 role.allow.remove(&gone);
             }
             world.policy.baseline.clear();
+            world.policy.statement_writes = None;
             prop_assert!(matches!(world.decide(&statement, &grants), Decision::Deny(_)));
         }
     }
@@ -113,6 +135,8 @@ proptest! {
             role.name = RoleName::new(name);
             (role.name.clone(), role)
         }).collect();
+        let grants = pinned(grants, &statement);
+        world.policy.statement_writes = Some(2);
         if let Decision::Allow(allowance) = world.decide(&statement, &grants) {
             let actions: BTreeSet<Action> = statement.needs.iter()
                 .filter(|need| !matches!(need.object, Object::Function(_)))
@@ -120,6 +144,15 @@ proptest! {
             prop_assert!(!allowance.fence.read_only || actions.iter().all(|action| !action.writes()));
             if let Some(until) = allowance.until {
                 prop_assert!(until > NOON);
+            }
+            let by_statement = grants.iter().any(|grant| {
+                allowance.authority == Authority::Grant(grant.id) && matches!(grant.kind, GrantKind::Statement(_))
+            });
+            let by_role = grants.iter().any(|grant| {
+                allowance.authority == Authority::Grant(grant.id) && matches!(grant.kind, GrantKind::Role(_))
+            });
+            if by_statement && !by_role && !allowance.fence.read_only {
+                prop_assert!(allowance.limits.max_rows_affected.is_some_and(|bound| bound <= 2));
             }
             prop_assert!(!statement.uses.iter().any(|used| used.usage == Usage::Reshape && &*used.column.column != "id"));
         }

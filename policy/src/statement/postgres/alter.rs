@@ -11,7 +11,7 @@ use super::{
     create::{domain_constraints, owned_by, partition_bound},
     dispatch::Draft,
     names::{ddl, ddl_on, existing_or_new, new_name_of, range_var, reshape, reshape_all, stored_expression, type_name},
-    node,
+    node, survey,
     table_parts::{self, Parts},
     walk::Walk,
 };
@@ -83,6 +83,9 @@ fn table(walk: &mut Walk<'_>, alter: &protobuf::AlterTableStmt) -> Result<Verb, 
     let relation = ddl_on(walk, alter.relation.as_ref())?;
     for command in node::all(&alter.cmds) {
         let NodeEnum::AlterTableCmd(command) = command else { return Err(node::unexpected(command, "ALTER TABLE")) };
+        if verb == "ALTER TABLE" && walk.features.rewrite.is_none() {
+            walk.features.rewrite = survey::rewrite(&relation, command);
+        }
         self::command(walk, &relation, command)?;
     }
     Ok(verb)

@@ -110,6 +110,7 @@ fn finish(mut walk: Walk<'_>, draft: Draft, node: &NodeEnum) -> Statement {
         reach: draft.reach,
         explain: draft.manner == Manner::Explained,
         export: draft.manner == Manner::Exported,
+        features: walk.features,
         identity,
     }
 }

@@ -63,11 +63,15 @@ fn table(walk: &mut Walk<'_>, scope: &mut Scope<'_>, name: &RangeVar) -> Result<
         return aliased(Entry::new(&name.relname, fields.to_vec()), name.alias.as_ref());
     }
     let relation = relation::resolve_relation(walk, name)?;
-    if !relation::is_catalog(&relation) {
+    let of_user = !relation::is_catalog(&relation);
+    if of_user {
         walk.need(Action::Select, Object::Relation(relation.name.clone()));
     }
     let entry = relation::entry(walk, &relation, rows(name))?;
     let entry = aliased(entry, name.alias.as_ref())?;
+    if of_user {
+        scope.tables.push((Arc::clone(&entry.name), relation.name.clone()));
+    }
     scope.lockable.push((Arc::clone(&entry.name), vec![relation.name.clone()]));
     Ok(entry)
 }
@@ -125,6 +129,8 @@ fn sample(walk: &mut Walk<'_>, scope: &mut Scope<'_>, sample: &RangeTableSample)
         return Err(node::unsupported(&format!("the sampling method {}", method.join("."))));
     }
     let entry = table(walk, scope, name)?;
+    // A part of its rows.
+    scope.tables.pop();
     lateral(scope, true, |scope| {
         for argument in node::all(&sample.args) {
             infer(walk, scope, argument)?;

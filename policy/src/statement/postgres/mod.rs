@@ -49,6 +49,7 @@ mod session;
 mod set_config;
 mod setting;
 mod sublink;
+mod survey;
 mod table_function;
 mod table_parts;
 #[cfg(test)]

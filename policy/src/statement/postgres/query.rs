@@ -12,6 +12,7 @@ use super::{
     condition::{self, infer},
     expression, from, node, output_name,
     scope::{Entry, Field, Scope},
+    survey,
     walk::Walk,
     with,
 };
@@ -75,12 +76,21 @@ fn level<'s>(walk: &mut Walk<'_>, outer: Option<&'s Scope<'s>>, select: &SelectS
     Ok(scope)
 }
 
-fn plain(walk: &mut Walk<'_>, mut scope: Scope<'_>, select: &SelectStmt) -> Result<Query, Refusal> {
+fn plain(walk: &mut Walk<'_>, scope: Scope<'_>, select: &SelectStmt) -> Result<Query, Refusal> {
+    let limited = u32::from(survey::is_limited(select));
+    walk.limited += limited;
+    let query = simple(walk, scope, select);
+    walk.limited -= limited;
+    query
+}
+
+fn simple(walk: &mut Walk<'_>, mut scope: Scope<'_>, select: &SelectStmt) -> Result<Query, Refusal> {
     from::items(walk, &mut scope, &select.from_clause)?;
     let scope = scope;
     if let Some(filter) = node::boxed(select.where_clause.as_ref()) {
         condition::condition(walk, &scope, filter)?;
     }
+    survey::level(walk, &scope, select);
     let fields = targets(walk, &scope, &select.target_list)?;
     for item in node::all(&select.group_clause) {
         group_item(walk, &scope, &fields, item)?;

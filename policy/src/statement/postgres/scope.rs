@@ -172,6 +172,8 @@ pub(super) struct Scope<'s> {
     pub(super) with: Vec<With>,
     /// What FOR UPDATE locks, by alias; an alias may lock several, when it is a subquery.
     pub(super) lockable: Vec<(Arc<str>, Vec<QualifiedName>)>,
+    /// The user's tables and views among the FROM items, by alias, all of whose rows are read.
+    pub(super) tables: Vec<(Arc<str>, QualifiedName)>,
 }
 
 /// What a name turned out to be.
@@ -195,6 +197,7 @@ impl<'s> Scope<'s> {
             siblings: Siblings::Hidden,
             with: Vec::new(),
             lockable: Vec::new(),
+            tables: Vec::new(),
         }
     }
 

@@ -9,7 +9,7 @@ use std::{
 use super::scope::Field;
 use crate::{
     catalog::{Catalog, ColumnRef, QualifiedName},
-    statement::{Action, ColumnUse, Lineage, Need, Object, Reach, Refusal, RefusalKind, Usage, Via},
+    statement::{Action, ColumnUse, Features, Lineage, Need, Object, Reach, Refusal, RefusalKind, Usage, Via},
 };
 
 /// Nodes one statement may visit, views and the rounds of recursive queries counted: far above honest SQL (thousands),
@@ -45,6 +45,10 @@ pub(super) struct Walk<'a> {
     pub(super) target_reads: u32,
     /// The widest reach of the UPDATEs and DELETEs found so far, those in WITH among them.
     pub(super) reach: Reach,
+    /// What the statement looks like, as far as it was found.
+    pub(super) features: Features,
+    /// Above zero inside a query with a LIMIT.
+    pub(super) limited: u32,
     /// Number of the next WITH item: each gets its own, for names may repeat.
     pub(super) next_with: u32,
     /// The WITH item whose columns were asked for before they were known: its WITH RECURSIVE list tries again later.
@@ -74,6 +78,8 @@ impl<'a> Walk<'a> {
             steps: 0,
             target_reads: 0,
             reach: Reach::Some,
+            features: Features::default(),
+            limited: 0,
             next_with: 0,
             blocked: None,
             scalar_names: HashMap::new(),

@@ -94,6 +94,7 @@ fn plain(walk: &mut Walk<'_>, scope: &Scope<'_>, item: &CommonTableExpr) -> Resu
     let fields = match body {
         NodeEnum::SelectStmt(select) => query::select(walk, Some(scope), select)?.fields,
         NodeEnum::InsertStmt(_) | NodeEnum::UpdateStmt(_) | NodeEnum::DeleteStmt(_) | NodeEnum::MergeStmt(_) => {
+            walk.features.inner_writes += 1;
             match dml::modify(walk, Some(scope), body)? {
                 Some(fields) => fields,
                 None => return Ok(Shape::NoRows),

@@ -1,10 +1,10 @@
 //! What one section says about another: listeners and approvals name targets and roles that must exist.
 //! Reads values a second time for their places; types were checked before.
 
-use hallpass_policy::role::glob;
+use hallpass_policy::{approval::Rule, role::glob};
 
 use crate::config::{
-    Config,
+    Config, Target,
     reader::{Node, Table},
 };
 
@@ -18,7 +18,9 @@ pub(super) fn check(root: &Table<'_>, config: &Config) {
     for table in root.get("listeners").map(|node| node.tables()).unwrap_or_default() {
         listener(&table, config);
     }
-    for table in root.get("approvals").map(|node| node.tables()).unwrap_or_default() {
+    let rules = root.get("approvals").map(|node| node.tables()).unwrap_or_default();
+    for (table, rule) in rules.iter().zip(&config.approvals) {
+        labels(table, rule, config);
         for node in table.get("databases").map(|node| node.list()).unwrap_or_default() {
             target(&node, config);
         }
@@ -79,6 +81,25 @@ fn role(node: &Node<'_>, config: &Config) {
         && !config.policy.roles.contains_key(name)
     {
         node.unknown("role", name, config.policy.roles.keys().map(|name| name.as_str()));
+    }
+}
+
+/// A condition that reads a label fails on a target without it, and everything asked for there is refused.
+fn labels(table: &Table<'_>, rule: &Rule, config: &Config) {
+    let (Some(node), Some(when)) = (table.get("when"), &rule.when) else { return };
+    for key in when.required_keys() {
+        let reached = |target: &&Target| rule.databases.is_empty() || rule.databases.contains(&target.name);
+        let without = config.databases.values().filter(reached).filter(|target| !target.labels.contains_key(&**key));
+        let names: Vec<_> = without.map(|target| format!("`{}`", target.name)).collect();
+        if !names.is_empty() {
+            node.warn(
+                format!(
+                    "{} has no label `{key}`: there the condition fails, and requests are refused",
+                    names.join(", ")
+                ),
+                format!("add the label, or write `has(database.labels.{key}) && …`"),
+            );
+        }
     }
 }
 

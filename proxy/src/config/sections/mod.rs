@@ -19,6 +19,7 @@ mod review;
 mod roles;
 mod secrets;
 pub(super) mod server;
+mod statements;
 
 /// The whole file.
 pub(super) fn whole_file(root: &Table<'_>, path: &Path) -> Config {
@@ -32,25 +33,14 @@ pub(super) fn whole_file(root: &Table<'_>, path: &Path) -> Config {
     let masks = masks::masks(root);
     let review = review::review(root);
     let approvals = approvals::approvals(root);
-    statements(root);
+    let statement_writes = statements::statements(root);
     root.later("notify");
-    let policy = Policy { roles, baseline, masks, review };
+    let policy = Policy { roles, baseline, masks, review, statement_writes };
     let config =
         Config { path: path.to_owned(), server, audit, api_address, admins, listeners, databases, policy, approvals };
     cross::check(root, &config);
     root.finish();
     config
-}
-
-/// `[statements]`: writes in statement grants come with their row bound, later.
-fn statements(root: &Table<'_>) {
-    let Some(table) = root.get("statements").and_then(|node| node.table()) else { return };
-    if let Some(node) = table.get("allow_writes")
-        && node.flag() == Some(true)
-    {
-        node.fault("writes in statement grants are not supported yet", "write `allow_writes = false` or remove it");
-    }
-    table.finish();
 }
 
 /// A name that people type and URLs hold: letters, digits, `_`, `-`, `.`, at most 63 bytes.

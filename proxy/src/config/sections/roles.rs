@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use hallpass_policy::{
-    ids::RoleName,
-    role::{Limits, Role, TableGlob},
+    ids::{GroupName, RoleName},
+    role::{BreakGlass, Limits, Role, TableGlob},
     statement::Action,
 };
 
-use super::{check_name, party, server};
+use super::{check_name, names, party, server};
 use crate::config::reader::{Node, Table};
 
 /// All roles.
@@ -66,10 +66,26 @@ fn role(name: &str, table: &Table<'_>) -> Role {
             }
             Some(text.to_owned())
         }),
+        break_glass: table.get("break_glass").and_then(|node| break_glass(&node.table()?)),
     };
-    table.later("break_glass");
     table.finish();
     role
+}
+
+/// `break_glass = { max_duration = "30m", groups = ["oncall"], review_within = "24h" }`.
+fn break_glass(table: &Table<'_>) -> Option<BreakGlass> {
+    let max_duration = table.required("max_duration", "\"30m\"").and_then(|node| server::positive(&node));
+    let groups = table.required("groups", "[\"oncall\"]").map(|node| {
+        let groups: Vec<GroupName> = names(&node);
+        if groups.is_empty() {
+            node.fault("names no group, so nobody could use it", "name a group, or remove `break_glass`");
+        }
+        groups
+    });
+    let day = std::time::Duration::from_secs(24 * 3600);
+    let review_within = table.get("review_within").map_or(Some(day), |node| server::positive(&node));
+    table.finish();
+    Some(BreakGlass { max_duration: max_duration?, groups: groups?, review_within: review_within? })
 }
 
 /// `allow`: names of actions, or `*` for all.

@@ -182,6 +182,10 @@ fn relations<'a>(
     let mut relations: HashMap<u32, Relation> = HashMap::new();
     for row in relation_rows {
         let oid = row.number(0)?;
+        // Below zero: never counted.
+        if let Some(rows) = row.optional(7).and_then(|rows| rows.parse().ok()).filter(|rows| *rows > 0) {
+            catalog.rows.insert(row.qualified(1)?, rows);
+        }
         let kind = match row.text(3)? {
             "r" | "p" => RelationKind::Table,
             "v" => RelationKind::View,
@@ -251,7 +255,8 @@ const RELATIONS: &str = "
                 THEN pg_catalog.pg_get_viewdef(c.oid) END,
            (SELECT pg_catalog.max(r.xmin::text) FROM pg_catalog.pg_rewrite r
              WHERE r.ev_class = c.oid AND c.relkind = 'v' AND n.nspname NOT IN ('pg_catalog', 'information_schema')),
-           EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal)
+           EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal),
+           c.reltuples::bigint
       FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
      WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'i', 'I', 'c') AND c.relpersistence <> 't'
        AND n.nspname <> 'pg_toast' AND NOT (n.nspname = 'pg_catalog' AND c.relkind IN ('i', 'c'))";
@@ -336,11 +341,12 @@ const TYPES: &str = "
      WHERE n.nspname NOT IN ('pg_catalog', 'pg_toast') AND t.typcategory <> 'A'";
 
 /// Row versions of everything that user DDL can change, but for what the server made with the database: statistics
-/// kept in pg_class are updated in place, without a new row version.
+/// kept in pg_class are updated in place, without a new row version. Of the estimated rows of large tables the number
+/// of digits counts: for review rules that is near enough, and seldom changes.
 const FINGERPRINT: &str = "
     SELECT pg_catalog.md5(pg_catalog.string_agg(part, ';' ORDER BY part)) FROM (
         SELECT 'database ' || pg_catalog.current_database() || ' ' || CURRENT_USER AS part
-        UNION ALL SELECT 'relation ' || pg_catalog.md5(COALESCE(pg_catalog.string_agg(oid::text || ' ' || xmin::text, ',' ORDER BY oid), ''))
+        UNION ALL SELECT 'relation ' || pg_catalog.md5(COALESCE(pg_catalog.string_agg(oid::text || ' ' || xmin::text || ' ' || pg_catalog.length(GREATEST(reltuples, 9999)::bigint::text), ',' ORDER BY oid), ''))
           FROM pg_catalog.pg_class WHERE oid >= 16384
         UNION ALL SELECT 'column ' || pg_catalog.md5(COALESCE(pg_catalog.string_agg(attrelid::text || ' ' || attnum || ' ' || xmin::text, ',' ORDER BY attrelid, attnum), ''))
           FROM pg_catalog.pg_attribute WHERE attrelid >= 16384

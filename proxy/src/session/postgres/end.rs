@@ -223,6 +223,14 @@ impl Machine {
         }
     }
 
+    /// Tells the client what a review rule says of the statement that is about to run. In the middle of another's row
+    /// nothing can be said.
+    pub(super) fn warn(&mut self, text: &str) {
+        if self.upstream_rest == 0 {
+            notice_response(&mut self.out.client, Severity::Warning, "01000", text, None, None);
+        }
+    }
+
     /// Tells the client something between its statements' answers: a notice may come at any time.
     pub fn notify(&mut self, text: &str, hint: &str) {
         if self.upstream_rest == 0 {

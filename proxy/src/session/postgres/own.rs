@@ -174,9 +174,12 @@ impl Machine {
         self.stale_batch &= self.batch_open;
     }
 
-    /// Notes under what the open transaction has run: it ends when one of these does.
+    /// Notes under what the open transaction has run: it ends when one of these does. Says what review rules say of it.
     pub(super) fn note_runs(&mut self, runs: &[Run]) {
         for run in runs {
+            for warning in &run.allowance.warnings {
+                self.warn(warning);
+            }
             let known = self.tx_allowances.iter().any(|allowance| same(allowance, &run.allowance));
             if !known {
                 self.tx_allowances.push(Arc::clone(&run.allowance));

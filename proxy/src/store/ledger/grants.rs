@@ -1,4 +1,6 @@
-//! Grants: listed and revoked. They begin with an approval (`requests`) and end by time in `Ledger::sweep`.
+//! Grants: listed, revoked, and asked to last longer. They begin in `settle` and end by time in `sweep`.
+
+use std::{sync::Arc, time::Duration};
 
 use hallpass_audit::event::{Event, Kind};
 use hallpass_policy::{
@@ -6,17 +8,12 @@ use hallpass_policy::{
     ids::{GrantId, Timestamp},
 };
 
-use super::{
-    Ledger, LedgerError, Outcome, event,
-    requests::{bounded, may_decide},
-};
-use crate::{
-    config::Config,
-    store::{
-        GrantFilter, Transaction,
-        actor::Actor,
-        grants::{GrantRecord, GrantState},
-    },
+use super::{Decided, Ledger, LedgerError, Outcome, bounded, check, event, requests::may_decide, settle::settle};
+use crate::store::{
+    GrantFilter, RequestFilter, Transaction,
+    actor::Actor,
+    grants::{GrantRecord, GrantState},
+    requests::{Closed, NewRequest, Request, Way},
 };
 
 impl Ledger {
@@ -26,18 +23,57 @@ impl Ledger {
     /// # Errors
     /// When the store cannot be read.
     pub fn grants(&self, actor: &Actor, all: bool) -> Outcome<Vec<GrantRecord>> {
-        let config = self.shared.config.load_full();
         let now = self.now();
         let store = self.store.begin()?;
         let filter = GrantFilter { user: None, not_ended_before: (!all).then_some(now) };
         let mut found = Vec::new();
         for record in store.grants(&filter)? {
             let wanted = all || record.state(now) == GrantState::Active;
-            if wanted && may_see(&config, &*store, actor, &record)? {
+            if wanted && may_see(&*store, actor, &record)? {
                 found.push(record);
             }
         }
         Ok(found)
+    }
+
+    /// Asks for more time for an active grant, by the same approval rules as for a new one. When every rule that applies
+    /// is `auto`, it lasts longer at once.
+    ///
+    /// # Errors
+    /// When there is no such grant for the actor, it is over, it is not the actor's own, or one such request waits
+    /// already.
+    pub fn extend(&self, actor: &Actor, id: GrantId, by: Duration, reason: Option<String>) -> Outcome<Decided> {
+        let config = self.shared.config.load_full();
+        let now = self.now();
+        self.change(|store, events| {
+            let (record, request) = active(store, actor, id, now)?;
+            if !actor.is_admin() && record.grant.user != actor.name {
+                return Err(LedgerError::forbidden(format!("grant {id} is not yours to extend")));
+            }
+            let filter = RequestFilter { user: Some(record.grant.user.clone()), pending: true };
+            let waiting = store.requests(&filter)?.into_iter().find(|other| other.asked.way == Way::Extend(id));
+            if let Some(waiting) = waiting {
+                return Err(LedgerError::conflict(format!("request {} asks for that already", waiting.id))
+                    .hint(format!("withdraw it first: hallpass cancel {}", waiting.id)));
+            }
+            let reason = bounded(reason)?.map_or_else(|| Arc::clone(&request.asked.reason), Into::into);
+            let asked = NewRequest {
+                asked_by: actor.name.clone(),
+                duration: by,
+                reason,
+                created: now,
+                way: Way::Extend(id),
+                needed: Vec::new(),
+                ..request.asked.clone()
+            };
+            let reaches = store.resources(request.id)?;
+            let needed = check::again(self, &config, store, &asked, &reaches)?;
+            let pending = Self::asked_in(store, events, actor, NewRequest { needed, ..asked })?;
+            if !reaches.is_empty() {
+                store.insert_resources(pending.request().id, &reaches)?;
+            }
+            settle(&config, store, events, pending, now)
+        })
     }
 
     /// Ends a grant: for its holder, whoever may approve such requests, and admins.
@@ -45,23 +81,12 @@ impl Ledger {
     /// # Errors
     /// When there is no such grant for the actor, or it ended already.
     pub fn revoke(&self, actor: &Actor, id: GrantId, reason: Option<String>) -> Outcome<GrantRecord> {
-        let config = self.shared.config.load_full();
         let now = self.now();
         self.change(|store, events| {
-            let nothing = || LedgerError::not_found(format!("there is no grant {id}"));
-            let record = store.grant(id)?.ok_or_else(nothing)?;
-            if !may_see(&config, store, actor, &record)? {
-                return Err(nothing());
-            }
-            match record.state(now) {
-                GrantState::Active => {}
-                ended @ (GrantState::Expired | GrantState::Revoked) => {
-                    return Err(LedgerError::conflict(format!("grant {id} is {} already", ended.as_str())));
-                }
-            }
+            let (record, _) = active(store, actor, id, now)?;
             let reason = bounded(reason)?;
             Self::revoke_in(store, events, actor, &record.grant, now, reason.as_deref())?;
-            store.grant(id)?.ok_or_else(nothing)
+            store.grant(id)?.ok_or_else(|| nothing(id))
         })
     }
 
@@ -79,8 +104,38 @@ impl Ledger {
             None => format!("revoked by {}", actor.name),
         };
         events.push(ended(grant, now, Some(actor), &why));
+        // Nobody approves more time for it by mistake.
+        for request in store.requests(&RequestFilter { user: Some(grant.user.clone()), pending: true })? {
+            if request.asked.way == Way::Extend(grant.id)
+                && let Ok(pending) = request.pending()
+            {
+                let reason = Some("the grant to extend was revoked".to_owned());
+                let closed = Closed { by: actor.name.clone(), at: now, reason };
+                Self::cancel_in(store, events, actor, pending, closed)?;
+            }
+        }
         Ok(())
     }
+}
+
+fn nothing(id: GrantId) -> LedgerError {
+    LedgerError::not_found(format!("there is no grant {id}"))
+}
+
+/// An active grant that the actor may see, with the request it came from.
+fn active(store: &dyn Transaction, actor: &Actor, id: GrantId, now: Timestamp) -> Outcome<(GrantRecord, Request)> {
+    let record = store.grant(id)?.ok_or_else(|| nothing(id))?;
+    if !may_see(store, actor, &record)? {
+        return Err(nothing(id));
+    }
+    match record.state(now) {
+        GrantState::Active => {}
+        ended @ (GrantState::Expired | GrantState::Revoked) => {
+            return Err(LedgerError::conflict(format!("grant {id} is {} already", ended.as_str())));
+        }
+    }
+    let request = store.request(record.grant.request)?.ok_or_else(|| nothing(id))?;
+    Ok((record, request))
 }
 
 /// The event of a grant's end.
@@ -91,13 +146,14 @@ pub(super) fn ended(grant: &Grant, at: Timestamp, actor: Option<&Actor>, why: &s
     found
 }
 
-fn may_see(config: &Config, store: &dyn Transaction, actor: &Actor, record: &GrantRecord) -> Outcome<bool> {
+/// Whether the grant is the actor's own, or the actor decided about it, or could have.
+pub(super) fn may_see(store: &dyn Transaction, actor: &Actor, record: &GrantRecord) -> Outcome<bool> {
     if actor.is_admin() || record.grant.user == actor.name {
         return Ok(true);
     }
     let request = store.request(record.grant.request)?;
     Ok(request.is_some_and(|request| {
         let approved = request.approvals.iter().any(|approval| approval.by == actor.name);
-        approved || may_decide(config, actor, &request)
+        approved || may_decide(actor, &request)
     }))
 }

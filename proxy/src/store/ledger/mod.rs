@@ -1,6 +1,7 @@
 //! The one place that changes the store. Every change is one transaction, with its audit events written before it is
-//! true and the active grants published after: `users`, `requests` and `grants` hold the changes, `rules` who must approve,
-//! `logins` what logins are checked against.
+//! true and the active grants published after: `users`, `requests`, `grants` and `break_glass` hold the changes, `check`
+//! what may be asked for, `settle` what approvals lead to, `sweep` what time does, `logins` what
+//! logins are checked against.
 //! Knows no HTTP and no wire.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -23,15 +24,19 @@ use super::{
 };
 use crate::shared::Shared;
 
+mod break_glass;
+mod check;
 mod grants;
 mod logins;
 mod requests;
-pub mod rules;
+mod settle;
+mod sweep;
 #[cfg(test)]
 mod tests;
 mod users;
 
-pub use requests::{Ask, AskFor, Decided};
+pub use break_glass::BreakGlass;
+pub use requests::{Ask, AskFor, Change, Decided};
 pub use users::{AddUser, NewToken};
 
 /// How long an ended grant stays published, so that sessions can say which grant ended.
@@ -211,6 +216,18 @@ fn event(kind: Kind, at: Timestamp, actor: Option<&Actor>, user: &UserName, targ
         origin.target = Some(TargetName::new(names.join(",")));
     }
     Event::new(kind, at, Arc::new(origin))
+}
+
+/// The longest reason or comment, bytes.
+const LONGEST_REASON: usize = 4000;
+
+/// A text for the books: trimmed, `None` when nothing is left.
+fn bounded(text: Option<String>) -> Outcome<Option<String>> {
+    let text = text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+    if text.as_ref().is_some_and(|text| text.len() > LONGEST_REASON) {
+        return Err(LedgerError::invalid(format!("reasons and comments hold at most {LONGEST_REASON} bytes")));
+    }
+    Ok(text)
 }
 
 /// Only admins pass.

@@ -5,13 +5,19 @@ use std::{path::Path, sync::Arc, time::Duration};
 use hallpass_audit::{
     event::Origin,
     journal::{Durability, Journal},
+    query::{AuditReader, EventRow},
+    sqlite::Importer,
 };
 use hallpass_policy::{
-    grant::GrantEnd,
+    catalog::QualifiedName,
+    grant::{GrantEnd, pin},
     ids::{GrantId, GroupName, Principal, RequestId, RoleName, TargetName, Timestamp, UserName},
     mask::apply::HashKey,
-    statement::{Action, Effect, Need, Object, Outputs, Reach, Statement},
+    statement::{Action, Effect, Features, Need, Object, Outputs, Reach, Statement},
 };
+
+mod flow;
+mod model;
 
 use super::{AddUser, Ask, AskFor, Decided, Ledger, LedgerError, NewToken, Outcome, Refused};
 use crate::{
@@ -53,27 +59,40 @@ const CONFIG: &str = r#"
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-struct World {
+pub(super) struct World {
     ledger: Ledger,
     shared: Arc<Shared>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl World {
     fn new() -> Self {
+        Self::with(CONFIG)
+    }
+
+    fn with(config: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let (config, _) = Config::parse(Path::new("proxy.toml"), CONFIG).unwrap();
+        let (config, _) = Config::parse(Path::new("proxy.toml"), config).unwrap();
         let journal = Journal::open(folder.path(), Durability::Process).unwrap();
         let clock = Clock::fixed(Timestamp(1_000_000));
         let shared = Arc::new(Shared::new(config, journal, clock, HashKey::new(&[0; 32])));
         let store = SqliteStore::open(&folder.path().join("grants.db")).unwrap();
         let ledger = Ledger::new(Box::new(store), Arc::clone(&shared)).unwrap();
-        let world = Self { ledger: ledger.sealing(Seal::new(&[4; 32]).unwrap()), shared, _folder: folder };
-        for (name, group) in [("alice", "oncall"), ("bob", "security"), ("carol", "security"), ("root", "none")] {
+        let world = Self { ledger: ledger.sealing(Seal::new(&[4; 32]).unwrap()), shared, folder };
+        for (name, group) in
+            [("alice", "oncall"), ("dave", "oncall"), ("bob", "security"), ("carol", "security"), ("root", "none")]
+        {
             let add = AddUser { name: name.into(), groups: vec![group.into()], expires: None };
             world.ledger.add_user(&operator(), add).unwrap();
         }
         world
+    }
+
+    /// Everything that was recorded so far.
+    fn events(&self) -> Vec<EventRow> {
+        // Dropped, it has imported everything.
+        drop(Importer::start(&self.shared.journal, self.shared.clock.now()).unwrap());
+        AuditReader::open(self.folder.path()).unwrap().tail(10_000).unwrap()
     }
 
     fn actor(&self, name: &str) -> Actor {
@@ -98,6 +117,27 @@ impl World {
 
 fn operator() -> Actor {
     Actor::operator("os")
+}
+
+/// One statement that needs `action` on one table.
+pub(super) fn statement(action: Action) -> Statement {
+    let object = match action {
+        Action::Update => Object::Relation(QualifiedName::new("shop", "orders")),
+        _ => Object::Session("x".into()),
+    };
+    Statement {
+        verb: if action == Action::Update { "UPDATE" } else { "SELECT" },
+        needs: vec![Need { action, object }],
+        outputs: Outputs::None,
+        uses: vec![],
+        touches: vec![],
+        effect: Effect::None,
+        reach: Reach::Some,
+        explain: false,
+        export: false,
+        features: Features::default(),
+        identity: [9; 32],
+    }
 }
 
 fn ask(role: &str, targets: &[&str], minutes: u32) -> Ask {
@@ -299,33 +339,26 @@ fn a_grant_never_outlives_its_user() {
 #[test]
 fn statement_requests_are_for_reading() {
     let world = World::new();
-    let statement = |action: Action| Statement {
-        verb: "SELECT",
-        needs: vec![Need { action, object: Object::Session("x".into()) }],
-        outputs: Outputs::None,
-        uses: vec![],
-        touches: vec![],
-        effect: Effect::None,
-        reach: Reach::Some,
-        explain: false,
-        export: false,
-        identity: [9; 32],
-    };
     let with = |action: Action| Ask {
         subject: AskFor::Statement {
             text: "…".into(),
             understood: vec![Arc::new(statement(action))],
             export: false,
             unmask: true,
+            max_rows_affected: None,
         },
         ..ask("", &["test"], 5)
     };
     let alice = world.actor("alice");
     let grant = world.ledger.ask(&alice, with(Action::Select)).unwrap().grant.unwrap().grant;
     let hallpass_policy::grant::GrantKind::Statement(approved) = grant.kind else { panic!("{grant:?}") };
-    assert_eq!((approved.identity, approved.unmask, approved.export), ([9; 32], true, false));
+    assert_eq!(approved.identity, pin(&statement(Action::Select)));
+    assert_eq!((approved.unmask, approved.export, approved.max_rows_affected), (true, false, None));
     let write = refusal(world.ledger.ask(&alice, with(Action::Update)));
-    assert_eq!(write, (Refused::Invalid, "a statement grant is for reading, and this needs `update` on x".into()));
+    assert_eq!(
+        write,
+        (Refused::Invalid, "a statement grant is for reading, and this needs `update` on shop.orders".into())
+    );
 }
 
 #[test]

@@ -1,7 +1,5 @@
 //! Users, passwords and tokens: added, changed and removed by admins; everybody may change their own password.
 
-use std::time::Duration;
-
 use hallpass_audit::event::{Event, Kind};
 use hallpass_policy::ids::{GroupName, Timestamp, UserName};
 
@@ -268,10 +266,4 @@ fn admin_event(actor: &Actor, at: Timestamp, what: String) -> Event {
     let mut found = event(Kind::Admin, at, Some(actor), &actor.name, &[]);
     found.reason = Some(what.into());
     found
-}
-
-/// What is left of a duration that would outlive the user.
-pub(super) fn capped(user: &User, starts: Timestamp, duration: Duration) -> Timestamp {
-    let ends = starts.after(duration);
-    user.expires.map_or(ends, |expires| expires.min(ends))
 }

@@ -12,9 +12,9 @@ use hallpass_policy::ids::{GrantId, RequestId, Timestamp, UserName};
 use rusqlite::{Connection, OptionalExtension};
 
 use super::{
-    GrantFilter, RequestFilter, Store, StoreError, Transaction,
+    GrantFilter, RequestFilter, Resources, Store, StoreError, Transaction,
     credentials::{self, Credentials},
-    grants::{GrantRecord, NewGrant},
+    grants::{GrantRecord, NewGrant, ReviewState},
     requests::{Approved, NewRequest, Request},
     users::{NewKey, NewUser, User},
 };
@@ -26,7 +26,7 @@ mod tests;
 mod users;
 
 /// The schema this version writes; `PRAGMA user_version`.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 
 /// How long to wait for another process that writes: `hallpass user add` beside a starting proxy.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -35,7 +35,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const SCHEMA: &str = include_str!("schema.sql");
 
 /// What leads from each version to the next, from 1 on.
-const STEPS: [&str; 1] = [include_str!("version2.sql")];
+const STEPS: [&str; 2] = [include_str!("version2.sql"), include_str!("version3.sql")];
 
 /// The store in a SQLite file.
 pub struct SqliteStore {
@@ -187,6 +187,15 @@ impl Transaction for Open<'_> {
     fn update_state(&self, request: &Request) -> Result<(), StoreError> {
         requests::update_state(&self.connection, request)
     }
+    fn change_request(&self, request: &Request) -> Result<(), StoreError> {
+        requests::change(&self.connection, request)
+    }
+    fn insert_resources(&self, id: RequestId, resources: &Resources) -> Result<(), StoreError> {
+        requests::insert_resources(&self.connection, id, resources)
+    }
+    fn resources(&self, id: RequestId) -> Result<Resources, StoreError> {
+        requests::resources(&self.connection, id)
+    }
     fn insert_grant(&self, grant: &NewGrant) -> Result<GrantId, StoreError> {
         grants::insert(&self.connection, grant)
     }
@@ -198,6 +207,18 @@ impl Transaction for Open<'_> {
     }
     fn revoke(&self, id: GrantId, by: &UserName, at: Timestamp, reason: Option<&str>) -> Result<(), StoreError> {
         grants::revoke(&self.connection, id, by, at, reason)
+    }
+    fn extend(&self, id: GrantId, ends: Timestamp) -> Result<(), StoreError> {
+        grants::extend(&self.connection, id, ends)
+    }
+    fn insert_review(&self, id: GrantId, review: &ReviewState) -> Result<(), StoreError> {
+        grants::insert_review(&self.connection, id, review)
+    }
+    fn unreviewed(&self, user: Option<&UserName>) -> Result<Vec<GrantRecord>, StoreError> {
+        grants::unreviewed(&self.connection, user)
+    }
+    fn take_overdue(&self, now: Timestamp) -> Result<Vec<GrantRecord>, StoreError> {
+        grants::take_overdue(&self.connection, now)
     }
     fn take_expired(&self, now: Timestamp) -> Result<Vec<GrantRecord>, StoreError> {
         grants::take_expired(&self.connection, now)

@@ -7,15 +7,17 @@ use hallpass_policy::{
     ids::{GrantId, RequestId, RoleName, Timestamp, UserName},
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde::{Serialize, de::DeserializeOwned};
 
 use super::{from_json, to_json};
 use crate::store::{
-    RequestFilter, StoreError,
-    requests::{Approved, Closed, NewRequest, Request, RequestState, Subject},
+    RequestFilter, Resources, StoreError,
+    requests::{Approved, Closed, NewRequest, Request, RequestState, Subject, Way},
 };
 
-const COLUMNS: &str = "SELECT id, user, asked_by, role, statement, identity, export, unmask, targets, duration, reason, \
-                       created, state, closed_at, closed_by, note, grant_id FROM requests";
+const COLUMNS: &str = "SELECT id, user, asked_by, role, statement, identity, export, unmask, max_rows_affected, \
+                       targets, duration, reason, created, state, closed_at, closed_by, note, grant_id, way, extends, \
+                       needed FROM requests";
 
 /// µs as a column holds them.
 pub(super) fn micros(duration: Duration) -> i64 {
@@ -36,8 +38,15 @@ pub(super) fn subject(row: &Row<'_>, from: usize) -> rusqlite::Result<Subject> {
             identity: row.get(from + 2)?,
             export: row.get(from + 3)?,
             unmask: row.get(from + 4)?,
+            max_rows_affected: row.get::<_, Option<i64>>(from + 5)?.map(|rows| u64::try_from(rows).unwrap_or(0)),
         })),
     }
+}
+
+/// The row bound as a column holds it.
+pub(super) fn bound(statement: Option<&ApprovedStatement>) -> Option<i64> {
+    let rows = statement.and_then(|statement| statement.max_rows_affected)?;
+    Some(i64::try_from(rows).unwrap_or(i64::MAX))
 }
 
 /// What of a row is not finished yet: targets and state as text.
@@ -47,10 +56,13 @@ struct Raw {
     state: String,
     closed: Closed,
     grant: Option<i64>,
+    way: String,
+    extends: Option<i64>,
+    needed: String,
 }
 
 fn raw(row: &Row<'_>) -> rusqlite::Result<Raw> {
-    let created = Timestamp(row.get(11)?);
+    let created = Timestamp(row.get(12)?);
     Ok(Raw {
         request: Request {
             id: RequestId(row.get(0)?),
@@ -59,27 +71,39 @@ fn raw(row: &Row<'_>) -> rusqlite::Result<Raw> {
                 asked_by: UserName::new(row.get::<_, String>(2)?),
                 subject: subject(row, 3)?,
                 targets: Vec::new(),
-                duration: from_micros(row.get(9)?),
-                reason: Arc::from(row.get::<_, String>(10)?),
+                duration: from_micros(row.get(10)?),
+                reason: Arc::from(row.get::<_, String>(11)?),
                 created,
+                way: Way::Grant,
+                needed: Vec::new(),
             },
             approvals: Vec::new(),
             state: RequestState::Pending,
         },
-        targets: row.get(8)?,
-        state: row.get(12)?,
+        targets: row.get(9)?,
+        state: row.get(13)?,
         closed: Closed {
-            at: row.get::<_, Option<i64>>(13)?.map_or(created, Timestamp),
-            by: UserName::new(row.get::<_, Option<String>>(14)?.unwrap_or_default()),
-            reason: row.get(15)?,
+            at: row.get::<_, Option<i64>>(14)?.map_or(created, Timestamp),
+            by: UserName::new(row.get::<_, Option<String>>(15)?.unwrap_or_default()),
+            reason: row.get(16)?,
         },
-        grant: row.get(16)?,
+        grant: row.get(17)?,
+        way: row.get(18)?,
+        extends: row.get(19)?,
+        needed: row.get(20)?,
     })
 }
 
 fn finish(connection: &Connection, raw: Raw) -> Result<Request, StoreError> {
-    let Raw { mut request, targets, state, closed, grant } = raw;
+    let Raw { mut request, targets, state, closed, grant, way, extends, needed } = raw;
     request.asked.targets = from_json(&targets)?;
+    request.asked.needed = parsed(&needed)?;
+    request.asked.way = match (way.as_str(), extends) {
+        ("grant", None) => Way::Grant,
+        ("extend", Some(grant)) => Way::Extend(GrantId(grant)),
+        ("break_glass", None) => Way::BreakGlass,
+        (other, _) => return Err(StoreError::Corrupt(format!("request {} of the kind `{other}`", request.id))),
+    };
     request.approvals = approvals(connection, request.id)?;
     request.state = match (state.as_str(), grant) {
         ("pending", None) => RequestState::Pending,
@@ -107,12 +131,25 @@ fn approvals(connection: &Connection, id: RequestId) -> Result<Vec<Approved>, St
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+fn parsed<T: DeserializeOwned>(json: &str) -> Result<T, StoreError> {
+    serde_json::from_str(json).map_err(|error| StoreError::Corrupt(format!("`{json}`: {error}")))
+}
+
+fn written<T: Serialize>(value: &T) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|error| StoreError::Corrupt(error.to_string()))
+}
+
 pub(super) fn insert(connection: &Connection, request: &NewRequest) -> Result<RequestId, StoreError> {
     let statement = request.subject.statement();
+    let (way, extends) = match request.way {
+        Way::Grant => ("grant", None),
+        Way::Extend(grant) => ("extend", Some(grant.0)),
+        Way::BreakGlass => ("break_glass", None),
+    };
     connection.execute(
         "INSERT INTO requests (user, asked_by, role, statement, identity, export, unmask, targets, duration, reason,
-                               created, state)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 'pending')",
+                               created, state, max_rows_affected, way, extends, needed)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 'pending', ?12, ?13, ?14, ?15)",
         params![
             request.user.as_str(),
             request.asked_by.as_str(),
@@ -125,6 +162,10 @@ pub(super) fn insert(connection: &Connection, request: &NewRequest) -> Result<Re
             micros(request.duration),
             &*request.reason,
             request.created.0,
+            bound(statement),
+            way,
+            extends,
+            written(&request.needed)?,
         ],
     )?;
     Ok(RequestId(connection.last_insert_rowid()))
@@ -150,6 +191,31 @@ pub(super) fn insert_approval(connection: &Connection, id: RequestId, approval: 
         params![id.0, approval.by.as_str(), approval.at.0, approval.duration.map(micros), approval.comment],
     )?;
     Ok(())
+}
+
+pub(super) fn change(connection: &Connection, request: &Request) -> Result<(), StoreError> {
+    let asked = &request.asked;
+    connection.execute(
+        "UPDATE requests SET duration = ?2, reason = ?3, needed = ?4 WHERE id = ?1 AND state = 'pending'",
+        params![request.id.0, micros(asked.duration), &*asked.reason, written(&asked.needed)?],
+    )?;
+    connection.execute("DELETE FROM approvals WHERE request = ?1", [request.id.0])?;
+    Ok(())
+}
+
+pub(super) fn insert_resources(
+    connection: &Connection,
+    id: RequestId,
+    resources: &Resources,
+) -> Result<(), StoreError> {
+    connection.execute("UPDATE requests SET resources = ?2 WHERE id = ?1", params![id.0, written(resources)?])?;
+    Ok(())
+}
+
+pub(super) fn resources(connection: &Connection, id: RequestId) -> Result<Resources, StoreError> {
+    let found: Option<String> =
+        connection.query_row("SELECT resources FROM requests WHERE id = ?1", [id.0], |row| row.get(0)).optional()?;
+    found.map_or_else(|| Ok(Resources::new()), |json| parsed(&json))
 }
 
 pub(super) fn update_state(connection: &Connection, request: &Request) -> Result<(), StoreError> {

@@ -3,17 +3,20 @@
 use std::time::Duration;
 
 use hallpass_policy::{
+    approval::Requirement,
     grant::{ApprovedStatement, GrantEnd},
-    ids::{GroupName, TargetName, Timestamp, UserName},
+    ids::{GroupName, RequestId, RoleName, TargetName, Timestamp, UserName},
+    resource::Resource,
+    role::{BreakGlass, Role},
 };
 
 use super::SqliteStore;
 use crate::{
     store::{
-        GrantFilter, RequestFilter, Store, StoreError, Transaction,
+        GrantFilter, RequestFilter, Resources, Store, StoreError, Transaction,
         credentials::{CredentialKind, derive, token_digest},
-        grants::{GrantState, NewGrant},
-        requests::{Approved, NewRequest, Request, RequestState, Subject},
+        grants::{GrantState, ReviewState},
+        requests::{Approved, Granting, NewRequest, RequestState, Settled, Subject, Terms, Way},
         users::{NewKey, NewUser},
     },
     wire::mysql::hashes::MysqlSecret,
@@ -39,11 +42,25 @@ fn statement_request() -> NewRequest {
             identity: [7; 32],
             export: true,
             unmask: false,
+            max_rows_affected: Some(3),
         }),
         targets: vec![TargetName::new("eu"), TargetName::new("shop")],
         duration: Duration::from_secs(60),
         reason: "INC-1".into(),
         created: Timestamp(10),
+        way: Way::Grant,
+        needed: vec![Requirement::Auto, Requirement::Admin],
+    }
+}
+
+/// A grant as it begins: with every approval.
+fn granting(asked: &NewRequest, id: RequestId, starts: i64, seconds: u64) -> Granting {
+    let asked =
+        NewRequest { duration: Duration::from_micros(seconds), needed: vec![Requirement::Auto], ..asked.clone() };
+    let terms = Terms { now: Timestamp(starts), longest: None, user_until: None };
+    match asked.stored(id).settle(&[], &terms) {
+        Settled::Grant(granting) => granting,
+        other => panic!("{other:?}"),
     }
 }
 
@@ -115,7 +132,7 @@ fn another_version_is_refused() {
     let path = folder.path().join("grants.db");
     drop(SqliteStore::open(&path).unwrap());
     rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
-    assert!(matches!(SqliteStore::open(&path), Err(StoreError::Version { found: 99, known: 2 })));
+    assert!(matches!(SqliteStore::open(&path), Err(StoreError::Version { found: 99, known: 3 })));
 }
 
 #[test]
@@ -190,12 +207,9 @@ fn grants_end_once() {
     let give = |open: &dyn Transaction, ends: i64| {
         let asked = statement_request();
         let request = open.insert_request(&asked).unwrap();
-        let kind = asked.subject.kind();
-        let (starts, ends) = (Timestamp(10), Timestamp(ends));
-        let grant = NewGrant { request, user: asked.user.clone(), kind, targets: asked.targets.clone(), starts, ends };
-        let id = open.insert_grant(&grant).unwrap();
-        let state = RequestState::Approved { at: starts, grant: id };
-        open.update_state(&Request { id: request, asked, approvals: vec![], state }).unwrap();
+        let granting = granting(&asked, request, 10, u64::try_from(ends - 10).unwrap());
+        let id = open.insert_grant(&granting.grant()).unwrap();
+        open.update_state(&granting.done(id)).unwrap();
         id
     };
     let (short, long) = (give(&*open, 100), give(&*open, 200));
@@ -218,4 +232,80 @@ fn grants_end_once() {
     let request = open.request(long.grant.request).unwrap().unwrap();
     assert_eq!(request.state, RequestState::Approved { at: Timestamp(10), grant: long.grant.id });
     assert!(request.pending().is_err(), "an approved request is decided");
+}
+
+#[test]
+fn requests_of_version_1_are_brought_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("grants.db");
+    let old = rusqlite::Connection::open(&path).unwrap();
+    old.execute_batch(super::SCHEMA).unwrap();
+    old.execute_batch(
+        "INSERT INTO meta VALUES ('mock_secret', zeroblob(32));
+         INSERT INTO requests (user, asked_by, role, targets, duration, reason, created, state)
+         VALUES ('alice', 'alice', 'fixer', '[\"shop\"]', 60000000, 'INC-1', 10, 'pending');
+         PRAGMA user_version = 1;",
+    )
+    .unwrap();
+    drop(old);
+    let store = SqliteStore::open(&path).unwrap();
+    let open = store.begin().unwrap();
+    let request = open.request(RequestId(1)).unwrap().unwrap();
+    assert_eq!(request.asked.way, Way::Grant);
+    assert_eq!(request.asked.needed(), [Requirement::Admin], "what it needs was not noted: an admin decides");
+    assert!(open.resources(RequestId(1)).unwrap().is_empty());
+    drop(open);
+    drop(store);
+    SqliteStore::open(&path).unwrap();
+}
+
+#[test]
+fn a_break_glass_is_kept_until_it_is_reviewed() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(&folder.path().join("grants.db")).unwrap();
+    let open = store.begin().unwrap();
+    let groups = vec![GroupName::new("oncall")];
+    let (max_duration, review_within) = (Duration::from_micros(50), Duration::from_micros(100));
+    let role = Role { break_glass: Some(BreakGlass { max_duration, groups, review_within }), ..Role::named("admin") };
+    let subject = Subject::Role(RoleName::new("admin"));
+    let asked = NewRequest { way: Way::BreakGlass, subject, ..statement_request() };
+    let id = open.insert_request(&asked).unwrap();
+    let principal = hallpass_policy::ids::Principal { user: alice().name, groups: alice().groups };
+    let terms = Terms { now: Timestamp(10), longest: None, user_until: None };
+    let granting = asked.stored(id).break_glass(&role, &principal, None, &terms).unwrap();
+    let grant = open.insert_grant(&granting.grant()).unwrap();
+    open.update_state(&granting.done(grant)).unwrap();
+
+    let due = ReviewState::Due { by: Timestamp(110) };
+    assert_eq!(open.unreviewed(Some(&alice().name)).unwrap()[0].review, due);
+    assert!(open.unreviewed(Some(&UserName::new("bob"))).unwrap().is_empty());
+    assert!(open.take_overdue(Timestamp(109)).unwrap().is_empty());
+    assert_eq!(open.take_overdue(Timestamp(110)).unwrap().len(), 1);
+    assert!(open.take_overdue(Timestamp(111)).unwrap().is_empty(), "said once");
+    let review = due.done(&alice().name, UserName::new("bob"), Timestamp(120), "fine".into()).unwrap();
+    open.insert_review(grant, &review).unwrap();
+    assert_eq!(open.grant(grant).unwrap().unwrap().review, review);
+    assert!(open.unreviewed(None).unwrap().is_empty());
+    open.extend(grant, Timestamp(70)).unwrap();
+    assert_eq!(open.grant(grant).unwrap().unwrap().grant.ends, Timestamp(70));
+}
+
+#[test]
+fn a_changed_request_forgets_its_approvals() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(&folder.path().join("grants.db")).unwrap();
+    let open = store.begin().unwrap();
+    let id = open.insert_request(&statement_request()).unwrap();
+    let resource = Resource { schema: "shop".into(), table: "orders".into(), ..Resource::default() };
+    let resources = Resources::from([(TargetName::new("shop"), vec![resource])]);
+    open.insert_resources(id, &resources).unwrap();
+    assert_eq!(open.resources(id).unwrap(), resources);
+    let approval = Approved { by: UserName::new("bob"), at: Timestamp(20), duration: None, comment: None };
+    open.insert_approval(id, &approval).unwrap();
+    let pending = open.request(id).unwrap().unwrap().pending().unwrap();
+    let changed = pending.change(Duration::from_secs(9), "more".into(), vec![Requirement::Admin]);
+    open.change_request(changed.request()).unwrap();
+    let found = open.request(id).unwrap().unwrap();
+    assert_eq!((&found, found.approvals.len()), (changed.request(), 0));
+    assert_eq!((found.asked.duration, &*found.asked.reason), (Duration::from_secs(9), "more"));
 }
