@@ -1,5 +1,6 @@
 # Sourced by tests/run, bench/run and examples/demo/run, from the root of the checkout: finds or installs what building
-# and testing need, and says what is missing where it cannot. Sets HALLPASS_PG_BIN, SECOND_PG_BIN, HALLPASS_PYTHON.
+# and testing need, and says what is missing where it cannot. Sets HALLPASS_PG_BIN, SECOND_PG_BIN, HALLPASS_PYTHON,
+# HALLPASS_MARIADB_BIN, HALLPASS_MYSQL_ROOT, HALLPASS_NODE_MODULES, HALLPASS_CONNECTOR_J.
 # shellcheck shell=bash
 
 cache=$PWD/.cache
@@ -101,4 +102,70 @@ install_second_postgres() {
 # psycopg for the scenarios with a Python client.
 install_python_environment() {
   pip psycopg 'psycopg[binary]' || { say "missing: psycopg (Python package psycopg[binary])"; return 1; }
+}
+
+# A MariaDB server with its client.
+install_mariadb() {
+  if [ -z "${HALLPASS_MARIADB_BIN:-}" ]; then
+    local places=/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin told
+    told=$(PATH=$places:$PATH command -v mariadbd || true)
+    if [ -z "$told" ] || ! command -v mariadb >/dev/null; then
+      # Its package starts a server; nobody needs that one.
+      apt mariadb-server mariadb-client && told=$(PATH=$places command -v mariadbd) || {
+        say "missing: MariaDB (Debian: mariadb-server mariadb-client); or set HALLPASS_MARIADB_BIN to the folder of mariadbd"
+        return 1
+      }
+    fi
+    HALLPASS_MARIADB_BIN=$(dirname "$told")
+  fi
+  export HALLPASS_MARIADB_BIN
+}
+
+# Oracle's MySQL 9, unpacked in the cache.
+install_mysql() {
+  if [ -z "${HALLPASS_MYSQL_ROOT:-}" ]; then
+    bash tests/mysql-from-sid "$cache/mysql" || return 1
+    HALLPASS_MYSQL_ROOT=$cache/mysql/root
+  fi
+  export HALLPASS_MYSQL_ROOT
+}
+
+# MySQL drivers for the scenarios with real clients: PyMySQL; mysql2 for Node; MariaDB's Connector/J for Java.
+install_mysql_clients() {
+  pip pymysql 'PyMySQL[rsa]' || { say "missing: PyMySQL (Python package PyMySQL[rsa])"; return 1; }
+  pip cryptography cryptography || { say "missing: cryptography (Python package)"; return 1; }
+  command -v node >/dev/null || apt nodejs || { say "missing: Node (Debian: nodejs)"; return 1; }
+  HALLPASS_NODE_MODULES=$cache/node/node_modules
+  if [ ! -d "$HALLPASS_NODE_MODULES/mysql2" ]; then
+    command -v npm >/dev/null || apt npm || { say "missing: npm (Debian: npm)"; return 1; }
+    say "npm install mysql2"
+    npm install --silent --no-audit --no-fund --prefix "$cache/node" mysql2 >&2 || { say "missing: mysql2 (npm package)"; return 1; }
+  fi
+  # A JDK runs a program from its source; a JRE does not.
+  command -v javac >/dev/null || apt default-jdk-headless || { say "missing: a JDK (Debian: default-jdk-headless)"; return 1; }
+  install_connector_j
+  export HALLPASS_NODE_MODULES
+}
+
+# MariaDB's Connector/J: one jar, out of Debian's package without installing what the package recommends.
+install_connector_j() {
+  local jar
+  HALLPASS_CONNECTOR_J=${HALLPASS_CONNECTOR_J:-}
+  if [ -z "$HALLPASS_CONNECTOR_J" ]; then
+    for jar in /usr/share/java/mariadb-java-client.jar "$cache/connector-j/mariadb-java-client.jar"; do
+      [ ! -r "$jar" ] || HALLPASS_CONNECTOR_J=$jar
+    done
+  fi
+  if [ -z "$HALLPASS_CONNECTOR_J" ]; then
+    apt libmariadb-java || { say "missing: MariaDB's Connector/J (Debian: libmariadb-java)"; return 1; }
+    mkdir -p "$cache/connector-j"
+    cp -L /usr/share/java/mariadb-java-client.jar "$cache/connector-j/"
+    HALLPASS_CONNECTOR_J=$cache/connector-j/mariadb-java-client.jar
+  fi
+  export HALLPASS_CONNECTOR_J
+}
+
+# sysbench, for its point selects and its transactions.
+install_sysbench() {
+  command -v sysbench >/dev/null || apt sysbench || { say "missing: sysbench (Debian: sysbench)"; return 1; }
 }

@@ -3,41 +3,75 @@
 //! `HALLPASS_CASE=pg-alias-01` plays the cases whose id starts so and shows their answers.
 
 use hallpass_tests::{
-    config::{Settings, Target},
-    corpus::{self, Expected, Gate, clients},
-    postgres::Server,
-    proxy::Proxy,
-    shop,
+    corpus::{
+        self, Expected, Gate, Stage,
+        clients::{self, Asked, OnMySql, OnPostgres},
+    },
+    mysql::Flavour,
+    protocol::{MySql, Postgres, Protocol},
+    shop::Shop,
 };
 
 #[test]
-fn direct_attacks_are_real() {
-    let fixture = corpus::fixture();
-    let report = corpus::attack_directly(&fixture);
+fn direct_attacks_are_real_on_postgres() {
+    direct_attacks_are_real(&*corpus::postgres(), "postgres");
+}
+
+#[test]
+fn direct_attacks_are_real_on_mysql() {
+    direct_attacks_are_real(&*corpus::mysql(), Flavour::chosen().label());
+}
+
+fn direct_attacks_are_real(fixture: &impl Stage, label: &str) {
+    let report = corpus::attack_directly(fixture);
+    println!("{report}");
+    report.expect(&Expected::load().unreal_on(label));
+}
+
+#[test]
+fn direct_controls_run_on_postgres() {
+    direct_controls_run(&*corpus::postgres());
+}
+
+#[test]
+fn direct_controls_run_on_mysql() {
+    direct_controls_run(&*corpus::mysql());
+}
+
+fn direct_controls_run(fixture: &impl Stage) {
+    let report = corpus::control_directly(fixture);
     println!("{report}");
     report.expect(&Default::default());
 }
 
 #[test]
-fn direct_controls_run() {
-    let fixture = corpus::fixture();
-    let report = corpus::control_directly(&fixture);
-    println!("{report}");
-    report.expect(&Default::default());
+fn proxy_stops_attacks_on_postgres() {
+    proxy_stops_attacks(&*corpus::postgres());
 }
 
 #[test]
-fn proxy_stops_attacks() {
-    let fixture = corpus::fixture();
-    let report = corpus::attack_through(&fixture, &mut Gate::start(&fixture));
+fn proxy_stops_attacks_on_mysql() {
+    proxy_stops_attacks(&*corpus::mysql());
+}
+
+fn proxy_stops_attacks(fixture: &impl Stage) {
+    let report = corpus::attack_through(fixture, &mut Gate::start(fixture));
     println!("{report}");
     report.expect(&Expected::load().leaked);
 }
 
 #[test]
-fn proxy_passes_controls_exactly() {
-    let fixture = corpus::fixture();
-    let report = corpus::control_through(&fixture, &mut Gate::start(&fixture));
+fn proxy_passes_controls_exactly_on_postgres() {
+    proxy_passes_controls_exactly(&*corpus::postgres());
+}
+
+#[test]
+fn proxy_passes_controls_exactly_on_mysql() {
+    proxy_passes_controls_exactly(&*corpus::mysql());
+}
+
+fn proxy_passes_controls_exactly(fixture: &impl Stage) {
+    let report = corpus::control_through(fixture, &mut Gate::start(fixture));
     println!("{report}");
     report.expect(&Expected::load().wrong);
 }
@@ -45,16 +79,27 @@ fn proxy_passes_controls_exactly() {
 /// Every statement of the capture is understood: allowed, or denied for want of a grant. The capture is not part of the
 /// checkout; without it there is nothing to compare.
 #[test]
-fn clients_statements_are_understood() {
-    let Some(captured) = clients::captured() else {
+fn clients_statements_are_understood_on_postgres() {
+    clients_statements_are_understood::<Postgres, _>(|shop| {
+        (OnPostgres::new(shop.database.as_owner()), OnPostgres::new(shop.alice_login()))
+    });
+}
+
+#[test]
+fn clients_statements_are_understood_on_mysql() {
+    clients_statements_are_understood::<MySql, _>(|shop| {
+        (OnMySql::direct(shop.database.as_owner()), OnMySql::through(shop.alice_login()))
+    });
+}
+
+fn clients_statements_are_understood<P: Protocol, A: Asked>(connect: impl FnOnce(&Shop<P>) -> (A, A)) {
+    let Some(captured) = clients::captured(P::NAME) else {
         println!("no capture of clients' statements lies beside the checkout");
         return;
     };
-    let database = Server::shared().database("clients");
-    database.owner_sql(shop::SCHEMA);
-    let proxy = Proxy::start(Settings::new(vec![Target::new("shop", &database)], shop::RULES));
-    proxy.user("alice", &["oncall"]);
-    let table = clients::compare(&captured, &database.as_owner(), &proxy.startup("alice", "shop"));
+    let shop = Shop::<P>::new("clients");
+    let (mut direct, mut through) = connect(&shop);
+    let table = clients::compare(&captured, &mut direct, &mut through);
     println!("{table}");
     assert!(table.not_understood.is_empty(), "{} statements are not understood", table.not_understood.len());
 }

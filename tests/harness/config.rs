@@ -2,13 +2,18 @@
 
 use std::{fmt::Write as _, path::Path};
 
-use crate::postgres::{Database, OWNER_PASSWORD};
+use crate::{
+    mysql,
+    postgres::{self, OWNER_PASSWORD},
+};
 
 /// A target of the proxy.
 #[derive(Clone, Debug)]
 pub struct Target {
     /// `[databases.NAME]`.
     pub name: String,
+    /// `postgres` or `mysql`.
+    pub protocol: &'static str,
     /// Port on 127.0.0.1.
     pub port: u16,
     /// The database's own name.
@@ -23,13 +28,27 @@ pub struct Target {
 
 impl Target {
     /// A scenario's database under the name `name`, as its owner.
-    pub fn new(name: &str, database: &Database) -> Self {
+    pub fn new(name: &str, database: &postgres::Database) -> Self {
         Self {
             name: name.to_owned(),
+            protocol: "postgres",
             port: database.server().port(),
             database: database.name().to_owned(),
             user: database.owner(),
             password: OWNER_PASSWORD.to_owned(),
+            more: String::new(),
+        }
+    }
+
+    /// The same for a scenario's MariaDB or MySQL.
+    pub fn mysql(name: &str, database: &mysql::Database) -> Self {
+        Self {
+            name: name.to_owned(),
+            protocol: "mysql",
+            port: database.server().port(),
+            database: database.name().to_owned(),
+            user: database.owner().to_owned(),
+            password: database.owner_password().to_owned(),
             more: String::new(),
         }
     }
@@ -47,7 +66,7 @@ pub struct Settings {
     pub server: String,
     /// Lines of `[audit]`.
     pub audit: String,
-    /// Lines of the Postgres listener beside name, protocol and address.
+    /// Lines of each listener beside name, protocol, address and database.
     pub listener: String,
     /// Targets.
     pub targets: Vec<Target>,
@@ -67,25 +86,39 @@ impl Settings {
         }
     }
 
-    /// The file's text.
-    pub fn text(&self, data: &Path, port: u16) -> String {
+    /// How many listeners: one for Postgres, where clients name the target, and one for each MySQL target.
+    pub fn listeners(&self) -> usize {
+        let mysql = self.targets.iter().filter(|target| target.protocol == "mysql").count();
+        mysql + usize::from(self.targets.len() > mysql || self.targets.is_empty())
+    }
+
+    /// The file's text; the listeners' ports are those of the targets in order, Postgres' targets sharing the first.
+    pub fn text(&self, data: &Path, ports: &[u16]) -> String {
         let data = data.display();
         let mut text = format!("[server]\ndata_dir = \"{data}\"\n{}\n\n", self.server);
         if !self.audit.is_empty() {
             let _ = write!(text, "[audit]\n{}\n\n", self.audit);
         }
-        let _ = write!(
-            text,
-            "[[listeners]]\nname = \"postgres\"\nprotocol = \"postgres\"\naddress = \"127.0.0.1:{port}\"\n{}\n\n",
-            self.listener
-        );
+        let mysql = self.targets.iter().filter(|target| target.protocol == "mysql");
+        let names: Vec<_> = mysql.map(|target| format!("database = \"{}\"\n", target.name)).collect();
+        let postgres = self.listeners() > names.len();
+        let listeners = postgres.then_some(("postgres", String::new())).into_iter();
+        let listeners = listeners.chain(names.into_iter().map(|name| ("mysql", name)));
+        for (at, ((protocol, database), port)) in listeners.zip(ports).enumerate() {
+            let name = if at == 0 { protocol.to_owned() } else { format!("{protocol}_{at}") };
+            let _ = write!(
+                text,
+                "[[listeners]]\nname = \"{name}\"\nprotocol = \"{protocol}\"\naddress = \"127.0.0.1:{port}\"\n{database}{}\n\n",
+                self.listener
+            );
+        }
         for target in &self.targets {
-            let Target { name, port, database, user, more, .. } = target;
+            let Target { name, protocol, port, database, user, more, .. } = target;
             let variable = target.secret_variable();
             let tls = if more.contains("tls") { "" } else { "tls = { mode = \"disable\" }\n" };
             let _ = write!(
                 text,
-                "[databases.{name}]\nprotocol = \"postgres\"\nhost = \"127.0.0.1\"\nport = {port}\n\
+                "[databases.{name}]\nprotocol = \"{protocol}\"\nhost = \"127.0.0.1\"\nport = {port}\n\
                  database = \"{database}\"\nuser = \"{user}\"\npassword = {{ env = \"{variable}\" }}\n{tls}{more}\n\n"
             );
         }

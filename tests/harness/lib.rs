@@ -5,8 +5,10 @@
 pub mod audit;
 pub mod config;
 pub mod corpus;
+pub mod mysql;
 pub mod postgres;
 pub mod process;
+pub mod protocol;
 pub mod proxy;
 pub mod psql;
 pub mod python;

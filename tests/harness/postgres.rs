@@ -18,7 +18,7 @@ use serde_json::Value;
 use crate::{
     process::{Keep, Kept, Output, argument, free_port, run, server_account, wait_for},
     tls::Authority,
-    wire::{Client, Reply, Startup},
+    wire::postgres::{Client, Reply, Startup},
 };
 
 /// How clients other than the superuser `postgres` log in on TCP.

@@ -17,14 +17,17 @@ use crate::{
     config::Settings,
     process::{Keep, Kept, Output, argument, free_port, listens, run, wait_for},
     psql::Psql,
-    wire::{Client, Refused, Startup},
+    wire::{
+        mysql,
+        postgres::{Client, Refused, Startup},
+    },
 };
 
 /// A running proxy.
 #[derive(Debug)]
 pub struct Proxy {
     folder: TempDir,
-    port: u16,
+    ports: Vec<u16>,
     settings: Mutex<Settings>,
     kept: Mutex<Option<Kept>>,
 }
@@ -54,13 +57,14 @@ impl Proxy {
     /// Writes the configuration and starts nothing.
     pub fn prepare(settings: Settings) -> Self {
         let folder = tempfile::Builder::new().prefix("hallpass-proxy-").tempdir().expect("a temporary folder");
-        let proxy = Self { folder, port: free_port(), settings: Mutex::new(settings), kept: Mutex::new(None) };
+        let ports = (0..settings.listeners()).map(|_| free_port()).collect();
+        let proxy = Self { folder, ports, settings: Mutex::new(settings), kept: Mutex::new(None) };
         proxy.write_config();
         proxy
     }
 
     fn write_config(&self) {
-        let text = self.settings.lock().expect("no panic under the lock").text(&self.data(), self.port);
+        let text = self.settings.lock().expect("no panic under the lock").text(&self.data(), &self.ports);
         fs::write(self.config(), text).expect("the folder is ours");
     }
 
@@ -85,9 +89,18 @@ impl Proxy {
         self.folder.path().join("data")
     }
 
-    /// The Postgres listener's port.
+    /// The first listener's port: the Postgres one, or the one of the first MySQL target.
     pub fn port(&self) -> u16 {
-        self.port
+        self.ports[0]
+    }
+
+    /// The port where a target is found; an unknown one would be at the first.
+    pub fn port_of(&self, target: &str) -> u16 {
+        let settings = self.settings.lock().expect("no panic under the lock");
+        let mysql = settings.targets.iter().filter(|target| target.protocol == "mysql");
+        let postgres = settings.listeners() - mysql.clone().count();
+        let at = mysql.map(|target| &target.name).position(|name| name == target);
+        self.ports[at.map_or(0, |at| at + postgres)]
     }
 
     /// Starts `hallpass serve` and waits until it listens.
@@ -102,7 +115,7 @@ impl Proxy {
         });
         wait_for("hallpass serve listens", Duration::from_secs(20), || {
             assert!(kept.alive(), "hallpass serve ended: {}", self.log());
-            (listens(self.port) && self.data().join("api.sock").exists()).then_some(())
+            (self.ports.iter().all(|port| listens(*port)) && self.data().join("api.sock").exists()).then_some(())
         });
         *self.kept.lock().expect("no panic under the lock") = Some(kept);
     }
@@ -252,7 +265,12 @@ impl Proxy {
 
     /// How a user connects to a target.
     pub fn startup(&self, user: &str, database: &str) -> Startup {
-        Startup::new(self.port, user, PASSWORD, database)
+        Startup::new(self.port(), user, PASSWORD, database)
+    }
+
+    /// How a user connects to a MySQL target.
+    pub fn mysql_startup(&self, user: &str, target: &str) -> mysql::Startup {
+        mysql::Startup::new(self.port_of(target), user, PASSWORD, target)
     }
 
     /// A connection of a user.

@@ -5,7 +5,7 @@ use std::process::Command;
 use crate::{
     postgres,
     process::{Output, run},
-    wire::Startup,
+    wire::postgres::Startup,
 };
 
 /// A psql that connects to one place.

@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::Command};
 
 use crate::{
     process::{Output, checkout, run},
-    wire::Startup,
+    wire::postgres::Startup,
 };
 
 /// The interpreter: `HALLPASS_PYTHON`, or that of the virtual environment in `.cache`.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use hallpass_tests::{shop::Shop, wire::frame};
+use hallpass_tests::{shop::PostgresShop as Shop, wire::postgres::frame};
 
 const SLOW: &[u8] = b"SELECT count(*) FROM generate_series(1, 3000000000)";
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hallpass_tests::{process::wait_for, shop::Shop};
+use hallpass_tests::{process::wait_for, shop::PostgresShop as Shop};
 
 #[test]
 fn objects_that_others_make_can_be_used() {

@@ -1,7 +1,7 @@
 //! Drivers: tokio-postgres and psycopg, with prepared statements, pipelines, COPY, cancelling and notices.
 
 use futures_util::future::try_join_all;
-use hallpass_tests::{python, shop::Shop};
+use hallpass_tests::{python, shop::PostgresShop as Shop};
 use tokio::runtime::Builder;
 use tokio_postgres::{Client, NoTls, error::SqlState};
 

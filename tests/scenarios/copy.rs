@@ -1,11 +1,12 @@
 //! COPY in and out, by both protocols.
 
-use hallpass_tests::{shop::Shop, wire::frame};
+use hallpass_tests::{shop::PostgresShop as Shop, wire::postgres::frame};
 
 #[test]
 fn copy_out_is_the_servers() {
     let shop = Shop::new("copy_out");
-    let mut direct = hallpass_tests::wire::Client::connect(&shop.database.as_owner()).expect("the owner may connect");
+    let mut direct =
+        hallpass_tests::wire::postgres::Client::connect(&shop.database.as_owner()).expect("the owner may connect");
     let mut alice = shop.alice_as("exporter");
     for sql in [
         "COPY shop.orders TO STDOUT",

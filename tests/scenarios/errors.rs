@@ -1,6 +1,6 @@
 //! Errors and notices of the server: passed on as they are, but for those that quote masked values.
 
-use hallpass_tests::{shop::Shop, wire::Client};
+use hallpass_tests::{shop::PostgresShop as Shop, wire::postgres::Client};
 
 #[test]
 fn ordinary_errors_pass_untouched() {

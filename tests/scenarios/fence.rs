@@ -1,7 +1,7 @@
 //! The second fence: a role without write actions runs in a session that the server itself holds read-only, and
 //! `upstream_role` lets the database's own privileges hold, too.
 
-use hallpass_tests::shop::Shop;
+use hallpass_tests::shop::PostgresShop as Shop;
 
 #[test]
 fn a_function_that_a_reader_may_call_cannot_write() {

@@ -2,65 +2,92 @@
 
 use std::time::{Duration, Instant};
 
-use hallpass_tests::{process::wait_for, shop::Shop, wire::frame};
+use hallpass_tests::{
+    both,
+    process::wait_for,
+    protocol::{Client as _, Direct as _, Kind, Protocol},
+    shop::{PostgresShop, Shop},
+    wire::postgres::frame,
+};
+
+both!(
+    a_grant_works_on_the_open_connection_and_ends_on_it,
+    a_rejected_request_gives_nothing,
+    a_grant_expires_by_itself,
+    a_running_statement_is_cancelled_when_its_grant_ends,
+    what_was_prepared_under_a_grant_ends_with_it,
+    an_open_transaction_of_an_ended_grant_does_not_commit,
+    a_grant_is_for_its_user_only,
+    request_by_is_held,
+    grants_survive_a_restart,
+    the_life_of_a_grant_is_recorded,
+    lists_show_requests_and_grants,
+);
 
 const READ: &str = "SELECT note FROM shop.orders WHERE id = 1";
 
-#[test]
-fn a_grant_works_on_the_open_connection_and_ends_on_it() {
-    let shop = Shop::new("grant");
+fn a_grant_works_on_the_open_connection_and_ends_on_it<P: Protocol>() {
+    let shop = Shop::<P>::new("grant");
     let mut alice = shop.alice();
-    assert_eq!(alice.query(READ).error().code(), "42501");
+    alice.query(READ).fails(Kind::Denied);
     let request = shop.proxy.request("alice", "reader", "shop", "1h");
-    assert_eq!(alice.query(READ).error().code(), "42501", "asking is not having");
+    alice.query(READ).fails(Kind::Denied);
     let grant = shop.proxy.approve(request);
     assert_eq!(alice.query(READ).ok().value(), "note 1");
     shop.proxy.revoke(grant);
-    let reply = alice.query(READ);
-    assert_eq!(reply.error().code(), "42501");
+    alice.query(READ).fails(Kind::Denied);
     assert_eq!(alice.query("SELECT 1").value(), "1", "the session lives on with what is left");
 }
 
-#[test]
-fn a_rejected_request_gives_nothing() {
-    let shop = Shop::new("reject");
+fn a_rejected_request_gives_nothing<P: Protocol>() {
+    let shop = Shop::<P>::new("reject");
     let request = shop.proxy.request("alice", "reader", "shop", "1h");
     shop.proxy.cli(&["reject", &request.to_string(), "--comment", "not today"]).ok();
     shop.proxy.cli(&["approve", &request.to_string()]).failed();
-    assert_eq!(shop.alice().query(READ).error().code(), "42501");
+    shop.alice().query(READ).fails(Kind::Denied);
 }
 
-#[test]
-fn a_grant_expires_by_itself() {
-    let shop = Shop::new("expire");
+fn a_grant_expires_by_itself<P: Protocol>() {
+    let shop = Shop::<P>::new("expire");
     shop.proxy.grant("alice", "reader", "shop", "2s");
     let mut alice = shop.alice();
     assert_eq!(alice.query(READ).ok().value(), "note 1");
     std::thread::sleep(Duration::from_millis(2200));
-    assert_eq!(alice.query(READ).error().code(), "42501");
+    alice.query(READ).fails(Kind::Denied);
 }
 
-#[test]
-fn a_running_statement_is_cancelled_when_its_grant_ends() {
-    let shop = Shop::new("cancelled");
+fn a_running_statement_is_cancelled_when_its_grant_ends<P: Protocol>() {
+    let shop = Shop::<P>::new("cancelled");
     let grant = shop.grant("reader");
     let mut alice = shop.alice();
-    let slow = "SELECT count(*) FROM generate_series(1, 2000000000) g, shop.orders o WHERE o.id = 1";
-    alice.send(&frame::query(slow.as_bytes()));
+    alice.start(P::SLOW);
     std::thread::sleep(Duration::from_millis(500));
     let start = Instant::now();
     shop.proxy.revoke(grant);
-    let reply = alice.reply();
+    let answer = alice.answer();
     assert!(start.elapsed() < Duration::from_secs(5), "it took {:?}", start.elapsed());
-    assert_eq!(reply.error().code(), "42501");
-    assert!(reply.error().message().contains(&grant.to_string()), "names the grant: {:?}", reply.error());
-    assert!(reply.error().hint().contains("hallpass request"), "{:?}", reply.error());
+    let error = answer.fails(Kind::Denied);
+    assert!(error.message.contains(&grant.to_string()), "names the grant: {error:?}");
+    assert!(error.hint.contains("hallpass request"), "{error:?}");
     assert_eq!(alice.query("SELECT 1").value(), "1");
 }
 
+fn what_was_prepared_under_a_grant_ends_with_it<P: Protocol>() {
+    let shop = Shop::<P>::new("held");
+    let grant = shop.grant("reader");
+    let mut alice = shop.alice();
+    alice.query(&P::pick(format!("PREPARE p AS {READ}"), format!("PREPARE p FROM '{READ}'"))).ok();
+    let held = alice.hold(READ);
+    assert_eq!(alice.query("EXECUTE p").ok().value(), "note 1");
+    assert_eq!(alice.run_held(&held).ok().value(), "note 1");
+    shop.proxy.revoke(grant);
+    alice.query("EXECUTE p").fails(Kind::Denied);
+    alice.run_held(&held).fails(Kind::Denied);
+}
+
 #[test]
-fn what_was_prepared_under_a_grant_ends_with_it() {
-    let shop = Shop::new("prepared");
+fn what_was_prepared_or_opened_in_postgres_ends_with_its_grant() {
+    let shop = PostgresShop::new("prepared");
     let grant = shop.grant("reader");
     let mut alice = shop.alice();
     alice.query(&format!("PREPARE p AS {READ}")).ok();
@@ -77,34 +104,27 @@ fn what_was_prepared_under_a_grant_ends_with_it() {
     assert_eq!(alice.reply().error().code(), "42501");
 }
 
-#[test]
-fn an_open_transaction_of_an_ended_grant_does_not_commit() {
-    let shop = Shop::new("rollback");
+fn an_open_transaction_of_an_ended_grant_does_not_commit<P: Protocol>() {
+    let shop = Shop::<P>::new("rollback");
     let grant = shop.grant("fixer");
     let mut alice = shop.alice();
     alice.query("BEGIN").ok();
     alice.query("UPDATE shop.orders SET note = 'gone' WHERE id = 3").ok();
     shop.proxy.revoke(grant);
     alice.query("COMMIT");
-    wait_for("the row is unlocked", Duration::from_secs(5), || {
-        let locks =
-            "SELECT count(*) FROM pg_locks WHERE relation = 'shop.orders'::regclass AND mode = 'RowExclusiveLock'";
-        (shop.database.value(locks) == "0").then_some(())
-    });
+    wait_for("the row is unlocked", Duration::from_secs(5), || (!shop.database.is_locked("shop.orders")).then_some(()));
     assert_eq!(shop.database.value("SELECT note FROM shop.orders WHERE id = 3"), "note 3");
 }
 
-#[test]
-fn a_grant_is_for_its_user_only() {
-    let shop = Shop::new("only");
+fn a_grant_is_for_its_user_only<P: Protocol>() {
+    let shop = Shop::<P>::new("only");
     shop.grant("reader");
-    let mut bob = shop.proxy.connect("bob", "shop");
-    assert_eq!(bob.query(READ).error().code(), "42501");
+    let mut bob = shop.connect("bob");
+    bob.query(READ).fails(Kind::Denied);
 }
 
-#[test]
-fn request_by_is_held() {
-    let shop = Shop::new("request_by");
+fn request_by_is_held<P: Protocol>() {
+    let shop = Shop::<P>::new("request_by");
     let refused = shop.proxy.cli(&[
         "request",
         "--user",
@@ -135,9 +155,8 @@ fn request_by_is_held() {
     assert!(unknown.failed().contains("nothing"));
 }
 
-#[test]
-fn grants_survive_a_restart() {
-    let shop = Shop::new("restart");
+fn grants_survive_a_restart<P: Protocol>() {
+    let shop = Shop::<P>::new("restart");
     let grant = shop.grant("reader");
     shop.proxy.kill_9();
     shop.proxy.serve();
@@ -145,12 +164,11 @@ fn grants_survive_a_restart() {
     shop.proxy.revoke(grant);
     shop.proxy.stop();
     shop.proxy.serve();
-    assert_eq!(shop.alice().query(READ).error().code(), "42501");
+    shop.alice().query(READ).fails(Kind::Denied);
 }
 
-#[test]
-fn the_life_of_a_grant_is_recorded() {
-    let shop = Shop::new("grant_audit");
+fn the_life_of_a_grant_is_recorded<P: Protocol>() {
+    let shop = Shop::<P>::new("grant_audit");
     let grant = shop.grant("reader");
     shop.proxy.revoke(grant);
     shop.proxy.audit().wait("request, approval, start and end", |events| {
@@ -159,9 +177,8 @@ fn the_life_of_a_grant_is_recorded() {
     });
 }
 
-#[test]
-fn lists_show_requests_and_grants() {
-    let shop = Shop::new("lists");
+fn lists_show_requests_and_grants<P: Protocol>() {
+    let shop = Shop::<P>::new("lists");
     let request = shop.proxy.request("alice", "reader", "shop", "1h");
     let pending = shop.proxy.cli(&["requests", "--pending"]).ok();
     assert!(pending.contains("alice") && pending.contains("reader"), "{pending}");

@@ -1,6 +1,6 @@
 //! What an unqualified name means is what the server says it means: search_path, temporary tables, SET LOCAL.
 
-use hallpass_tests::{shop::Shop, wire::Client};
+use hallpass_tests::{shop::PostgresShop as Shop, wire::postgres::Client};
 
 const SAME_NAME: &str = "CREATE SCHEMA secret; CREATE TABLE secret.orders (id int, note text); \
                          INSERT INTO secret.orders VALUES (1, 'not for readers')";

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hallpass_tests::shop::Shop;
+use hallpass_tests::shop::PostgresShop as Shop;
 
 #[test]
 fn notifications_reach_an_idle_client() {

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use hallpass_tests::{
-    shop::Shop,
-    wire::{Client, Message, frame},
+    shop::PostgresShop as Shop,
+    wire::postgres::{Client, Message, frame},
 };
 
 /// Sends the same frames directly and through the proxy; every byte of the answer must be the same.

@@ -1,6 +1,6 @@
 //! The real psql: its `\d` family before any grant, exactly as directly; Ctrl-C; COPY from its own files.
 
-use hallpass_tests::shop::Shop;
+use hallpass_tests::shop::PostgresShop as Shop;
 
 const LOOK: &str = "\\d shop.orders\n\\d+ shop.customers\n\\d shop.contacts\n\\dt shop.*\n\\dv shop.*\n\\dn\n\\df shop.*\n\
                     \\di shop.*\n\\ds\n\\dT\n\\dx\n\\dp shop.*\n\\dd\n\\dC\n\\dL\n\\db\n\\l template1\n\\dg pg_*\n\\drds\n\\sf shop.touch\n\

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hallpass_tests::{process::wait_for, shop::Shop};
+use hallpass_tests::{process::wait_for, shop::PostgresShop as Shop};
 
 const READ: &str = "SELECT note FROM shop.orders WHERE id = 1";
 

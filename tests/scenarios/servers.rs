@@ -8,9 +8,9 @@ use hallpass_tests::{
     process::wait_for,
     psql::Psql,
     python,
-    shop::SCHEMA,
+    shop::POSTGRES_SCHEMA,
     tls::{self, Authority},
-    wire::{Client, frame},
+    wire::postgres::{Client, frame},
 };
 
 #[test]
@@ -73,7 +73,7 @@ fn the_statement_log_is_byte_for_byte() {
 #[test]
 fn the_wire_client_speaks_both_protocols() {
     let database = Server::shared().database("wire");
-    database.owner_sql(SCHEMA);
+    database.owner_sql(POSTGRES_SCHEMA);
     let mut client = Client::connect(&database.as_owner()).expect("the owner may connect");
     assert_eq!(client.query("SELECT count(*) FROM shop.customers").value(), "50");
     assert_eq!(client.extended("SELECT $1::int + 1", &["41"], 0).value(), "42");

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use hallpass_tests::{
-    shop::Shop,
-    wire::{Client, frame},
+    shop::PostgresShop as Shop,
+    wire::postgres::{Client, frame},
 };
 
 #[test]

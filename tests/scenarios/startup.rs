@@ -2,8 +2,8 @@
 
 use hallpass_tests::{
     postgres::Server,
-    shop::Shop,
-    wire::{Client, frame},
+    shop::PostgresShop as Shop,
+    wire::postgres::{Client, frame},
 };
 
 #[test]

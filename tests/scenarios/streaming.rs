@@ -1,18 +1,18 @@
 //! Large results and messages are streamed: the proxy's memory does not grow with them.
 
 use hallpass_tests::{
-    shop::Shop,
-    wire::{answer::Message, frame},
+    shop::PostgresShop as Shop,
+    wire::postgres::{answer::Message, frame},
 };
 
 /// Reads up to a ReadyForQuery without keeping rows. Returns rows and bytes of row data.
-fn count_rows(client: &mut hallpass_tests::wire::Client) -> (usize, usize) {
+fn count_rows(client: &mut hallpass_tests::wire::postgres::Client) -> (usize, usize) {
     let (mut rows, mut bytes) = (0, 0);
     loop {
-        let Message { tag, body } = client.next(hallpass_tests::wire::PATIENCE).expect("the result goes on");
+        let Message { tag, body } = client.next(hallpass_tests::wire::postgres::PATIENCE).expect("the result goes on");
         match tag {
             b'D' => (rows, bytes) = (rows + 1, bytes + body.len()),
-            b'E' => panic!("{:?}", hallpass_tests::wire::answer::fields(&body)),
+            b'E' => panic!("{:?}", hallpass_tests::wire::postgres::answer::fields(&body)),
             b'Z' => return (rows, bytes),
             _ => {}
         }

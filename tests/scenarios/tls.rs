@@ -9,9 +9,9 @@ use std::{
 
 use hallpass_tests::{
     psql::Psql,
-    shop::Shop,
+    shop::PostgresShop as Shop,
     tls::{self, Authority},
-    wire::{Client, frame},
+    wire::postgres::{Client, frame},
 };
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, pki_types::pem::PemObject};
 

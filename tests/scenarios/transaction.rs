@@ -3,8 +3,8 @@
 //! proxy with a denied one in its place.
 
 use hallpass_tests::{
-    shop::Shop,
-    wire::{Client, Reply, frame},
+    shop::PostgresShop as Shop,
+    wire::postgres::{Client, Reply, frame},
 };
 
 const FAILING: &str = "SELECT no_such_column FROM shop.orders";

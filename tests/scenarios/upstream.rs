@@ -7,7 +7,7 @@ use hallpass_tests::{
     postgres::{Auth, Options, Server},
     process::{free_port, wait_for},
     proxy::Proxy,
-    shop::Shop,
+    shop::PostgresShop as Shop,
     tls::{self, Authority},
 };
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::process::checkout;
 
-/// One line of `postgres.jsonl` or `benign-postgres.jsonl`.
+/// One line of a corpus file.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Case {
     /// Its name.
@@ -31,9 +31,12 @@ pub struct Case {
     pub expect: String,
     /// In a line.
     pub why: String,
-    /// More startup parameters.
+    /// More startup parameters; for MySQL options of the connection.
+    #[serde(default, deserialize_with = "or_default")]
+    pub startup: BTreeMap<String, Value>,
+    /// MySQL: labels of the servers it works on.
     #[serde(default)]
-    pub startup: BTreeMap<String, String>,
+    pub servers: Vec<String>,
     /// `superuser`: the proxy's account is one.
     pub upstream: Option<String>,
     /// What a superuser runs before.
@@ -71,8 +74,8 @@ pub struct Effect {
 /// Somebody else's session.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Victim {
-    /// What it runs.
-    pub sql: String,
+    /// What it runs: a text, or a list of them.
+    pub sql: Value,
     /// It runs on while the case runs.
     #[serde(default)]
     pub background: bool,
@@ -106,6 +109,7 @@ pub struct Policy {
     /// Masked columns, `schema.table.column`.
     pub masked: Vec<String>,
     /// Limits.
+    #[serde(default)]
     pub limits: Limits,
 }
 
@@ -118,20 +122,45 @@ pub struct Limits {
     pub result_bytes: u64,
 }
 
+/// What a policy without limits means, so that the corpus' probes of time and bytes can hold.
+impl Default for Limits {
+    fn default() -> Self {
+        Self { statement_seconds: 2, result_bytes: 1_000_000 }
+    }
+}
+
+impl Victim {
+    /// What it runs.
+    pub fn statements(&self) -> Vec<&str> {
+        let list = self.sql.as_array().map(Vec::as_slice).unwrap_or(std::slice::from_ref(&self.sql));
+        list.iter().map(|sql| sql.as_str().expect("a statement is a text")).collect()
+    }
+}
+
+/// `null` is nothing, too.
+fn or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
 /// A file of the corpus folder.
 pub fn path(name: &str) -> PathBuf {
     checkout().join("tests/corpus").join(name)
 }
 
-/// The cases of a file; `HALLPASS_CASE` picks those whose id starts so.
-pub fn load(name: &str) -> Vec<Case> {
+/// The cases of a file that are meant for this server; `HALLPASS_CASE` picks those whose id starts so.
+pub fn load(name: &str, server: Option<&str>) -> Vec<Case> {
     let text = fs::read_to_string(path(name)).expect("the corpus is part of the checkout");
     let only = std::env::var("HALLPASS_CASE").unwrap_or_default();
     let cases = text.lines().enumerate().map(|(line, text)| {
         let text = text.replace("{nonce}", &format!("nonce{}x{line}", std::process::id()));
         serde_json::from_str::<Case>(&text).unwrap_or_else(|error| panic!("{name}:{}: {error}", line + 1))
     });
-    cases.filter(|case| case.id.starts_with(&only)).collect()
+    let meant = |case: &Case| server.is_none_or(|server| case.servers.iter().any(|label| label == server));
+    cases.filter(|case| case.id.starts_with(&only) && meant(case)).collect()
 }
 
 /// The policy of a schema script.
@@ -177,6 +206,17 @@ impl Case {
     }
 }
 
+/// Bytes in pieces: a text, `hex:…`, so many spaces as a number, or a list of these.
+pub fn pieces(value: &Value) -> Vec<u8> {
+    match value {
+        Value::Null => Vec::new(),
+        Value::String(text) => bytes(text),
+        Value::Number(count) => vec![b' '; count.as_u64().and_then(|count| count.try_into().ok()).expect("a count")],
+        Value::Array(list) => list.iter().flat_map(pieces).collect(),
+        other => panic!("{other} is no piece of a payload"),
+    }
+}
+
 /// A parameter: text, `hex:…`, or null.
 pub fn parameter(value: &Value) -> Option<Vec<u8>> {
     value.as_str().map(bytes)
@@ -198,6 +238,9 @@ pub fn unhex(digits: &str) -> Vec<u8> {
 
 /// The few characters the corpus needs in Shift JIS; anything else is a case this runner does not know.
 fn encode(sql: &str, encoding: &str) -> Vec<u8> {
+    if encoding == "latin1" {
+        return sql.chars().map(|character| u8::try_from(character).expect("Latin-1")).collect();
+    }
     assert_eq!(encoding, "shift_jis", "unknown encoding");
     let encode_one = |character: char| match character {
         'ソ' => vec![0x83, 0x5C],

@@ -8,7 +8,10 @@ use serde::Deserialize;
 
 use crate::{
     process::checkout,
-    wire::{Client, Reply, Startup, frame},
+    wire::{
+        mysql,
+        postgres::{self, frame},
+    },
 };
 
 /// One captured statement.
@@ -31,10 +34,6 @@ pub struct Count {
     pub absent: usize,
 }
 
-/// Unknown relation, column, function, statement, portal, schema, object: the server would say so when it runs it, as the
-/// capture's own tables are not here.
-const ABSENT: [&str; 7] = ["42P01", "42703", "42883", "26000", "34000", "3F000", "42704"];
-
 /// The table per client, and what was not understood.
 #[derive(Debug, Default)]
 pub struct Table {
@@ -43,52 +42,121 @@ pub struct Table {
     pub not_understood: Vec<String>,
 }
 
-/// The capture, if it lies beside the checkout: `HALLPASS_CLIENT_SQL`, or `../shared/corpus/client-sql-postgres.jsonl`.
-pub fn captured() -> Option<Vec<Captured>> {
-    let beside = checkout().join("../shared/corpus/client-sql-postgres.jsonl");
-    let path = std::env::var_os("HALLPASS_CLIENT_SQL").map_or(beside, PathBuf::from);
-    let text = fs::read_to_string(path).ok()?;
+/// The capture for a protocol, if it lies beside the checkout: `../shared/corpus/client-sql-PROTOCOL.jsonl`, or in the folder
+/// `HALLPASS_CLIENT_SQL`.
+pub fn captured(protocol: &str) -> Option<Vec<Captured>> {
+    let beside = checkout().join("../shared/corpus");
+    let folder = std::env::var_os("HALLPASS_CLIENT_SQL").map_or(beside, PathBuf::from);
+    let text = fs::read_to_string(folder.join(format!("client-sql-{protocol}.jsonl"))).ok()?;
     let parse = |line: &str| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
     Some(text.lines().map(parse).collect())
 }
 
-/// Prepares every statement directly and through the proxy.
-pub fn compare(captured: &[Captured], direct: &Startup, through: &Startup) -> Table {
+/// An error's code and message.
+pub struct Told(String, String);
+
+/// A connection that can be asked whether a statement is understood, without anything being run where that is possible.
+pub trait Asked {
+    /// Unknown relation, column, function, statement, schema, object: the server would say so when it runs it, as the capture's
+    /// own tables are not here.
+    const ABSENT: &'static [&'static str];
+    /// A grant is asked for.
+    const DENIED: &'static [&'static str];
+
+    /// The error, if there is one.
+    fn ask(&mut self, sql: &str) -> Option<Told>;
+}
+
+/// Asks about every statement directly and through the proxy.
+pub fn compare<A: Asked>(captured: &[Captured], here: &mut A, there: &mut A) -> Table {
     let mut table = Table::default();
-    let (mut here, mut there) = (connect(direct), connect(through));
     for Captured { client, sql } in captured {
-        let expected = ask(&mut here, direct, sql);
-        let answer = ask(&mut there, through, sql);
+        let (expected, answer) = (here.ask(sql), there.ask(sql));
         let count = table.clients.entry(client.clone()).or_default();
         count.all += 1;
-        let code = |reply: &Reply| reply.errors.first().map(|error| error.code().to_owned());
+        let code = |told: &Option<Told>| told.as_ref().map(|Told(code, _)| code.clone());
         match (code(&answer), code(&expected)) {
             (got, wanted) if got == wanted => count.allowed += 1,
-            (Some(got), _) if got == "42501" => count.denied += 1,
-            (Some(got), _) if ABSENT.contains(&got.as_str()) => count.absent += 1,
+            (None, Some(wanted)) if wanted == mysql_unpreparable() => count.allowed += 1,
+            (Some(got), _) if A::DENIED.contains(&got.as_str()) => count.denied += 1,
+            (Some(got), _) if A::ABSENT.contains(&got.as_str()) => count.absent += 1,
             (got, wanted) => {
-                let error = answer.errors.first().cloned().unwrap_or_default();
+                let message = answer.map(|Told(_, message)| message).unwrap_or_default();
                 let sql: String = sql.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(160).collect();
                 let [got, wanted] = [got, wanted].map(|code| code.unwrap_or_else(|| "no error".to_owned()));
-                table.not_understood.push(format!("{client}: {got} not {wanted}: {}: {sql}", error.message()));
+                table.not_understood.push(format!("{client}: {got} not {wanted}: {message}: {sql}"));
             }
         }
     }
     table
 }
 
-fn connect(startup: &Startup) -> Client {
-    Client::connect(startup).unwrap_or_else(|refused| panic!("{:?}", refused.error))
+/// ER_UNSUPPORTED_PS: the server runs it, but does not prepare it.
+fn mysql_unpreparable() -> &'static str {
+    "1295"
 }
 
-/// Parse and Sync, so that nothing runs and placeholders are welcome.
-fn ask(client: &mut Client, startup: &Startup, sql: &str) -> Reply {
-    client.send(&[frame::parse("", sql.as_bytes(), &[]), frame::sync()].concat());
-    let reply = client.reply();
-    if client.is_closed() {
-        *client = connect(startup);
+/// A connection to Postgres.
+pub struct OnPostgres(postgres::Startup, postgres::Client);
+
+impl OnPostgres {
+    /// Connects.
+    pub fn new(startup: postgres::Startup) -> Self {
+        let client = postgres::Client::connect(&startup).unwrap_or_else(|refused| panic!("{:?}", refused.error));
+        Self(startup, client)
     }
-    reply
+}
+
+impl Asked for OnPostgres {
+    const ABSENT: &'static [&'static str] = &["42P01", "42703", "42883", "26000", "34000", "3F000", "42704"];
+    const DENIED: &'static [&'static str] = &["42501"];
+
+    /// Parse and Sync, so that nothing runs and placeholders are welcome.
+    fn ask(&mut self, sql: &str) -> Option<Told> {
+        let Self(startup, client) = self;
+        client.send(&[frame::parse("", sql.as_bytes(), &[]), frame::sync()].concat());
+        let reply = client.reply();
+        if client.is_closed() {
+            *self = Self::new(startup.clone());
+        }
+        reply.errors.first().map(|error| Told(error.code().to_owned(), error.message().to_owned()))
+    }
+}
+
+/// Connections to MariaDB or MySQL; each statement has one of its own, as many change what the next one means.
+pub struct OnMySql {
+    startup: mysql::Startup,
+    runs: bool,
+}
+
+impl OnMySql {
+    /// A direct login: statements that cannot be prepared are not run.
+    pub fn direct(startup: mysql::Startup) -> Self {
+        Self { startup, runs: false }
+    }
+
+    /// Through the proxy, by a user without any grant: there they are run.
+    pub fn through(startup: mysql::Startup) -> Self {
+        Self { startup, runs: true }
+    }
+}
+
+impl Asked for OnMySql {
+    const ABSENT: &'static [&'static str] = &["1146", "1054", "1305", "1049", "1243", "1360", "1539", "1091", "1109"];
+    const DENIED: &'static [&'static str] = &["1142", "1143", "1227"];
+
+    fn ask(&mut self, sql: &str) -> Option<Told> {
+        let connected = mysql::Client::connect(&self.startup);
+        let mut client = connected.unwrap_or_else(|refused| panic!("{:?}", refused.error));
+        let told = |error: &mysql::Fault| Told(error.code.to_string(), error.message.clone());
+        match client.prepare(sql) {
+            Err(error) if self.runs && error.code.to_string() == mysql_unpreparable() => {
+                client.query(sql).errors.first().map(told)
+            }
+            Err(error) => Some(told(&error)),
+            Ok(_) => None,
+        }
+    }
 }
 
 impl fmt::Display for Table {

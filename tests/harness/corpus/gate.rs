@@ -4,13 +4,9 @@ use std::{collections::HashMap, fmt::Write as _};
 
 use super::{
     case::{Case, Policy},
-    fixture::{ADMIN_PASSWORD, DATABASE, Fixture, OWNER_PASSWORD},
+    stage::Stage,
 };
-use crate::{
-    config::{Settings, Target},
-    proxy::Proxy,
-    wire::Startup,
-};
+use crate::{config::Settings, proxy::Proxy};
 
 /// Two proxies (the second without any baseline, for the grant `none`) and who holds what there.
 #[derive(Debug)]
@@ -27,25 +23,14 @@ struct Holder {
     grant: Option<u64>,
 }
 
-const TABLES: [&str; 3] = ["orders", "order_items", "customers"];
+const TABLES: [&str; 5] = ["orders", "order_items", "customers", "drop_requests", "newsletter"];
 
 impl Gate {
     /// Starts the proxies.
-    pub fn start(fixture: &Fixture) -> Self {
+    pub fn start(fixture: &impl Stage) -> Self {
         let rules = rules(&fixture.policy());
-        let settings = |rules: String| {
-            let target = |name: &str, user: &str, password: &str| Target {
-                name: name.to_owned(),
-                port: fixture.port(),
-                database: DATABASE.to_owned(),
-                user: user.to_owned(),
-                password: password.to_owned(),
-                more: String::new(),
-            };
-            let owner = target("corpus", "shop_owner", OWNER_PASSWORD);
-            let superuser = target("corpus_super", "shop_admin", ADMIN_PASSWORD);
-            Settings::new(vec![owner, superuser], &rules)
-        };
+        let targets = || vec![fixture.target("corpus", false), fixture.target("corpus_super", true)];
+        let settings = |rules: String| Settings::new(targets(), &rules);
         Self {
             usual: Proxy::start(settings(rules.clone())),
             bare: Proxy::start(settings(format!("[baseline]\nallow = []\n\n{rules}"))),
@@ -55,14 +40,14 @@ impl Gate {
     }
 
     /// How the user of a case connects; asks for the grant first, if there is none yet.
-    pub fn startup(&mut self, case: &Case) -> Startup {
+    pub fn startup<S: Stage>(&mut self, fixture: &S, case: &Case) -> S::Startup {
         let target = target(case);
         let key = (case.grant.clone(), target);
         if !self.holders.contains_key(&key) {
             let holder = self.new_holder(&case.grant, target);
             self.holders.insert(key.clone(), holder);
         }
-        self.proxy(case).startup(&self.holders[&key].user, target)
+        fixture.through(self.proxy(case), &self.holders[&key].user, target)
     }
 
     fn proxy(&self, case: &Case) -> &Proxy {

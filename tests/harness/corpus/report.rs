@@ -29,7 +29,7 @@ impl Finding {
 /// All findings of a run.
 #[derive(Clone, Debug)]
 pub struct Report {
-    title: &'static str,
+    title: String,
     findings: Vec<(String, String, Finding)>,
     strict: Vec<String>,
 }
@@ -42,6 +42,9 @@ pub struct Expected {
     pub leaked: BTreeSet<String>,
     /// Controls that the proxy does not answer exactly yet.
     pub wrong: BTreeSet<String>,
+    /// Attacks that are not real on a server, by its label, with the reason.
+    #[serde(default)]
+    pub unreal: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 impl Expected {
@@ -52,9 +55,16 @@ impl Expected {
     }
 }
 
+impl Expected {
+    /// Attacks that are not real on this server.
+    pub fn unreal_on(&self, label: &str) -> BTreeSet<String> {
+        self.unreal.get(label).map(|cases| cases.keys().cloned().collect()).unwrap_or_default()
+    }
+}
+
 impl Report {
     /// An empty one.
-    pub fn new(title: &'static str) -> Self {
+    pub fn new(title: String) -> Self {
         Self { title, findings: Vec::new(), strict: Vec::new() }
     }
 

@@ -6,8 +6,7 @@ use serde_json::Value;
 
 use super::{
     case::{Case, bytes},
-    fixture::Fixture,
-    session::Session,
+    stage::{Session, Stage},
 };
 
 /// What became of an attack.
@@ -22,7 +21,7 @@ pub enum Verdict {
 }
 
 /// Judges a session whose connections are still open.
-pub fn judge(fixture: &Fixture, case: &Case, session: &Session<'_>) -> Verdict {
+pub fn judge(fixture: &impl Stage, case: &Case, session: &dyn Session) -> Verdict {
     if let Some(needle) = leak(case, &session.received()) {
         return Verdict::Leaked(needle);
     }
@@ -31,7 +30,7 @@ pub fn judge(fixture: &Fixture, case: &Case, session: &Session<'_>) -> Verdict {
         std::thread::sleep(Duration::from_secs_f64(after));
     }
     let found = match effect.probe.as_str() {
-        "elapsed" => format!("{:.2}", session.elapsed),
+        "elapsed" => format!("{:.2}", session.elapsed()),
         "received_bytes" => session.received().iter().map(|bytes| bytes.len()).sum::<usize>().to_string(),
         statement => fixture.probe(statement),
     };

@@ -90,7 +90,7 @@ impl Reply {
 
     /// Rows, columns joined by a bar, NULL as nothing.
     pub fn lines(&self) -> Vec<String> {
-        self.rows.iter().map(|row| joined(row)).collect()
+        self.rows.iter().map(|row| crate::wire::joined(row)).collect()
     }
 
     /// The only error; panics when there is none or more.
@@ -126,11 +126,6 @@ impl Reply {
             _ => {}
         }
     }
-}
-
-/// A row's values, joined by a bar.
-pub fn joined(row: &[Option<String>]) -> String {
-    row.iter().map(|value| value.as_deref().unwrap_or_default()).collect::<Vec<_>>().join("|")
 }
 
 /// A text up to its zero byte, and what follows.

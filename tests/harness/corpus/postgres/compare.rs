@@ -1,30 +1,8 @@
 //! Compares what a client received through the proxy with what it receives directly: first what the corpus asks for
 //! (columns, rows, tags, COPY data, error codes), then every byte. What differs from run to run is named here, once.
 
-use std::fmt;
-
-use crate::wire::answer::{Fields, Message, columns, fields};
-
-/// The first difference.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Difference {
-    /// Another number of connections or messages.
-    Length(String),
-    /// Another meaning: columns, rows, tags, data, error codes.
-    Meaning(String),
-    /// The same meaning in other bytes: an error's words, a table OID.
-    Bytes(String),
-}
-
-impl fmt::Display for Difference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Length(text) => write!(f, "other messages: {text}"),
-            Self::Meaning(text) => write!(f, "wrong: {text}"),
-            Self::Bytes(text) => write!(f, "not byte for byte: {text}"),
-        }
-    }
-}
+use super::super::Difference;
+use crate::wire::postgres::answer::{Fields, Message, columns, fields};
 
 /// Compares connection by connection. `reloaded`: the schema was loaded anew in between, so table OIDs differ.
 pub fn compare(direct: &[(String, Vec<u8>)], through: &[(String, Vec<u8>)], reloaded: bool) -> Option<Difference> {
@@ -99,7 +77,7 @@ fn messages(stream: &[u8]) -> Vec<Message> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::frame::message;
+    use crate::wire::postgres::frame::message;
 
     fn stream(messages: &[(u8, &[u8])]) -> Vec<(String, Vec<u8>)> {
         vec![("a".to_owned(), messages.iter().flat_map(|(tag, body)| message(*tag, body)).collect())]

@@ -8,10 +8,13 @@ use std::{
 use serde_json::Value;
 
 use super::{
-    case::{Case, Step, bytes, parameter, unhex},
-    fixture::Fixture,
+    super::{
+        case::{Case, Step, bytes, parameter, unhex},
+        stage,
+    },
+    Fixture,
 };
-use crate::wire::{Client, NoMessage, Reply, Startup, frame};
+use crate::wire::postgres::{Client, NoMessage, Reply, Startup, frame};
 
 /// A case's connections while it runs; they stay open until this is dropped.
 pub struct Session<'a> {
@@ -21,18 +24,17 @@ pub struct Session<'a> {
     clients: BTreeMap<String, Client>,
     refused: Vec<Vec<u8>>,
     /// What came back after the logins, in order of arrival per step.
-    pub replies: Vec<Reply>,
-    /// Seconds from the first to the last step.
-    pub elapsed: f64,
-    /// Whether some answer did not come in time.
-    pub late: bool,
+    replies: Vec<Reply>,
+    elapsed: f64,
+    late: bool,
 }
 
 impl<'a> Session<'a> {
     /// Plays a case. `control` is called for the orders to the proxy.
     pub fn play(fixture: &'a Fixture, startup: Startup, case: &Case, control: &mut dyn FnMut(&str)) -> Self {
         let mut startup = startup;
-        startup.params.extend(case.startup.clone());
+        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        startup.params.extend(case.startup.iter().map(|(name, value)| (name.clone(), text(value))));
         let mut session = Session {
             fixture,
             startup,
@@ -47,7 +49,7 @@ impl<'a> Session<'a> {
         for (conn, step) in case.steps() {
             match step {
                 Step::Admin(sql) => {
-                    fixture.admin().query(&sql);
+                    fixture.client().query(&sql);
                 }
                 Step::Control(order) => control(&order),
                 Step::Query(_) | Step::Prepared(..) | Step::Raw(_) => {
@@ -64,27 +66,6 @@ impl<'a> Session<'a> {
             });
         }
         session
-    }
-
-    /// Every byte of each connection, handshake included.
-    pub fn received(&self) -> Vec<&[u8]> {
-        self.refused.iter().map(Vec::as_slice).chain(self.clients.values().map(Client::received)).collect()
-    }
-
-    /// The bytes after the login, connection by connection.
-    pub fn streams(&self) -> Vec<(String, Vec<u8>)> {
-        let streams = self.clients.iter();
-        streams.map(|(name, client)| (name.clone(), client.received_after_login().to_vec())).collect()
-    }
-
-    /// Whether a login was refused.
-    pub fn refused(&self) -> bool {
-        !self.refused.is_empty()
-    }
-
-    /// Codes of all errors that came.
-    pub fn error_codes(&self) -> Vec<String> {
-        self.replies.iter().flat_map(|reply| &reply.errors).map(|error| error.code().to_owned()).collect()
     }
 
     /// Plays a step; `false` when the session is over.
@@ -113,6 +94,37 @@ impl<'a> Session<'a> {
         self.late |= !in_time;
         self.replies.push(reply);
         !self.clients[conn].is_closed() && in_time
+    }
+}
+
+impl stage::Session for Session<'_> {
+    fn received(&self) -> Vec<&[u8]> {
+        self.refused.iter().map(Vec::as_slice).chain(self.clients.values().map(Client::received)).collect()
+    }
+
+    fn streams(&self) -> Vec<(String, Vec<u8>)> {
+        let streams = self.clients.iter();
+        streams.map(|(name, client)| (name.clone(), client.received_after_login().to_vec())).collect()
+    }
+
+    fn refused(&self) -> bool {
+        !self.refused.is_empty()
+    }
+
+    fn error_codes(&self) -> Vec<String> {
+        self.replies.iter().flat_map(|reply| &reply.errors).map(|error| error.code().to_owned()).collect()
+    }
+
+    fn elapsed(&self) -> f64 {
+        self.elapsed
+    }
+
+    fn late(&self) -> bool {
+        self.late
+    }
+
+    fn describe(&self) -> Vec<String> {
+        self.replies.iter().map(|reply| format!("{reply:?}")).collect()
     }
 }
 
