@@ -28,14 +28,14 @@ use tokio::{
 use crate::{
     api::{self, Api, StatementReader, Understanding},
     clock::Clock,
-    config::{Config, reload},
+    config::{Config, NativePasswords, reload},
     session::{
         fetcher,
         listen::{self, ListenError},
         registry::{Sessions, Signal},
     },
     shared::Shared,
-    store::{LoginLookup, StoreError, credentials::random, ledger::Ledger, sqlite::SqliteStore},
+    store::{LoginLookup, StoreError, credentials::random, ledger::Ledger, seal::Seal, sqlite::SqliteStore},
 };
 
 /// How long sessions may take to end what they run, once the proxy was told to stop.
@@ -104,10 +104,25 @@ impl Proxy {
         make_data_dir(&data_dir).map_err(|source| ServeError::DataDir { path: data_dir.clone(), source })?;
         let journal = Journal::open(&data_dir, config.audit.durability)?;
         let importer = Arc::new(Importer::start(&journal, clock.now())?);
-        let hash_key = hash_key(&data_dir).map_err(|source| ServeError::DataDir { path: data_dir.clone(), source })?;
+        let data_dir_error = |source| ServeError::DataDir { path: data_dir.clone(), source };
+        // The key of `hash` masks, made with the data folder: equal values stay equal over restarts.
+        let hash_key = HashKey::new(&key_file(&data_dir, "hash.key").map_err(data_dir_error)?);
+        let native_passwords = config.server.native_passwords;
         let shared = Arc::new(Shared::new(config, journal, clock, hash_key));
         let store = SqliteStore::open(&data_dir.join("grants.db"))?;
-        let ledger = Arc::new(Ledger::new(Box::new(store), Arc::clone(&shared))?);
+        let mut ledger = Ledger::new(Box::new(store), Arc::clone(&shared))?;
+        match native_passwords {
+            NativePasswords::Sealed => {
+                let key = key_file(&data_dir, "mysql-native.key").map_err(data_dir_error)?;
+                let cipher = || data_dir_error(io::Error::other("the cipher of mysql-native.key cannot be had"));
+                ledger = ledger.sealing(Seal::new(&key).ok_or_else(cipher)?);
+            }
+            NativePasswords::LeftOut => match ledger.forget_native()? {
+                0 => {}
+                users => tracing::info!(users, "mysql_native_password is off: what it needs of passwords is forgotten"),
+            },
+        }
+        let ledger = Arc::new(ledger);
         Ok(Self { shared, ledger, importer })
     }
 
@@ -125,19 +140,19 @@ fn make_data_dir(path: &Path) -> io::Result<()> {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))
 }
 
-/// The key of `hash` masks, made with the data folder: equal values stay equal over restarts.
-fn hash_key(data_dir: &Path) -> io::Result<HashKey> {
+/// The key in `name`, for the folder's owner alone; made when it is not there.
+fn key_file(data_dir: &Path, name: &str) -> io::Result<[u8; 32]> {
     use std::os::unix::fs::OpenOptionsExt;
-    let path = data_dir.join("hash.key");
-    let wrong = || io::Error::new(io::ErrorKind::InvalidData, "hash.key does not hold 32 bytes");
+    let path = data_dir.join(name);
+    let wrong = || io::Error::new(io::ErrorKind::InvalidData, format!("{name} does not hold 32 bytes"));
     match std::fs::read(&path) {
-        Ok(bytes) => Ok(HashKey::new(bytes.as_slice().try_into().map_err(|_| wrong())?)),
+        Ok(bytes) => bytes.as_slice().try_into().map_err(|_| wrong()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let key = random::<32>().ok_or_else(|| io::Error::other("the system gives no random bytes"))?;
             let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
             io::Write::write_all(&mut file, &key)?;
             file.sync_all()?;
-            Ok(HashKey::new(&key))
+            Ok(key)
         }
         Err(error) => Err(error),
     }

@@ -28,11 +28,14 @@ use hallpass::{
         LoginLookup, LookupFuture,
         credentials::{CredentialKey, CredentialKind, Credentials, ITERATIONS, derive},
     },
-    wire::postgres::{
-        backend::{Field, TransactionStatus},
-        codec::{Format, MAX_FRAME, frame},
-        encode,
-        frontend::tag,
+    wire::{
+        mysql::hashes::MysqlSecret,
+        postgres::{
+            backend::{Field, TransactionStatus},
+            codec::{Format, MAX_FRAME, frame},
+            encode,
+            frontend::tag,
+        },
     },
 };
 use hallpass_policy::ids::UserName;
@@ -51,8 +54,14 @@ impl LoginLookup for Users {
                 return Ok(Credentials::unknown(user, &[7; 32]));
             }
             let salt = [1; 16];
-            let key =
-                |id, kind, secret| CredentialKey { id, kind, keys: derive(secret, &salt, ITERATIONS), expires: None };
+            let key = |id, kind, secret| CredentialKey {
+                id,
+                kind,
+                keys: derive(secret, &salt, ITERATIONS),
+                mysql: MysqlSecret::default(),
+                sealed_native: None,
+                expires: None,
+            };
             let keys = vec![key(1, CredentialKind::Password, "pw"), key(2, CredentialKind::Token, "hp_token")];
             Ok(Credentials {
                 user: UserName::new(user),

@@ -1,16 +1,19 @@
-//! The second opinion: what the server says a result's columns are (RowDescription), joined with the plan that the
-//! statement's text gave. Either may mask; neither clears what the other masks.
+//! The second opinion: what the server says a result's columns are (RowDescription; MySQL's column definitions), joined
+//! with the plan that the statement's text gave. Either may mask; neither clears what the other masks.
 
 use std::sync::Arc;
 
 use thiserror::Error;
 
 use super::{
-    apply::{Format, MaskWith, PgType},
+    apply::{Format, MaskWith, PgType, mysql::MysqlType},
     compile::FIRST_USER_OID,
     plan::{MaskPlan, Masks, Scope},
 };
-use crate::{catalog::ColumnRef, statement::Outputs};
+use crate::{
+    catalog::{ColumnRef, QualifiedName},
+    statement::Outputs,
+};
 
 /// One field of a RowDescription (protocol: Message Formats).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,20 +26,39 @@ pub struct Origin {
     pub ty: PgType,
 }
 
+/// One column definition of a MySQL result. A derived table's alias can forge its names: they may add a mask, never
+/// clear one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MysqlOrigin {
+    /// The stored column it seems to come from; `None`: it is computed.
+    pub column: Option<ColumnRef>,
+    /// The type that the server reports.
+    pub ty: MysqlType,
+}
+
+impl MysqlOrigin {
+    /// From the names of a column definition: schema, table and column as stored; empty where there is none.
+    pub fn new(schema: &str, table: &str, column: &str, ty: MysqlType) -> Self {
+        let known = !schema.is_empty() && !table.is_empty() && !column.is_empty();
+        let column = known.then(|| ColumnRef { relation: QualifiedName::new(schema, table), column: column.into() });
+        Self { column, ty }
+    }
+}
+
 /// One column of a result.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BoundColumn {
+pub struct BoundColumn<T> {
     /// What its values become; `None` keeps them.
     pub mask: Option<MaskWith>,
     /// Their type and format.
-    pub ty: PgType,
+    pub ty: T,
 }
 
 /// A result's columns with what happens to each. Nothing of a result goes to a client without them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct BoundColumns {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BoundColumns<T = PgType> {
     /// In order.
-    pub columns: Vec<BoundColumn>,
+    pub columns: Vec<BoundColumn<T>>,
     /// Columns that only their origin masks.
     by_origin: Vec<ColumnRef>,
 }
@@ -85,14 +107,7 @@ impl MaskPlan {
         origins: impl ExactSizeIterator<Item = Origin>,
         masks: &Masks,
     ) -> Result<BoundColumns, PlanMismatch> {
-        let planned: &[Option<MaskWith>] = match self {
-            Self::Columns(columns) if columns.len() == origins.len() => columns,
-            Self::Columns(columns) => {
-                return Err(PlanMismatch::Count { expected: columns.len(), found: origins.len() });
-            }
-            Self::Clear | Self::Unmasked => &[],
-            Self::OfAnother => return Err(PlanMismatch::OfAnother),
-        };
+        let planned = self.planned(origins.len())?;
         let mut bound = BoundColumns { columns: Vec::with_capacity(origins.len()), by_origin: Vec::new() };
         for (at, origin) in origins.enumerate() {
             let mut mask = planned.get(at).cloned().flatten();
@@ -102,6 +117,42 @@ impl MaskPlan {
             bound.columns.push(BoundColumn { mask, ty: origin.ty });
         }
         Ok(bound)
+    }
+
+    /// Joins the plan with the column definitions of a MySQL result.
+    ///
+    /// # Errors
+    /// As [`MaskPlan::with_origins`].
+    pub fn with_mysql_origins(
+        &self,
+        origins: impl ExactSizeIterator<Item = MysqlOrigin>,
+        masks: &Masks,
+    ) -> Result<BoundColumns<MysqlType>, PlanMismatch> {
+        let planned = self.planned(origins.len())?;
+        let mut bound = BoundColumns { columns: Vec::with_capacity(origins.len()), by_origin: Vec::new() };
+        for (at, MysqlOrigin { column, ty }) in origins.enumerate() {
+            let mut mask = planned.get(at).cloned().flatten();
+            if mask.is_none()
+                && *self != Self::Unmasked
+                && let Some(column) = column
+                && let Some(by_origin) = masks.columns.get(&column)
+            {
+                mask = Some(by_origin.with.clone());
+                bound.by_origin.push(column);
+            }
+            bound.columns.push(BoundColumn { mask, ty });
+        }
+        Ok(bound)
+    }
+
+    /// What the text planned for a result of so many columns; empty: nothing, for any number.
+    fn planned(&self, found: usize) -> Result<&[Option<MaskWith>], PlanMismatch> {
+        match self {
+            Self::Columns(columns) if columns.len() == found => Ok(columns),
+            Self::Columns(columns) => Err(PlanMismatch::Count { expected: columns.len(), found }),
+            Self::Clear | Self::Unmasked => Ok(&[]),
+            Self::OfAnother => Err(PlanMismatch::OfAnother),
+        }
     }
 }
 
@@ -130,12 +181,28 @@ impl Masks {
     }
 }
 
-impl BoundColumns {
+impl<T> BoundColumns<T> {
     /// Whether every column is kept: rows may be forwarded as they are.
     pub fn is_clear(&self) -> bool {
         self.columns.iter().all(|column| column.mask.is_none())
     }
 
+    /// The audit's `masked_columns`: `shop.customers.email,shop.customers.ssn`; `None` when nothing is masked.
+    /// `outputs` are those of the statement whose plan was bound.
+    pub fn masked_names(&self, outputs: &Outputs, masks: &Masks) -> Option<Arc<str>> {
+        if self.is_clear() {
+            return None;
+        }
+        let mut names = masks.masked_names(outputs);
+        names.extend(self.by_origin.iter().cloned());
+        names.sort();
+        names.dedup();
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        Some(Arc::from(names.join(",")))
+    }
+}
+
+impl BoundColumns<PgType> {
     /// Sets the formats that a Bind message asks for: none (all text), one for all, or one a column.
     ///
     /// # Errors
@@ -153,19 +220,5 @@ impl BoundColumns {
             return Err(PlanMismatch::Formats { expected, found: formats.len() });
         }
         Ok(())
-    }
-
-    /// The audit's `masked_columns`: `shop.customers.email,shop.customers.ssn`; `None` when nothing is masked.
-    /// `outputs` are those of the statement whose plan was bound.
-    pub fn masked_names(&self, outputs: &Outputs, masks: &Masks) -> Option<Arc<str>> {
-        if self.is_clear() {
-            return None;
-        }
-        let mut names = masks.masked_names(outputs);
-        names.extend(self.by_origin.iter().cloned());
-        names.sort();
-        names.dedup();
-        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-        Some(Arc::from(names.join(",")))
     }
 }

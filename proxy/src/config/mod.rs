@@ -57,6 +57,18 @@ pub struct Server {
     pub login_timeout: Duration,
     /// After what time a pending request lapses.
     pub request_timeout: Duration,
+    /// Whether passwords can be used with MySQL's old plugin.
+    pub native_passwords: NativePasswords,
+}
+
+/// `[server] mysql_native_password`: what becomes of a password's `SHA1(SHA1(…))`, which that plugin needs and which is
+/// guessed faster than the rest of what is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NativePasswords {
+    /// It is kept, sealed under a key beside `grants.db`.
+    Sealed,
+    /// It is not kept: with a password, clients must speak caching_sha2_password.
+    LeftOut,
 }
 
 /// `[audit]`.

@@ -7,7 +7,7 @@ use hallpass_policy::{
     statement::Action,
 };
 
-use super::{Config, ListenerTls, UpstreamTls, load::data_dir};
+use super::{Config, ListenerTls, NativePasswords, Protocol, UpstreamTls, load::data_dir};
 
 /// A target that is right, for tests about something else.
 const SHOP: &str = "[databases.shop]\nprotocol = \"postgres\"\nhost = \"127.0.0.1\"\nuser = \"h\"\n";
@@ -52,7 +52,7 @@ fn the_examples_in_the_default_file_are_right() {
     let examples = examples + "[roles.migrator]\nallow = [\"ddl\"]\n[roles.fixer]\nallow = [\"update\"]\n";
     assert_eq!(faults(&examples), Vec::<String>::new());
     let config = good(&examples);
-    assert_eq!((config.listeners.len(), config.approvals.len(), config.policy.masks.len()), (2, 2, 1));
+    assert_eq!((config.listeners.len(), config.approvals.len(), config.policy.masks.len()), (3, 2, 1));
     assert_eq!(config.policy.roles["reader"].limits.max_result_bytes, Some(16_000_000));
 }
 
@@ -109,7 +109,7 @@ fn every_fault_names_line_key_and_mend() {
         (
             "[[listeners]]\nname = \"a\"\nprotocol = \"mysql\"\naddress = \"127.0.0.1:1\"\n[[listeners]]\nname = \"a\"\nprotocol = \"postgres\"\naddress = \"127.0.0.1:1\"",
             &[
-                "proxy.toml:3: listeners[1].protocol: is not supported yet | remove this entry",
+                "proxy.toml:1: listeners[1]: names no target; a MySQL server greets its client before the client can name one | add `database = \"NAME\"`, and a listener of its own for each other target",
                 "proxy.toml:5: listeners[2]: listener `a` has the address 127.0.0.1:1, too | give each an address of its own",
                 "proxy.toml:5: listeners[2]: there are two listeners `a` | give each a name of its own",
             ],
@@ -227,4 +227,26 @@ fn the_data_folder_is_found_in_a_file_with_faults() {
     assert_eq!(data_dir(&path).unwrap(), folder.path().join("here"), "a running proxy is found beside a broken file");
     std::fs::write(&path, "[server").unwrap();
     assert_eq!(data_dir(&path).unwrap_err().line, 1);
+}
+
+#[test]
+fn a_mysql_listener_has_one_target() {
+    let target = "[databases.eu]\nprotocol = \"mysql\"\nhost = \"10.0.0.6\"\nuser = \"h\"\n[server]\nmysql_native_password = false\n";
+    let listener = "[[listeners]]\nname = \"m\"\nprotocol = \"mysql\"\naddress = \"127.0.0.1:1\"\n";
+    for own in ["database = \"eu\"", "scope = { database = \"eu\", users = [\"ci\"] }"] {
+        let config = good(&format!("{target}{listener}{own}"));
+        assert_eq!((config.databases["eu"].port, config.databases["eu"].database.as_str()), (3306, "eu"));
+        assert_eq!(config.listeners[0].protocol, Protocol::Mysql);
+        assert!(matches!(config.databases["eu"].tls, UpstreamTls::VerifyFull { ca: None }));
+        assert_eq!(config.server.native_passwords, NativePasswords::LeftOut);
+    }
+    assert_eq!(good("").server.native_passwords, NativePasswords::Sealed);
+    let none = faults(&format!("{target}{listener}scope = {{ users = [\"ci\"] }}"));
+    assert!(none.len() == 1 && none[0].starts_with("proxy.toml:7: listeners[1]: names no target"), "{none:?}");
+    assert_eq!(
+        faults(&format!("{SHOP}{target}{listener}database = \"shop\"")),
+        [
+            "proxy.toml:15: listeners[1].database: target `shop` speaks postgres, this listener mysql | name a target of the listener's protocol"
+        ]
+    );
 }

@@ -1,4 +1,4 @@
-//! A connection, plain or under TLS, as one type, and the socket options all of them get.
+//! A connection, plain, under TLS or compressed, as one type, and the socket options all of them get.
 //! Reads and writes; frames and buffers are the callers' affair.
 
 use std::{
@@ -14,6 +14,9 @@ use tokio::{
     net::{TcpStream, UnixStream},
 };
 use tokio_rustls::{client, server};
+
+use super::compressed::Compressed;
+use crate::wire::mysql::compress::Algorithm;
 
 /// Idle time before the first keepalive probe: below the idle limits of usual NATs and load balancers.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
@@ -33,6 +36,8 @@ pub enum Stream {
     TlsClient(Box<server::TlsStream<TcpStream>>),
     /// An upstream under TLS.
     TlsUpstream(Box<client::TlsStream<TcpStream>>),
+    /// A MySQL client under compression, whatever is below.
+    Compressed(Box<Compressed>),
 }
 
 /// Sets what every TCP connection of the proxy has: no delay (messages are coalesced before they are written) and
@@ -53,7 +58,27 @@ impl Stream {
     pub fn as_tcp(&self) -> Option<&TcpStream> {
         match self {
             Self::Tcp(socket) => Some(socket),
-            Self::Unix(_) | Self::TlsClient(_) | Self::TlsUpstream(_) => None,
+            Self::Unix(_) | Self::TlsClient(_) | Self::TlsUpstream(_) | Self::Compressed(_) => None,
+        }
+    }
+
+    /// The same connection under MySQL's compression; `leftover` was read from it already.
+    #[must_use]
+    pub fn compressed(self, leftover: Vec<u8>, algorithm: Algorithm) -> Self {
+        Self::Compressed(Box::new(Compressed::new(self, leftover, algorithm)))
+    }
+
+    /// Whether packets are compressed.
+    pub fn is_compressed(&self) -> bool {
+        matches!(self, Self::Compressed(_))
+    }
+
+    /// A client's TLS, under compression, too.
+    pub fn client_tls(&self) -> Option<&server::TlsStream<TcpStream>> {
+        match self {
+            Self::TlsClient(tls) => Some(tls),
+            Self::Compressed(compressed) => compressed.below().client_tls(),
+            Self::Tcp(_) | Self::Unix(_) | Self::TlsUpstream(_) => None,
         }
     }
 
@@ -62,6 +87,7 @@ impl Stream {
         match self {
             Self::Tcp(_) | Self::Unix(_) => false,
             Self::TlsClient(_) | Self::TlsUpstream(_) => true,
+            Self::Compressed(compressed) => compressed.below().is_encrypted(),
         }
     }
 
@@ -73,7 +99,7 @@ impl Stream {
         match self {
             Self::Tcp(socket) => socket.try_read(buf),
             Self::Unix(socket) => socket.try_read(buf),
-            Self::TlsClient(_) | Self::TlsUpstream(_) => {
+            Self::TlsClient(_) | Self::TlsUpstream(_) | Self::Compressed(_) => {
                 let mut buf = ReadBuf::new(buf);
                 let mut context = Context::from_waker(Waker::noop());
                 match Pin::new(self).poll_read(&mut context, &mut buf) {
@@ -84,7 +110,7 @@ impl Stream {
         }
     }
 
-    /// Writes what goes without waiting. Under TLS the bytes may still have to be flushed.
+    /// Writes what goes without waiting. Under TLS or compression the bytes may still have to be flushed.
     ///
     /// # Errors
     /// `WouldBlock` when nothing goes; otherwise as a write.
@@ -92,7 +118,7 @@ impl Stream {
         match self {
             Self::Tcp(socket) => socket.try_write(buf),
             Self::Unix(socket) => socket.try_write(buf),
-            Self::TlsClient(_) | Self::TlsUpstream(_) => {
+            Self::TlsClient(_) | Self::TlsUpstream(_) | Self::Compressed(_) => {
                 let mut context = Context::from_waker(Waker::noop());
                 match Pin::new(self).poll_write(&mut context, buf) {
                     Poll::Ready(written) => written,
@@ -111,6 +137,7 @@ macro_rules! each {
             Stream::Unix($inner) => $does,
             Stream::TlsClient($inner) => $does,
             Stream::TlsUpstream($inner) => $does,
+            Stream::Compressed($inner) => $does,
         }
     };
 }
@@ -167,7 +194,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        config::{ServerIdentity, UpstreamTls},
+        config::{Protocol, ServerIdentity, UpstreamTls},
         net::tls::{ClientTls, ServerTls},
     };
 
@@ -187,7 +214,9 @@ mod tests {
         fs::write(file("key"), key.serialize_pem()).unwrap();
         let identity = ServerIdentity { certificate: file("crt"), key: file("key"), client_ca: None };
         let server = ServerTls::load(&identity).unwrap();
-        let ClientTls::Use { connector, name } = ClientTls::load(&UpstreamTls::Require, "localhost").unwrap() else {
+        let ClientTls::Use { connector, name } =
+            ClientTls::load(&UpstreamTls::Require, "localhost", Protocol::Postgres).unwrap()
+        else {
             panic!("TLS is wanted")
         };
         let (ours, theirs) = sockets().await;

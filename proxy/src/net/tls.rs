@@ -17,7 +17,7 @@ use thiserror::Error;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::certificate;
-use crate::config::{ListenerTls, ServerIdentity, UpstreamTls};
+use crate::config::{ListenerTls, Protocol, ServerIdentity, UpstreamTls};
 
 /// The protocol's name in ALPN: PostgreSQL 17 section 55.2.11.
 pub const ALPN: &[u8] = b"postgresql";
@@ -188,7 +188,7 @@ impl ClientTls {
     ///
     /// # Errors
     /// When the CA file cannot be read, or `host` can be in no certificate.
-    pub fn load(tls: &UpstreamTls, host: &str) -> Result<Self, TlsError> {
+    pub fn load(tls: &UpstreamTls, host: &str, protocol: Protocol) -> Result<Self, TlsError> {
         let provider = Arc::new(ring::default_provider());
         let builder = ClientConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?;
@@ -206,7 +206,11 @@ impl ClientTls {
                 builder.with_root_certificates(public).with_no_client_auth()
             }
         };
-        config.alpn_protocols = vec![ALPN.to_vec()];
+        config.alpn_protocols = match protocol {
+            Protocol::Postgres => vec![ALPN.to_vec()],
+            // MySQL has no name in ALPN.
+            Protocol::Mysql => Vec::new(),
+        };
         let name = ServerName::try_from(host.to_owned()).map_err(|_| TlsError::HostName(host.to_owned()))?;
         Ok(Self::Use { connector: TlsConnector::from(Arc::new(config)), name })
     }

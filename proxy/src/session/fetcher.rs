@@ -43,7 +43,6 @@ pub async fn keep(shared: Arc<Shared>) {
 /// One target's fetches, until nobody can ask any more.
 async fn serve(shared: Arc<Shared>, target: Arc<Target>, mut requests: mpsc::Receiver<FetchRequest>) {
     let mut reader = Reader::default();
-    let mut seen = None;
     let mut watch = interval(WATCH);
     watch.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -57,8 +56,7 @@ async fn serve(shared: Arc<Shared>, target: Arc<Target>, mut requests: mpsc::Rec
                 if !target.is_attended() {
                     continue;
                 }
-                let now = reader.fingerprint().await;
-                if now.is_some() && now == seen {
+                if !reader.has_changed().await {
                     continue;
                 }
                 tracing::debug!(target_name = %target.name(), "names may have changed");
@@ -68,8 +66,6 @@ async fn serve(shared: Arc<Shared>, target: Arc<Target>, mut requests: mpsc::Rec
             waiting.push(next);
         }
         target.begin_fetch();
-        // The fingerprint is taken first: a change between the two is seen as one next time.
-        seen = reader.fingerprint().await;
         let fetched = reader.fetch(&target).await;
         let outcome = fetched.map(|(catalog, dialect)| target.learn(catalog, dialect, &shared.config.load().policy));
         for asked in waiting {

@@ -15,7 +15,7 @@ use hallpass_audit::{
 use hallpass_policy::{
     decide::{Allowance, Authority, Decision, Denial, Fence, Question, ask_again, decide},
     grant::{Grant, GrantKind},
-    ids::{GrantId, Principal, RoleName, Timestamp},
+    ids::{GrantId, Principal, RoleName, Timestamp, UserName},
     mask::{apply::HashKey, plan::MaskPlan},
     role::Limits,
     statement::{Dialect, Effect, Names, Outputs, Refusal, RefusalKind, Statement},
@@ -161,6 +161,11 @@ impl Gate {
     /// What all sessions share.
     pub fn shared(&self) -> &Arc<Shared> {
         &self.shared
+    }
+
+    /// Who.
+    pub fn user(&self) -> &UserName {
+        &self.principal.user
     }
 
     /// Who and where.

@@ -15,12 +15,12 @@ use thiserror::Error;
 use tokio::{net::TcpListener, runtime, sync::watch};
 
 use super::{
+    login::mysql::Keyring,
     recorder::Recorder,
     serve::{House, Port, serve},
     throttle::Throttle,
 };
 use crate::{
-    config,
     net::tls::{Security, TlsError},
     shared::Shared,
     store::LoginLookup,
@@ -50,9 +50,6 @@ pub enum ListenError {
         /// Why.
         source: TlsError,
     },
-    /// MySQL listeners come later.
-    #[error("listener `{0}`: protocol mysql is not supported yet")]
-    Protocol(ListenerName),
     /// No thread or event loop to be had.
     #[error("a worker cannot be started: {0}")]
     Worker(io::Error),
@@ -76,9 +73,6 @@ pub fn start(shared: &Arc<Shared>, lookup: &Arc<dyn LoginLookup>) -> Result<Work
     let mut threads = Vec::new();
     let mut ports = Vec::new();
     for listener in &config.listeners {
-        if listener.protocol != config::Protocol::Postgres {
-            return Err(ListenError::Protocol(listener.name.clone()));
-        }
         let security =
             Security::load(&listener.tls).map_err(|source| ListenError::Tls { name: listener.name.clone(), source })?;
         ports.push(Arc::new(Port { config: listener.clone(), security, throttle: Arc::clone(&throttle) }));
@@ -103,11 +97,13 @@ pub fn start(shared: &Arc<Shared>, lookup: &Arc<dyn LoginLookup>) -> Result<Work
         }
         workers.push(sockets);
     }
+    let keyring = Arc::new(Keyring::default());
     for (number, sockets) in workers.into_iter().enumerate() {
         let house = House {
             shared: Arc::clone(shared),
             lookup: Arc::clone(lookup),
             recorder: Recorder::new(shared.journal.clone()),
+            keyring: Arc::clone(&keyring),
         };
         let stopping = stopping.clone();
         let worker = runtime::Builder::new_current_thread().enable_all().build().map_err(ListenError::Worker)?;

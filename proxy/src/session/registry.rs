@@ -3,11 +3,14 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use hallpass_audit::event::Origin;
-use hallpass_policy::ids::{GrantId, SessionId, Timestamp};
+use hallpass_policy::ids::{GrantId, SessionId, Timestamp, UserName};
 use serde::Serialize;
 use tokio::sync::mpsc;
 
@@ -79,6 +82,8 @@ struct Entry {
 #[derive(Default)]
 pub struct Sessions {
     open: Mutex<HashMap<SessionId, Entry>>,
+    /// Connection ids given out; MySQL's have 32 bits and begin anew when they are used up.
+    connections: AtomicU64,
 }
 
 impl std::fmt::Debug for Sessions {
@@ -98,6 +103,18 @@ impl Sessions {
         let (signals, receiver) = mpsc::channel(8);
         self.lock().insert(info.id.clone(), Entry { info, running, signals, key });
         receiver
+    }
+
+    /// A connection id for a MySQL client: from 1, and no open session's.
+    pub fn next_connection(&self) -> u32 {
+        loop {
+            let count = self.connections.fetch_add(1, Ordering::Relaxed);
+            let id = u32::try_from(count % u64::from(u32::MAX)).unwrap_or_default() + 1;
+            let taken = |entry: &Entry| matches!(entry.key, CancelKey::Connection(open) if open == id);
+            if count < u64::from(u32::MAX) || !self.lock().values().any(taken) {
+                return id;
+            }
+        }
     }
 
     /// Removes a session.
@@ -155,7 +172,38 @@ impl Sessions {
         }
     }
 
+    /// Tells the session with this connection number, if it is `user`'s; false when there is none.
+    pub fn signal_own(&self, user: &UserName, connection: u32, signal: Signal) -> bool {
+        let open = self.lock();
+        let own = open.values().find(|entry| {
+            matches!(entry.key, CancelKey::Connection(number) if number == connection)
+                && entry.info.origin.user.as_ref() == Some(user)
+        });
+        own.is_some_and(|entry| entry.signals.try_send(signal).is_ok())
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<SessionId, Entry>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connection_ids_start_at_1_and_skip_open_sessions_when_they_come_round() {
+        let sessions = Sessions::new();
+        assert_eq!([sessions.next_connection(), sessions.next_connection()], [1, 2]);
+        let info = SessionInfo {
+            id: SessionId::new("a"),
+            origin: Arc::default(),
+            started: Timestamp(0),
+            statement: None,
+            grant: None,
+        };
+        let _signals = sessions.enter(info, Arc::default(), CancelKey::Connection(1));
+        sessions.connections.store(u64::from(u32::MAX) - 1, Ordering::Relaxed);
+        assert_eq!([sessions.next_connection(), sessions.next_connection()], [u32::MAX, 2]);
     }
 }

@@ -22,7 +22,15 @@ use hallpass_policy::{
 use tokio::sync::{mpsc, oneshot};
 
 use super::{postgres::Shape, upstream::connector::Connector};
-use crate::{clock::Clock, config, error::ClientError, wire::postgres::settings::Setting};
+use crate::{
+    clock::Clock,
+    config,
+    error::ClientError,
+    wire::{
+        mysql::capability::{Capabilities, Flavour},
+        postgres::settings::Setting,
+    },
+};
 
 /// Texts' bytes whose meaning is kept for each target.
 const TEXT_BYTES_KEPT: usize = 16 << 20;
@@ -44,6 +52,17 @@ pub struct Known {
     pub generation: u64,
 }
 
+/// A view in the revision that a text was understood with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ViewRevision {
+    /// Its name.
+    pub name: QualifiedName,
+    /// Its OID; 0 on MySQL.
+    pub oid: u32,
+    /// [`Relation::revision`].
+    pub revision: Arc<str>,
+}
+
 /// A text and what it means.
 #[derive(Debug)]
 pub struct Understanding {
@@ -51,8 +70,8 @@ pub struct Understanding {
     pub text: Arc<str>,
     /// Its statements.
     pub understood: Understood,
-    /// The views it reads, by OID, with the revision they were understood in.
-    pub views: Box<[(u32, Arc<str>)]>,
+    /// The views it reads.
+    pub views: Box<[ViewRevision]>,
     /// Its result's columns, once an upstream has described them for a Parse without parameter types.
     pub shape: Arc<OnceLock<Shape>>,
     dialect: Dialect,
@@ -65,6 +84,19 @@ struct Texts {
     by_hash: AHashMap<u64, Arc<Understanding>>,
     hasher: ahash::RandomState,
     bytes: usize,
+}
+
+/// How a MySQL or MariaDB server greets; listeners in front of it greet in its words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Greeting {
+    /// Its version as it says it, with the prefix that MariaDB puts before it.
+    pub version: String,
+    /// What it offers.
+    pub capabilities: Capabilities,
+    /// Its default collation, the low byte of the number.
+    pub collation: u8,
+    /// Whose server it is.
+    pub flavour: Flavour,
 }
 
 /// What an upstream told a login: its parameters, in its order.
@@ -80,6 +112,7 @@ pub struct Target {
     texts: Mutex<Texts>,
     connector: ArcSwapOption<Connector>,
     parameters: Mutex<HashMap<Vec<Setting>, Parameters>>,
+    greeting: ArcSwapOption<Greeting>,
     fetch: mpsc::Sender<FetchRequest>,
     /// A session changed names and nobody has fetched them since.
     changed: AtomicBool,
@@ -130,6 +163,7 @@ impl Target {
             texts: Mutex::default(),
             connector: ArcSwapOption::empty(),
             parameters: Mutex::default(),
+            greeting: ArcSwapOption::empty(),
             fetch,
             changed: AtomicBool::new(false),
             sessions: AtomicUsize::new(0),
@@ -251,6 +285,16 @@ impl Target {
         }
     }
 
+    /// How its server greeted the connection of the last fetch; `None` before the first, and for Postgres.
+    pub fn greeting(&self) -> Option<Arc<Greeting>> {
+        self.greeting.load_full()
+    }
+
+    /// Remembers how its server greets.
+    pub fn remember_greeting(&self, greeting: Greeting) {
+        self.greeting.store(Some(Arc::new(greeting)));
+    }
+
     /// What `text` means under `known` and `dialect`, from memory where it was met before.
     ///
     /// # Errors
@@ -317,11 +361,11 @@ impl Target {
 }
 
 /// The views that a text reads, through others too.
-fn views_of(understood: &Understood, catalog: &Catalog) -> Box<[(u32, Arc<str>)]> {
+fn views_of(understood: &Understood, catalog: &Catalog) -> Box<[ViewRevision]> {
     let touched: BTreeSet<_> = understood.statements.iter().flat_map(|statement| &statement.touches).collect();
     let view = |name: &QualifiedName| {
         let relation = catalog.relations.get(name)?;
-        Some((relation.oid, relation.revision.clone()?))
+        Some(ViewRevision { name: name.clone(), oid: relation.oid, revision: relation.revision.clone()? })
     };
     touched.into_iter().filter_map(view).collect()
 }

@@ -1,4 +1,5 @@
-//! What a login is checked against: SCRAM-SHA-256 keys of a user's password and tokens, all on one salt.
+//! What a login is checked against: SCRAM-SHA-256 keys of a user's password and tokens, all on one salt, and beside them
+//! what MySQL's plugins compare with.
 //! Holds no password and no token; reads no store and no clock.
 //!
 //! A user has one salt and one iteration count, and any number of keys under them. So one SCRAM conversation serves
@@ -10,6 +11,8 @@ use hallpass_policy::ids::{GroupName, Principal, Timestamp, UserName};
 use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
+
+use crate::wire::mysql::hashes::MysqlSecret;
 
 type HmacSha256 = Hmac<Sha256>;
 
@@ -55,6 +58,10 @@ pub struct CredentialKey {
     pub kind: CredentialKind,
     /// What a proof is checked against.
     pub keys: ScramKeys,
+    /// The same for MySQL's plugins, as far as it is known.
+    pub mysql: MysqlSecret,
+    /// A password's half of that, as the store holds it; [`Seal`](super::seal::Seal) opens it.
+    pub sealed_native: Option<Vec<u8>>,
     /// When it stops working.
     pub expires: Option<Timestamp>,
 }
@@ -201,7 +208,7 @@ mod tests {
     }
 
     fn key(id: i64, kind: CredentialKind, keys: ScramKeys) -> CredentialKey {
-        CredentialKey { id, kind, keys, expires: None }
+        CredentialKey { id, kind, keys, mysql: MysqlSecret::default(), sealed_native: None, expires: None }
     }
 
     /// RFC 7677 section 3: user `user`, password `pencil`.

@@ -12,11 +12,12 @@ pub mod credentials;
 pub mod grants;
 pub mod ledger;
 pub mod requests;
+pub mod seal;
 pub mod sqlite;
 pub mod users;
 pub mod watch;
 
-use credentials::Credentials;
+use credentials::{CredentialKey, Credentials};
 use grants::{GrantRecord, NewGrant};
 use requests::{Approved, NewRequest, Request};
 use users::{NewKey, NewUser, User};
@@ -93,6 +94,8 @@ pub trait Transaction {
     fn insert_key(&self, user: &UserName, key: &NewKey) -> Result<i64, StoreError>;
     /// Removes the user's password, if any.
     fn remove_password(&self, user: &UserName) -> Result<(), StoreError>;
+    /// Forgets what mysql_native_password needs of every user's password; how many had it.
+    fn forget_native(&self) -> Result<usize, StoreError>;
     /// Removes one of the user's tokens; false when there is no such.
     fn remove_token(&self, user: &UserName, id: i64) -> Result<bool, StoreError>;
     /// Whose token has this digest, and when the token stops working.
@@ -133,6 +136,10 @@ pub trait LoginLookup: Send + Sync {
     /// # Errors
     /// When the store cannot be read; the login is then refused.
     fn login_lookup<'a>(&'a self, user: &'a str) -> LookupFuture<'a>;
+
+    /// A login proved that it knows the secret of `key`, whose `SHA256(SHA256(…))` is `sha2`: later lookups may give it
+    /// as the key's `mysql.sha2`, for as long as the key is the user's.
+    fn remember(&self, _user: &UserName, _key: &CredentialKey, _sha2: [u8; 32]) {}
 }
 
 /// The future of [`LoginLookup::login_lookup`].

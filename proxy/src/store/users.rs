@@ -4,6 +4,7 @@ use hallpass_policy::ids::{GroupName, Principal, Timestamp, UserName};
 use serde::Serialize;
 
 use super::credentials::{CredentialKind, ScramKeys};
+use crate::wire::mysql::hashes::MysqlSecret;
 
 /// A user of the local store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -75,6 +76,10 @@ pub struct NewKey {
     pub label: Option<String>,
     /// What a login is checked against.
     pub keys: ScramKeys,
+    /// What MySQL's plugins compare with, in the open: of a token. Nothing of a password.
+    pub mysql: MysqlSecret,
+    /// What mysql_native_password compares with, sealed: of a password.
+    pub sealed_native: Option<Vec<u8>>,
     /// SHA-256 of a token, to find it as a bearer; `None` for a password.
     pub token_sha256: Option<[u8; 32]>,
     /// Now.

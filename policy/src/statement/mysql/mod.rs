@@ -60,6 +60,7 @@ mod walk;
 mod with;
 
 pub use names::{Flavour, MysqlNames, SqlMode};
+pub use setting::is_followed_charset;
 
 /// Understands `text`, all of its statements, with the names of `catalog` under `names`.
 ///

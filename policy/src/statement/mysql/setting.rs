@@ -57,6 +57,11 @@ const FREE: &[&str] = &[
 /// Character sets in which every ASCII byte is that character and no other byte is.
 const CHARSETS: &[&str] = &["ascii", "binary", "latin1", "utf8", "utf8mb3", "utf8mb4"];
 
+/// Whether texts and results in `charset` can be read byte by byte: every ASCII byte in it is that character.
+pub fn is_followed_charset(charset: &str) -> bool {
+    CHARSETS.iter().any(|known| known.eq_ignore_ascii_case(charset))
+}
+
 /// The session's variable `name`, in lower case, is set to `value`; adds what that needs, and says what has to be
 /// followed. A value that a user variable holds is given as `@name`, one of a server variable as `@@name`: the session
 /// has to ask the server what it is before it lets the statement through.

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     catalog::{QualifiedName, RelationKind},
-    statement::{Action, Object, Refusal},
+    statement::{Action, Object, Refusal, Verb},
 };
 
 /// Forms that need nothing; an optional LIKE or WHERE follows.
@@ -43,8 +43,8 @@ pub(super) fn show(walk: &mut Walk<'_>, cursor: &mut Cursor<'_>) -> Result<Draft
         create(walk, cursor)?;
         return Ok(draft);
     }
-    if messages(walk, cursor)? {
-        return Ok(draft);
+    if let Some(verb) = messages(walk, cursor)? {
+        return Ok(Draft::of(verb).server());
     }
     if cursor.word("GRANTS") {
         if !cursor.done() && !cursor.words(&["FOR", "CURRENT_USER"]) {
@@ -102,8 +102,9 @@ pub(super) fn show(walk: &mut Walk<'_>, cursor: &mut Cursor<'_>) -> Result<Draft
     }
 }
 
-/// SHOW WARNINGS and ERRORS: about the session's own last statement.
-fn messages(walk: &mut Walk<'_>, cursor: &mut Cursor<'_>) -> Result<bool, Refusal> {
+/// SHOW WARNINGS and ERRORS: about the session's own last statement. How many there are is no secret, what they say may
+/// quote values: the session knows these by their verb.
+fn messages(walk: &mut Walk<'_>, cursor: &mut Cursor<'_>) -> Result<Option<Verb>, Refusal> {
     if cursor.word("COUNT") {
         cursor.expect_sign("(")?;
         cursor.expect_sign("*")?;
@@ -112,10 +113,10 @@ fn messages(walk: &mut Walk<'_>, cursor: &mut Cursor<'_>) -> Result<bool, Refusa
             return Err(cursor.here());
         }
         cursor.end()?;
-        return Ok(true);
+        return Ok(Some("SHOW"));
     }
     if cursor.one_of(&["WARNINGS", "ERRORS"]).is_none() {
-        return Ok(false);
+        return Ok(None);
     }
     if cursor.word("LIMIT") {
         for bound in &cursor.expressions()? {
@@ -123,7 +124,7 @@ fn messages(walk: &mut Walk<'_>, cursor: &mut Cursor<'_>) -> Result<bool, Refusa
         }
     }
     cursor.end()?;
-    Ok(true)
+    Ok(Some("SHOW WARNINGS"))
 }
 
 /// Names of databases, tables, columns, indexes and routines: what `information_schema` tells everybody.

@@ -13,15 +13,9 @@ use crate::config::{
 /// The wire protocols as they are written.
 const PROTOCOLS: [(&str, Protocol); 2] = [("postgres", Protocol::Postgres), ("mysql", Protocol::Mysql)];
 
-/// `protocol = "…"`, refused while the proxy does not speak it.
+/// `protocol = "…"`.
 pub(super) fn protocol(table: &Table<'_>) -> Option<Protocol> {
-    let node = table.required("protocol", "\"postgres\"")?;
-    let protocol = node.choice(&PROTOCOLS)?;
-    match protocol {
-        Protocol::Postgres => {}
-        Protocol::Mysql => node.fault("is not supported yet", "remove this entry"),
-    }
-    Some(protocol)
+    table.required("protocol", "\"postgres\"")?.choice(&PROTOCOLS)
 }
 
 /// All listeners; without any, one for Postgres on 127.0.0.1:6432.
@@ -71,6 +65,13 @@ fn listener(table: &Table<'_>) -> Option<Listener> {
     }
     let database = table.get("database").and_then(|node| node.text()).map(Into::into);
     let scope = table.get("scope").and_then(|node| scope(&node));
+    let is_fixed = database.is_some() || scope.as_ref().is_some_and(|scope| scope.database.is_some());
+    if protocol == Some(Protocol::Mysql) && !is_fixed {
+        table.fault(
+            "names no target; a MySQL server greets its client before the client can name one",
+            "add `database = \"NAME\"`, and a listener of its own for each other target",
+        );
+    }
     table.finish();
     Some(Listener { name: name?, protocol: protocol?, address: address?, tls: tls?, database, scope })
 }

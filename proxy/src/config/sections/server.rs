@@ -7,7 +7,7 @@ use hallpass_policy::role::Party;
 use toml::de::DeTable;
 
 use crate::config::{
-    Audit, Parameters, Server,
+    Audit, NativePasswords, Parameters, Server,
     reader::{Node, Source, Table},
 };
 
@@ -23,6 +23,7 @@ pub(super) fn server(root: &Table<'_>) -> Server {
         threads: cores,
         login_timeout: Duration::from_secs(30),
         request_timeout: DAY,
+        native_passwords: NativePasswords::Sealed,
     };
     let Some(table) = root.get("server").and_then(|node| node.table()) else { return server };
     if let Some(path) = table.get("data_dir").and_then(|node| node.text()) {
@@ -44,6 +45,9 @@ pub(super) fn server(root: &Table<'_>) -> Server {
     }
     if let Some(time) = table.get("request_timeout").and_then(|node| positive(&node)) {
         server.request_timeout = time;
+    }
+    if let Some(kept) = table.get("mysql_native_password").and_then(|node| node.flag()) {
+        server.native_passwords = if kept { NativePasswords::Sealed } else { NativePasswords::LeftOut };
     }
     if let Some(node) = table.get("allow_inline_secrets") {
         node.flag();

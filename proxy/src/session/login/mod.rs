@@ -4,16 +4,25 @@
 use std::{io, time::Duration};
 
 use thiserror::Error;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    time::timeout,
+};
 
 use super::throttle::Throttle;
 use crate::{
     clock::Clock,
     error::ClientError,
-    net::tls::Security,
+    net::{
+        certificate,
+        stream::Stream,
+        tls::{ClientCertificates, Security},
+    },
     store::{LoginLookup, credentials::Credentials},
     wire::postgres::startup::CancelKey,
 };
 
+pub mod mysql;
 pub mod postgres;
 
 /// How long a refused client may take to read why.
@@ -79,4 +88,77 @@ pub(super) async fn credentials(user: &str, door: &Doorway<'_>) -> Result<Creden
         tracing::error!(%error, "the users cannot be read");
         unavailable("the proxy's users cannot be read")
     })
+}
+
+/// A connection and the bytes read from it that nobody has looked at.
+struct Talk {
+    stream: Stream,
+    input: Vec<u8>,
+}
+
+impl Talk {
+    /// Reads more.
+    async fn fill(&mut self) -> io::Result<()> {
+        self.input.reserve(1024);
+        match self.stream.read_buf(&mut self.input).await? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            _ => Ok(()),
+        }
+    }
+
+    async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes).await?;
+        self.stream.flush().await
+    }
+
+    /// Sends `last` words. Heard or not, it is over then.
+    async fn goodbye(self, last: &[u8]) {
+        let _ = timeout(GOODBYE, self.part(last)).await;
+    }
+
+    /// Sends `last` and closes so that it arrives: a socket closed with unread bytes would be reset, and the reset may
+    /// overtake the message.
+    async fn part(mut self, last: &[u8]) -> io::Result<()> {
+        self.send(last).await?;
+        self.stream.shutdown().await?;
+        let mut scrap = [0; 1024];
+        for _ in 0..64 {
+            if self.stream.read(&mut scrap).await? == 0 {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whose certificate the client showed.
+enum Holder {
+    /// It was not asked for one.
+    Anybody,
+    /// This common name; `None`: it has none that could be a user's.
+    Named(Option<String>),
+}
+
+impl Holder {
+    fn allows(&self, user: &str) -> bool {
+        match self {
+            Self::Anybody => true,
+            Self::Named(name) => name.as_deref() == Some(user),
+        }
+    }
+}
+
+/// Whose certificate the client showed, where it must show one; `how` it does so is told to those who did not.
+fn certificate_holder(stream: &Stream, security: &Security, how: &str) -> Result<Holder, ClientError> {
+    match security.keys().map(|keys| keys.clients()) {
+        None | Some(ClientCertificates::NotAsked) => return Ok(Holder::Anybody),
+        Some(ClientCertificates::Required) => {}
+    }
+    let chain = stream.client_tls().and_then(|tls| tls.get_ref().1.peer_certificates());
+    let leaf = chain.and_then(|chain| chain.first()).ok_or_else(|| ClientError::StartupRefused {
+        message: "connection requires a valid client certificate".into(),
+        hint: how.into(),
+        sqlstate: "28000",
+    })?;
+    Ok(Holder::Named(certificate::common_name(leaf)))
 }

@@ -5,18 +5,16 @@ use std::{io, net::IpAddr, sync::Arc, time::Instant};
 
 use hallpass_policy::ids::{Principal, Timestamp};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     time::{sleep, timeout},
 };
 
-use super::{Doorway, GOODBYE, LoginEnd, credentials, unavailable};
+use super::{Doorway, LoginEnd, Talk, certificate_holder, credentials, unavailable};
 use crate::{
     error::ClientError,
     net::{
-        certificate,
         stream::{Stream, tune},
-        tls::{ALPN, ClientCertificates, Security, ServerTls},
+        tls::{ALPN, Security, ServerTls},
     },
     store::credentials::random,
     wire::postgres::{
@@ -92,8 +90,9 @@ async fn end(stop: Stop) -> LoginEnd {
         Stop::Cancel(key) => LoginEnd::Cancel(key),
         Stop::Refuse(refusal) => {
             let Refusal { talk, startup, error } = *refusal;
-            // Told or not, it is over.
-            let _ = timeout(GOODBYE, talk.goodbye(&error)).await;
+            let mut out = Vec::new();
+            error_response(&mut out, &error, Phase::Login);
+            talk.goodbye(&out).await;
             let (user, database) = startup.map(|startup| (startup.user, startup.database)).unzip();
             LoginEnd::Refused { user, database, error }
         }
@@ -133,44 +132,6 @@ async fn converse(socket: TcpStream, peer: IpAddr, door: &Doorway<'_>) -> Result
         }
         Err(Failure::Io(error)) => Err(Stop::Gone(error)),
         Err(Failure::Told(error)) => Err(refuse(talk, Some(startup), error)),
-    }
-}
-
-/// A connection and the bytes read from it that nobody has looked at.
-struct Talk {
-    stream: Stream,
-    input: Vec<u8>,
-}
-
-impl Talk {
-    /// Reads more.
-    async fn fill(&mut self) -> io::Result<()> {
-        self.input.reserve(1024);
-        match self.stream.read_buf(&mut self.input).await? {
-            0 => Err(io::ErrorKind::UnexpectedEof.into()),
-            _ => Ok(()),
-        }
-    }
-
-    async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.stream.write_all(bytes).await?;
-        self.stream.flush().await
-    }
-
-    /// Tells `error` and closes so that it arrives: a socket closed with unread bytes would be reset, and the reset
-    /// may overtake the message.
-    async fn goodbye(mut self, error: &ClientError) -> io::Result<()> {
-        let mut out = Vec::new();
-        error_response(&mut out, error, Phase::Login);
-        self.send(&out).await?;
-        self.stream.shutdown().await?;
-        let mut scrap = [0; 1024];
-        for _ in 0..64 {
-            if self.stream.read(&mut scrap).await? == 0 {
-                break;
-            }
-        }
-        Ok(())
     }
 }
 
@@ -235,11 +196,7 @@ async fn handshake(socket: TcpStream, keys: &ServerTls) -> Result<Talk, Stop> {
 /// TLS without an SSLRequest: ALPN must say that it is meant for us, not for a web server on the same port.
 async fn directly(socket: TcpStream, keys: &ServerTls) -> Result<Talk, Stop> {
     let talk = handshake(socket, keys).await?;
-    let agreed = match &talk.stream {
-        Stream::TlsClient(tls) => tls.get_ref().1.alpn_protocol() == Some(ALPN),
-        Stream::Tcp(_) | Stream::Unix(_) | Stream::TlsUpstream(_) => false,
-    };
-    if agreed {
+    if talk.stream.client_tls().is_some_and(|tls| tls.get_ref().1.alpn_protocol() == Some(ALPN)) {
         return Ok(talk);
     }
     let text = "direct TLS connection without the ALPN protocol \"postgresql\"";
@@ -276,7 +233,7 @@ async fn authenticate(
     peer: IpAddr,
     door: &Doorway<'_>,
 ) -> Result<(Principal, i64, Option<Timestamp>), Failure> {
-    let holder = certificate_holder(&talk.stream, door.security)?;
+    let holder = certificate_holder(&talk.stream, door.security, "connect with sslmode=require, sslcert and sslkey")?;
     let nonce = random().ok_or_else(|| unavailable("the system gives no random bytes"))?;
     let offered = Offered::new(end_point(&talk.stream, door.security));
     let mut out = Vec::new();
@@ -338,40 +295,6 @@ async fn password_message(talk: &mut Talk) -> Result<Vec<u8>, Failure> {
         }
         talk.fill().await?;
     }
-}
-
-/// Whose certificate the client showed.
-enum Holder {
-    /// It was not asked for one.
-    Anybody,
-    /// This common name; `None`: it has none that could be a user's.
-    Named(Option<String>),
-}
-
-impl Holder {
-    fn allows(&self, user: &str) -> bool {
-        match self {
-            Self::Anybody => true,
-            Self::Named(name) => name.as_deref() == Some(user),
-        }
-    }
-}
-
-fn certificate_holder(stream: &Stream, security: &Security) -> Result<Holder, ClientError> {
-    match security.keys().map(|keys| keys.clients()) {
-        None | Some(ClientCertificates::NotAsked) => return Ok(Holder::Anybody),
-        Some(ClientCertificates::Required) => {}
-    }
-    let chain = match stream {
-        Stream::TlsClient(tls) => tls.get_ref().1.peer_certificates(),
-        Stream::Tcp(_) | Stream::Unix(_) | Stream::TlsUpstream(_) => None,
-    };
-    let leaf = chain.and_then(|chain| chain.first()).ok_or_else(|| ClientError::StartupRefused {
-        message: "connection requires a valid client certificate".into(),
-        hint: "connect with sslmode=require, sslcert and sslkey".into(),
-        sqlstate: "28000",
-    })?;
-    Ok(Holder::Named(certificate::common_name(leaf)))
 }
 
 fn end_point(stream: &Stream, security: &Security) -> Option<Arc<[u8]>> {

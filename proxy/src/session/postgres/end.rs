@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::{
     End, Machine, Wait,
     bound::Unbound,
+    job::Run,
     outbox::OwnSql,
     own::changed,
     pending::{Own, Pending},
@@ -109,13 +110,7 @@ impl Machine {
 
     /// A write changed more rows than its role allows: it is taken back.
     pub(super) fn write_too_wide(&mut self, gate: &mut Gate, bound: u64, rows: u64) -> Result<(), End> {
-        let error = ClientError::LimitExceeded {
-            message: format!(
-                "the statement changed {rows} rows, more than max_rows_affected of this grant allows ({bound})"
-            ),
-            hint: "nothing was changed; narrow the statement's WHERE, or ask for a role that allows more".into(),
-            sqlstate: "54000",
-        };
+        let error = Run::too_wide(rows, bound);
         match self.pending.front_mut() {
             Some(Pending::Execute(job)) => {
                 error_response(&mut self.out.client, &error, Phase::Session);

@@ -9,7 +9,7 @@ use hallpass_policy::statement::{Refusal, RefusalKind};
 use super::{
     End, HeldParse, Machine, Wait,
     job::{Job, Run, Way},
-    names::{Part, Portal, Prepared, Shape},
+    names::{Portal, Prepared, Shape},
     outbox::Control,
     own::{Ready, changed},
     pending::{Errors, Own, Pending},
@@ -21,6 +21,7 @@ use crate::{
         gate::{Gate, Refused},
         machine::Stop,
         parameters,
+        run::Part,
         target::Understanding,
     },
     wire::postgres::{

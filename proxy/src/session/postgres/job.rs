@@ -3,88 +3,22 @@
 
 use std::sync::Arc;
 
-use hallpass_policy::{
-    decide::Allowance,
-    statement::{Action, Effect, Outputs, Statement},
-};
+use hallpass_policy::statement::Effect;
 
 use super::{
     bound::Bound,
-    names::{Part, Shape, Undo},
+    names::{Shape, Undo},
 };
 use crate::{
     error::ClientError,
     session::{
         gate::{Outcome, Permit},
-        target::Understanding,
+        run,
     },
 };
 
-/// The statement that rows come from.
-pub(super) type RowsOf = (Arc<Understanding>, Part);
-
-/// One statement of a job.
-#[derive(Debug)]
-pub(super) struct Run {
-    /// The text it stands in.
-    pub(super) of: Arc<Understanding>,
-    /// Where.
-    pub(super) index: usize,
-    /// What its rows come from: itself, or what EXECUTE and FETCH name.
-    pub(super) rows_of: RowsOf,
-    /// How it may run.
-    pub(super) allowance: Arc<Allowance>,
-    /// What becomes of its rows, once their columns are known.
-    pub(super) bound: Option<Arc<Bound>>,
-    /// Rows so far.
-    pub(super) rows: u64,
-    /// Bytes of row data so far.
-    pub(super) bytes: u64,
-    /// How to take back what was noted when it was forwarded.
-    pub(super) undo: Vec<Undo>,
-}
-
-impl Run {
-    /// A run that has shown nothing yet.
-    pub(super) fn new(of: &Arc<Understanding>, index: usize, rows_of: RowsOf, allowance: Arc<Allowance>) -> Self {
-        Self { of: Arc::clone(of), index, rows_of, allowance, bound: None, rows: 0, bytes: 0, undo: Vec::new() }
-    }
-
-    /// The statement itself.
-    pub(super) fn statement(&self) -> Option<&Statement> {
-        self.of.understood.statements.get(self.index)
-    }
-
-    /// What its rows are.
-    pub(super) fn outputs(&self) -> &Outputs {
-        let (of, part) = &self.rows_of;
-        part.of(of).map_or(&Outputs::None, |statement| &statement.outputs)
-    }
-
-    /// Whether a row of so many bytes may still be shown.
-    pub(super) fn has_room(&self, bytes: usize) -> bool {
-        let limits = &self.allowance.limits;
-        let bytes = self.bytes.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
-        limits.max_rows.is_none_or(|max| self.rows < max) && limits.max_result_bytes.is_none_or(|max| bytes <= max)
-    }
-
-    /// Whether it changes names.
-    pub(super) fn changes_catalog(&self) -> bool {
-        matches!(self.statement().map(|s| &s.effect), Some(Effect::ChangesCatalog))
-    }
-
-    /// The most rows it may change, if it is a write with such a bound.
-    pub(super) fn write_bound(&self) -> Option<u64> {
-        let bound = self.allowance.limits.max_rows_affected?;
-        let (of, part) = &self.rows_of;
-        let statement = part.of(of)?;
-        let writes = statement
-            .needs
-            .iter()
-            .any(|need| matches!(need.action, Action::Insert | Action::Update | Action::Delete | Action::CopyIn));
-        (writes && !statement.explain).then_some(bound)
-    }
-}
+/// One statement of a job, with how to take back what was noted when it was forwarded.
+pub(super) type Run = run::Run<Bound, Undo>;
 
 /// How a job came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,36 +6,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use hallpass_policy::statement::{Statement, inner};
-
-use crate::session::target::Understanding;
-
-/// Which statement of a text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Part {
-    /// The statement at this index itself.
-    Whole(usize),
-    /// What the PREPARE or DECLARE at this index holds.
-    Inner(usize),
-}
-
-impl Part {
-    /// The statement meant.
-    pub(super) fn of(self, understanding: &Understanding) -> Option<&Statement> {
-        match self {
-            Self::Whole(index) => understanding.understood.statements.get(index),
-            Self::Inner(index) => inner(understanding.understood.statements.get(index)?),
-        }
-    }
-
-    /// A number for decision caches: differs between all parts of one text.
-    pub(super) fn key(self) -> usize {
-        match self {
-            Self::Whole(index) => index * 2,
-            Self::Inner(index) => index * 2 + 1,
-        }
-    }
-}
+use crate::session::{run::Part, target::Understanding};
 
 /// One column of a result, as a RowDescription tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,10 +1,8 @@
 //! What leaves the session: bytes for the client, and bytes for the upstream, which come in three kinds only: forwarded
 //! under a [`Permit`], control messages that hold no SQL, and the proxy's own fixed statements.
 
-use std::sync::Arc;
-
 use crate::{
-    session::gate::Permit,
+    session::{gate::Permit, target::ViewRevision},
     wire::postgres::encode::{self, Unencodable},
 };
 
@@ -42,7 +40,7 @@ pub(super) enum OwnSql<'a> {
     /// One of the catalog's queries.
     Catalog(&'static str),
     /// The revisions of these views.
-    Views(&'a [(u32, Arc<str>)]),
+    Views(&'a [ViewRevision]),
     /// The search_path for the rest of the transaction: around the catalog's queries.
     Path(&'a str),
 }
@@ -62,7 +60,7 @@ impl OwnSql<'_> {
             Self::Fail => Borrowed("denied by hallpass"),
             Self::Catalog(text) => Borrowed(text),
             Self::Views(views) => {
-                let oids: Vec<String> = views.iter().map(|(oid, _)| oid.to_string()).collect();
+                let oids: Vec<String> = views.iter().map(|view| view.oid.to_string()).collect();
                 Owned(format!(
                     "SELECT ev_class, pg_catalog.max(xmin::pg_catalog.text) FROM pg_catalog.pg_rewrite \
                      WHERE ev_class OPERATOR(pg_catalog.=) ANY ('{{{}}}'::pg_catalog.oid[]) GROUP BY ev_class",

@@ -16,7 +16,7 @@ use crate::{
     session::{
         gate::{Gate, session_denial},
         machine::Stop,
-        target::Understanding,
+        target::{Understanding, ViewRevision},
     },
     wire::postgres::backend::TransactionStatus,
 };
@@ -141,8 +141,9 @@ impl Machine {
     }
 
     /// The views' revisions are in: where one changed, nothing that was understood before runs on.
-    fn views_seen(&mut self, gate: &Gate, expected: &[(u32, Arc<str>)], seen: &[(u32, String)]) {
-        let unchanged = |(oid, revision): &(u32, Arc<str>)| seen.iter().any(|(o, r)| o == oid && **r == **revision);
+    fn views_seen(&mut self, gate: &Gate, expected: &[ViewRevision], seen: &[(u32, String)]) {
+        let unchanged =
+            |view: &ViewRevision| seen.iter().any(|(oid, seen)| *oid == view.oid && **seen == *view.revision);
         if expected.iter().all(unchanged) {
             return;
         }

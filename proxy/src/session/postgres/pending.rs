@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     error::ClientError,
+    session::target::ViewRevision,
     wire::postgres::{
         backend::tag,
         codec::{Body, Frame},
@@ -100,7 +101,7 @@ pub(super) enum Own {
     /// The revisions of the views that the next statement reads, as a Query.
     Views {
         /// What they were when it was understood.
-        expected: Box<[(u32, Arc<str>)]>,
+        expected: Box<[ViewRevision]>,
         /// What they are.
         seen: Vec<(u32, String)>,
     },

@@ -9,13 +9,14 @@ use hallpass_policy::{
 
 use super::{
     Machine,
-    job::{RowsOf, Run},
-    names::{Part, Portal, Prepared, Undo},
+    job::Run,
+    names::{Portal, Prepared, Undo},
 };
 use crate::{
     error::ClientError,
     session::{
         gate::{Gate, Refused},
+        run::{Part, RowsOf},
         target::Understanding,
     },
 };

@@ -10,7 +10,6 @@ use super::{
     upstream::{shape_of, theirs},
 };
 use crate::{
-    error::ClientError,
     session::gate::Gate,
     wire::postgres::{
         backend::{RowDescription, tag},
@@ -61,7 +60,7 @@ impl Machine {
         let Some(run) = job.run() else { return Ok(()) };
         run.rows += 1;
         run.bytes += size(frame.raw);
-        if let Some(error) = over(run) {
+        if let Some(error) = run.over() {
             self.stop_first(error);
             return Ok(());
         }
@@ -132,7 +131,7 @@ impl Machine {
             && !stopped
         {
             run.bytes += size(frame.raw);
-            if let Some(error) = over(run) {
+            if let Some(error) = run.over() {
                 self.stop_first(error);
             }
         }
@@ -143,21 +142,6 @@ impl Machine {
 
 fn size(frame: &[u8]) -> u64 {
     u64::try_from(frame.len()).unwrap_or(u64::MAX)
-}
-
-/// The error for the client when the statement has more to show than its grant allows.
-fn over(run: &Run) -> Option<ClientError> {
-    let limits = &run.allowance.limits;
-    let (what, max) = match (limits.max_rows, limits.max_result_bytes) {
-        (Some(max), _) if run.rows > max => ("max_rows", format!("{max} rows")),
-        (_, Some(max)) if run.bytes > max => ("max_result_bytes", format!("{max} bytes")),
-        _ => return None,
-    };
-    Some(ClientError::LimitExceeded {
-        message: format!("the result is larger than {what} of this grant allows ({max})"),
-        hint: "add a LIMIT, or ask for a role or a statement grant with export".into(),
-        sqlstate: "54000",
-    })
 }
 
 /// The plan of the statement the job is at; made from its prepared statement's columns the first time an Execute

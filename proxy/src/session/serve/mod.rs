@@ -9,6 +9,7 @@ use tokio::net::TcpStream;
 
 use super::{
     gate::Standing,
+    login::mysql::Keyring,
     machine::Machine,
     recorder::Recorder,
     registry::Running,
@@ -24,6 +25,7 @@ use crate::{
     store::{LoginLookup, credentials::random},
 };
 
+mod mysql;
 mod postgres;
 
 /// A listener with what its connections need.
@@ -46,6 +48,8 @@ pub struct House {
     pub lookup: Arc<dyn LoginLookup>,
     /// The thread's recorder.
     pub recorder: Arc<Recorder>,
+    /// What MySQL logins share; one for the whole proxy.
+    pub keyring: Arc<Keyring>,
 }
 
 impl std::fmt::Debug for House {
@@ -58,7 +62,7 @@ impl std::fmt::Debug for House {
 pub async fn serve(socket: TcpStream, peer: SocketAddr, port: &Port, house: &House) {
     match port.config.protocol {
         Protocol::Postgres => postgres::serve(socket, peer, port, house).await,
-        Protocol::Mysql => tracing::error!(listener = %port.config.name, "a listener of a protocol that is not served"),
+        Protocol::Mysql => mysql::serve(socket, peer, port, house).await,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Reaches a target's server: socket, TLS, and what may go wrong on the way. Says nothing on the connection: the
 //! protocols' modules do.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, os::unix::fs::FileTypeExt, sync::Arc, time::Duration};
 
 use rustls::CertificateError;
 use thiserror::Error;
@@ -17,8 +17,14 @@ use crate::{
         stream::{Stream, tune},
         tls::{ClientTls, TlsError},
     },
-    wire::postgres::{codec::FrameError, upstream_login::LoginFailure},
+    wire::{
+        mysql::{self, reader::ReadError},
+        postgres::{codec::FrameError, upstream_login::LoginFailure},
+    },
 };
+
+/// MySQL's and MariaDB's `ER_BAD_DB_ERROR`.
+const UNKNOWN_DATABASE: u16 = 1049;
 
 /// Why there is no connection. The text is for our log; a client gets [`UpstreamError::reason`].
 #[derive(Debug, Error)]
@@ -44,12 +50,33 @@ pub enum UpstreamError {
     /// The upstream closed the connection.
     #[error("the upstream closed the connection")]
     Closed,
-    /// Bytes that are no messages.
+    /// Bytes that are no messages of PostgreSQL's.
     #[error(transparent)]
     Frame(#[from] FrameError),
-    /// The login failed.
+    /// Bytes that are no packets of MySQL's.
+    #[error(transparent)]
+    Packet(#[from] mysql::codec::FrameError),
+    /// An answer that is none.
+    #[error(transparent)]
+    Answer(#[from] ReadError),
+    /// The login to a PostgreSQL server failed.
     #[error("login: {0}")]
     Login(#[from] LoginFailure),
+    /// The login to a MySQL or MariaDB server failed.
+    #[error("login: {0}")]
+    MysqlLogin(#[from] mysql::upstream_login::LoginFailure),
+    /// A statement of the proxy's own failed.
+    #[error("{message} (error {code})")]
+    Statement {
+        /// The server's error number.
+        code: u16,
+        /// The server's words.
+        message: String,
+    },
+    /// A session starts in a state in which the proxy could not tell what statements mean. The words are for the
+    /// client, too.
+    #[error("{0}")]
+    Unfit(String),
     /// The thread that derived a key died.
     #[error("a key could not be derived")]
     Interrupted,
@@ -71,9 +98,25 @@ impl UpstreamError {
             Self::Handshake(error) => handshake_reason(error).into(),
             Self::Io(_) | Self::Closed => "the connection was lost".into(),
             Self::Frame(_) => "the database did not answer as PostgreSQL does".into(),
+            Self::Packet(_) | Self::Answer(_) => "the database did not answer as MySQL does".into(),
             Self::Login(failure) => failure.reason(),
+            Self::MysqlLogin(failure) => failure.reason(),
+            Self::Statement { code, .. } => format!("the database refused to open a session (error {code})"),
+            Self::Unfit(why) => format!("{why}; tell an administrator"),
             Self::Interrupted => "the proxy is shutting down".into(),
         }
+    }
+
+    /// What the client of `target` is told. That a database does not exist is the server's answer to what the client
+    /// asked for: it gets the server's words.
+    fn told(&self, target: &str) -> ClientError {
+        if let Self::MysqlLogin(mysql::upstream_login::LoginFailure::Refused {
+            code: UNKNOWN_DATABASE, message, ..
+        }) = self
+        {
+            return ClientError::StartupRefused { message: message.clone(), hint: String::new(), sqlstate: "3D000" };
+        }
+        ClientError::UpstreamUnavailable { target: target.to_owned(), reason: self.reason() }
     }
 }
 
@@ -107,7 +150,7 @@ impl Connector {
     pub fn new(target: Arc<Target>) -> Result<Self, TlsError> {
         // A socket's folder is no name for a certificate; `reach` refuses TLS on it.
         let name = if is_folder(&target.host) { "localhost" } else { target.host.as_str() };
-        let tls = ClientTls::load(&target.tls, name)?;
+        let tls = ClientTls::load(&target.tls, name, target.protocol)?;
         Ok(Self { target, tls })
     }
 
@@ -119,8 +162,9 @@ impl Connector {
     /// Runs `open` within the target's `connect_timeout`.
     ///
     /// # Errors
-    /// [`ClientError::UpstreamUnavailable`]; the log says more.
-    pub(super) async fn within<T>(
+    /// [`ClientError::UpstreamUnavailable`], or [`ClientError::StartupRefused`] for a database that does not exist; the
+    /// log says more.
+    pub(in crate::session) async fn within<T>(
         &self,
         open: impl Future<Output = Result<T, UpstreamError>>,
     ) -> Result<T, ClientError> {
@@ -129,18 +173,22 @@ impl Connector {
         opened.map_err(|error| {
             let target = self.target.name.as_str();
             tracing::warn!(target_name = target, host = %self.target.host, port = self.target.port, %error, "no upstream connection");
-            ClientError::UpstreamUnavailable { target: target.to_owned(), reason: error.reason() }
+            error.told(target)
         })
     }
 
-    /// A connection on which nothing was said. `socket` is the name of the socket's file where `host` is a folder.
+    /// A connection on which nothing was said. `socket` is the name of the socket's file where `host` is a folder;
+    /// `host` may also be the socket itself.
     pub(super) async fn dial(&self, socket: &str) -> Result<Stream, UpstreamError> {
         let target = &self.target;
         if is_folder(&target.host) {
             if !matches!(target.tls, UpstreamTls::Disable) {
                 return Err(UpstreamError::TlsOnUnix);
             }
-            let path = format!("{}/{socket}", target.host.trim_end_matches('/'));
+            let host = target.host.trim_end_matches('/');
+            let kind = tokio::fs::metadata(host).await.map(|found| found.file_type());
+            let is_socket = kind.is_ok_and(|kind| kind.is_socket());
+            let path = if is_socket { host.to_owned() } else { format!("{host}/{socket}") };
             return UnixStream::connect(path).await.map(Stream::Unix).map_err(UpstreamError::Connect);
         }
         let socket = TcpStream::connect((target.host.as_str(), target.port)).await.map_err(UpstreamError::Connect)?;

@@ -2,4 +2,5 @@
 //! log in.
 
 pub mod connector;
+pub mod mysql;
 pub mod postgres;

@@ -1,5 +1,6 @@
 //! The one place that changes the store. Every change is one transaction, with its audit events written before it is
-//! true and the active grants published after: `users`, `requests` and `grants` hold the changes, `rules` who must approve.
+//! true and the active grants published after: `users`, `requests` and `grants` hold the changes, `rules` who must approve,
+//! `logins` what logins are checked against.
 //! Knows no HTTP and no wire.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -15,13 +16,15 @@ use hallpass_policy::{
 use thiserror::Error;
 
 use super::{
-    GrantFilter, LoginLookup, LookupFuture, Store, StoreError, Transaction,
+    GrantFilter, Store, StoreError, Transaction,
     actor::{Actor, Standing},
-    credentials::{Credentials, token_digest},
+    credentials::token_digest,
+    seal::Seal,
 };
 use crate::shared::Shared;
 
 mod grants;
+mod logins;
 mod requests;
 pub mod rules;
 #[cfg(test)]
@@ -106,6 +109,9 @@ pub type Outcome<T> = Result<T, LedgerError>;
 pub struct Ledger {
     store: Box<dyn Store>,
     shared: Arc<Shared>,
+    /// For what mysql_native_password needs of passwords; without it that is not kept.
+    seal: Option<Seal>,
+    remembered: logins::Remembered,
 }
 
 impl Ledger {
@@ -114,9 +120,26 @@ impl Ledger {
     /// # Errors
     /// When the store cannot be read.
     pub fn new(store: Box<dyn Store>, shared: Arc<Shared>) -> Result<Self, StoreError> {
-        let ledger = Self { store, shared };
+        let ledger = Self { store, shared, seal: None, remembered: logins::Remembered::default() };
         ledger.publish()?;
         Ok(ledger)
+    }
+
+    /// Keeps from now on what mysql_native_password needs of a password, sealed.
+    #[must_use]
+    pub fn sealing(self, seal: Seal) -> Self {
+        Self { seal: Some(seal), ..self }
+    }
+
+    /// Forgets that of all users: it is not wanted any more.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn forget_native(&self) -> Result<usize, StoreError> {
+        let transaction = self.store.begin()?;
+        let forgotten = transaction.forget_native()?;
+        transaction.commit()?;
+        Ok(forgotten)
     }
 
     /// Runs `work` where waiting is allowed, and answers once its audit is as safe as the configuration asks.
@@ -176,26 +199,6 @@ impl Ledger {
 
     fn now(&self) -> Timestamp {
         self.shared.clock.now()
-    }
-}
-
-impl LoginLookup for Arc<Ledger> {
-    fn login_lookup<'a>(&'a self, user: &'a str) -> LookupFuture<'a> {
-        let (ledger, user) = (Self::clone(self), user.to_owned());
-        Box::pin(async move {
-            let found = tokio::task::spawn_blocking(move || ledger.credentials(&user)).await;
-            found.map_err(|_| StoreError::Interrupted)?
-        })
-    }
-}
-
-impl Ledger {
-    /// What a login of `user` is checked against. Blocks.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub fn credentials(&self, user: &str) -> Result<Credentials, StoreError> {
-        self.store.begin()?.credentials(user)
     }
 }
 

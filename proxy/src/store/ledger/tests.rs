@@ -18,7 +18,11 @@ use crate::{
     clock::Clock,
     config::Config,
     shared::Shared,
-    store::{RequestFilter, actor::Actor, grants::GrantState, requests::RequestState, sqlite::SqliteStore},
+    store::{
+        LoginLookup, RequestFilter, actor::Actor, credentials::CredentialKind, grants::GrantState,
+        requests::RequestState, seal::Seal, sqlite::SqliteStore,
+    },
+    wire::mysql::hashes::MysqlSecret,
 };
 
 const CONFIG: &str = r#"
@@ -63,8 +67,8 @@ impl World {
         let clock = Clock::fixed(Timestamp(1_000_000));
         let shared = Arc::new(Shared::new(config, journal, clock, HashKey::new(&[0; 32])));
         let store = SqliteStore::open(&folder.path().join("grants.db")).unwrap();
-        let world =
-            Self { ledger: Ledger::new(Box::new(store), Arc::clone(&shared)).unwrap(), shared, _folder: folder };
+        let ledger = Ledger::new(Box::new(store), Arc::clone(&shared)).unwrap();
+        let world = Self { ledger: ledger.sealing(Seal::new(&[4; 32]).unwrap()), shared, _folder: folder };
         for (name, group) in [("alice", "oncall"), ("bob", "security"), ("carol", "security"), ("root", "none")] {
             let add = AddUser { name: name.into(), groups: vec![group.into()], expires: None };
             world.ledger.add_user(&operator(), add).unwrap();
@@ -348,4 +352,44 @@ fn tokens_and_passwords_open_the_same_door() {
     world.ledger.set_disabled(&operator(), &"alice".into(), true).unwrap();
     assert!(world.ledger.credentials("alice").unwrap().verify_cleartext("better", now).is_none());
     assert_eq!(refusal(world.ledger.revoke(&alice, GrantId(7), None)).0, Refused::NotFound);
+}
+
+#[test]
+fn what_mysql_logins_need_of_a_password_is_sealed_or_remembered() {
+    let world = World::new();
+    let (alice, expected) = (UserName::new("alice"), MysqlSecret::derive(b"secret"));
+    world.ledger.set_password(&operator(), &alice, "secret").unwrap();
+    let (_, token) = world.ledger.add_token(&operator(), &alice, NewToken::default()).unwrap();
+    let key = |ledger: &Ledger, kind| {
+        let keys = ledger.credentials("alice").unwrap().keys;
+        keys.into_iter().find(|key| key.kind == kind).unwrap()
+    };
+    let stored = world.ledger.store.begin().unwrap().credentials("alice").unwrap().keys;
+    assert_eq!(stored[0].mysql, MysqlSecret::default(), "nothing of a password is in the open");
+    assert!(
+        !stored[0]
+            .sealed_native
+            .as_ref()
+            .unwrap()
+            .windows(20)
+            .any(|part| Some(part) == expected.native.as_ref().map(|hash| &hash[..]))
+    );
+    assert_eq!(key(&world.ledger, CredentialKind::Token).mysql, MysqlSecret::derive(token.as_bytes()));
+    let password = key(&world.ledger, CredentialKind::Password);
+    assert_eq!(password.mysql, MysqlSecret { sha2: None, native: expected.native });
+
+    let ledger = Arc::new(world.ledger);
+    ledger.remember(&alice, &password, expected.sha2.unwrap());
+    assert_eq!(key(&ledger, CredentialKind::Password).mysql, expected, "from the second login on");
+    ledger.set_password(&operator(), &alice, "other").unwrap();
+    assert_eq!(key(&ledger, CredentialKind::Password).mysql.sha2, None);
+    ledger.remember(&alice, &password, expected.sha2.unwrap());
+    assert_eq!(key(&ledger, CredentialKind::Password).mysql.sha2, None, "of a password that is no more");
+
+    let off = format!("{CONFIG}\n[server]\nmysql_native_password = false");
+    world.shared.reconfigure(Config::parse(Path::new("proxy.toml"), &off).unwrap().0);
+    assert_eq!(key(&ledger, CredentialKind::Password).mysql.native, None);
+    ledger.set_password(&operator(), &alice, "third").unwrap();
+    assert_eq!(key(&ledger, CredentialKind::Password).sealed_native, None);
+    assert!(key(&ledger, CredentialKind::Token).mysql.native.is_some());
 }

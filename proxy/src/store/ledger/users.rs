@@ -17,6 +17,7 @@ use crate::{
         requests::Closed,
         users::{NewKey, NewUser, User},
     },
+    wire::mysql::hashes::MysqlSecret,
 };
 
 /// A user to add.
@@ -116,6 +117,14 @@ impl Ledger {
             store.credentials(name.as_str())?
         };
         let keys = derive(secret, &login.salt, login.iterations);
+        let hashes = MysqlSecret::derive(secret.as_bytes());
+        let (mysql, sealed_native) = match kind {
+            CredentialKind::Token => (hashes, None),
+            CredentialKind::Password => {
+                let sealed = self.seal().zip(hashes.native).map(|(seal, hash)| seal.close(name, &hash));
+                (MysqlSecret::default(), sealed.map(|sealed| sealed.ok_or(StoreError::NoRandomness)).transpose()?)
+            }
+        };
         let now = self.now();
         self.change(|store, events| {
             let user = must(store, name)?;
@@ -131,8 +140,12 @@ impl Ledger {
                 CredentialKind::Token => ("token", Some(token_digest(secret))),
             };
             let NewToken { label, expires } = token;
-            let id = store.insert_key(name, &NewKey { kind, label, keys, token_sha256, created: now, expires })?;
+            let key = NewKey { kind, label, keys, mysql, sealed_native, token_sha256, created: now, expires };
+            let id = store.insert_key(name, &key)?;
             events.push(admin_event(actor, now, format!("user {name}: new {what} {id}")));
+            if kind == CredentialKind::Password {
+                self.remembered.forget(name);
+            }
             Ok(id)
         })
     }
@@ -187,6 +200,7 @@ impl Ledger {
             must(store, name)?;
             self.end_everything(store, events, actor, name, "the user was removed")?;
             store.remove_user(name)?;
+            self.remembered.forget(name);
             events.push(admin_event(actor, self.now(), format!("user {name} removed")));
             Ok(())
         })?;

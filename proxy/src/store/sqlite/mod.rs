@@ -26,12 +26,16 @@ mod tests;
 mod users;
 
 /// The schema this version writes; `PRAGMA user_version`.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 /// How long to wait for another process that writes: `hallpass user add` beside a starting proxy.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Version 1.
 const SCHEMA: &str = include_str!("schema.sql");
+
+/// What leads from each version to the next, from 1 on.
+const STEPS: [&str; 1] = [include_str!("version2.sql")];
 
 /// The store in a SQLite file.
 pub struct SqliteStore {
@@ -66,11 +70,16 @@ impl SqliteStore {
                 transaction.execute_batch(SCHEMA)?;
                 let secret: [u8; 32] = credentials::random().ok_or(StoreError::NoRandomness)?;
                 transaction.execute("INSERT INTO meta VALUES ('mock_secret', ?1)", [secret])?;
-                transaction.pragma_update(None, "user_version", VERSION)?;
             }
-            VERSION => {}
+            1..=VERSION => {}
             found => return Err(StoreError::Version { found, known: VERSION }),
         }
+        for (to, step) in (2..).zip(STEPS) {
+            if found < to {
+                transaction.execute_batch(step)?;
+            }
+        }
+        transaction.pragma_update(None, "user_version", VERSION)?;
         let mock_secret =
             transaction.query_row("SELECT value FROM meta WHERE name = 'mock_secret'", [], |row| row.get(0))?;
         transaction.commit()?;
@@ -141,6 +150,10 @@ impl Transaction for Open<'_> {
     fn remove_password(&self, user: &UserName) -> Result<(), StoreError> {
         self.connection.execute("DELETE FROM keys WHERE user = ?1 AND kind = 'password'", [user.as_str()])?;
         Ok(())
+    }
+    fn forget_native(&self) -> Result<usize, StoreError> {
+        let forget = "UPDATE keys SET mysql_native_sealed = NULL WHERE mysql_native_sealed IS NOT NULL";
+        Ok(self.connection.execute(forget, [])?)
     }
     fn remove_token(&self, user: &UserName, id: i64) -> Result<bool, StoreError> {
         let gone = self.connection.execute(

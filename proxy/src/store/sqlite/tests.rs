@@ -8,12 +8,15 @@ use hallpass_policy::{
 };
 
 use super::SqliteStore;
-use crate::store::{
-    GrantFilter, RequestFilter, Store, StoreError, Transaction,
-    credentials::{CredentialKind, derive, token_digest},
-    grants::{GrantState, NewGrant},
-    requests::{Approved, NewRequest, Request, RequestState, Subject},
-    users::{NewKey, NewUser},
+use crate::{
+    store::{
+        GrantFilter, RequestFilter, Store, StoreError, Transaction,
+        credentials::{CredentialKind, derive, token_digest},
+        grants::{GrantState, NewGrant},
+        requests::{Approved, NewRequest, Request, RequestState, Subject},
+        users::{NewKey, NewUser},
+    },
+    wire::mysql::hashes::MysqlSecret,
 };
 
 fn alice() -> NewUser {
@@ -58,6 +61,8 @@ fn what_was_committed_is_there_after_reopening() {
             kind: CredentialKind::Token,
             label: Some("ci".into()),
             keys: derive("hp_x", &[3; 16], 4096),
+            mysql: MysqlSecret::derive(b"hp_x"),
+            sealed_native: None,
             token_sha256: Some(token_digest("hp_x")),
             created: Timestamp(2),
             expires: Some(Timestamp(400)),
@@ -110,7 +115,58 @@ fn another_version_is_refused() {
     let path = folder.path().join("grants.db");
     drop(SqliteStore::open(&path).unwrap());
     rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
-    assert!(matches!(SqliteStore::open(&path), Err(StoreError::Version { found: 99, known: 1 })));
+    assert!(matches!(SqliteStore::open(&path), Err(StoreError::Version { found: 99, known: 2 })));
+}
+
+#[test]
+fn a_file_of_version_1_is_brought_up_with_its_users() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("grants.db");
+    {
+        let old = rusqlite::Connection::open(&path).unwrap();
+        old.execute_batch(super::SCHEMA).unwrap();
+        old.execute_batch(
+            "INSERT INTO meta VALUES ('mock_secret', zeroblob(32));
+             INSERT INTO users VALUES ('alice', '[]', NULL, 0, 1, zeroblob(16), 4096);
+             INSERT INTO keys VALUES (7, 'alice', 'password', NULL, zeroblob(32), zeroblob(32), NULL, 1, NULL);
+             PRAGMA user_version = 1",
+        )
+        .unwrap();
+    }
+    for _ in 0..2 {
+        let store = SqliteStore::open(&path).unwrap();
+        let login = store.begin().unwrap().credentials("alice").unwrap();
+        assert_eq!((login.keys[0].id, login.keys[0].mysql.clone()), (7, MysqlSecret::default()));
+        assert_eq!(login.keys[0].sealed_native, None);
+    }
+}
+
+#[test]
+fn sealed_hashes_are_forgotten_and_tokens_hashes_stay() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(&folder.path().join("grants.db")).unwrap();
+    let open = store.begin().unwrap();
+    open.insert_user(&alice()).unwrap();
+    let key = |kind, mysql, sealed_native| NewKey {
+        kind,
+        label: None,
+        keys: derive("x", &[3; 16], 1),
+        mysql,
+        sealed_native,
+        token_sha256: None,
+        created: Timestamp(2),
+        expires: None,
+    };
+    let token = MysqlSecret::derive(b"x");
+    open.insert_key(&alice().name, &key(CredentialKind::Token, token.clone(), None)).unwrap();
+    open.insert_key(&alice().name, &key(CredentialKind::Password, MysqlSecret::default(), Some(vec![5]))).unwrap();
+    let kept = |open: &dyn Transaction| {
+        let keys = open.credentials("alice").unwrap().keys;
+        keys.into_iter().map(|key| (key.mysql, key.sealed_native)).collect::<Vec<_>>()
+    };
+    assert_eq!(kept(&*open), [(token.clone(), None), (MysqlSecret::default(), Some(vec![5]))]);
+    assert_eq!((open.forget_native().unwrap(), open.forget_native().unwrap()), (1, 0));
+    assert_eq!(kept(&*open), [(token, None), (MysqlSecret::default(), None)]);
 }
 
 #[test]

@@ -11,6 +11,7 @@ use crate::store::{
     credentials::{CredentialKey, CredentialKind, Credentials, ScramKeys},
     users::{KeyInfo, NewKey, NewUser, User},
 };
+use crate::wire::mysql::hashes::MysqlSecret;
 
 const COLUMNS: &str = "SELECT name, groups, expires, disabled, created FROM users";
 
@@ -101,8 +102,9 @@ pub(super) fn update(connection: &Connection, user: &User) -> Result<(), StoreEr
 
 pub(super) fn insert_key(connection: &Connection, user: &UserName, key: &NewKey) -> Result<i64, StoreError> {
     connection.execute(
-        "INSERT INTO keys (user, kind, label, stored_key, server_key, token_sha256, created, expires)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        "INSERT INTO keys (user, kind, label, stored_key, server_key, token_sha256, created, expires,
+                           mysql_sha2, mysql_native, mysql_native_sealed)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         params![
             user.as_str(),
             kind_name(key.kind),
@@ -112,6 +114,9 @@ pub(super) fn insert_key(connection: &Connection, user: &UserName, key: &NewKey)
             key.token_sha256,
             key.created.0,
             key.expires.map(|at| at.0),
+            key.mysql.sha2,
+            key.mysql.native,
+            key.sealed_native,
         ],
     )?;
     Ok(connection.last_insert_rowid())
@@ -123,14 +128,18 @@ pub(super) fn credentials(connection: &Connection, name: &str) -> Result<Option<
         connection.query_row("SELECT salt, iterations FROM users WHERE name = ?1", [name], |row| {
             Ok((row.get(0)?, row.get(1)?))
         })?;
-    let mut statement =
-        connection.prepare_cached("SELECT id, kind, stored_key, server_key, expires FROM keys WHERE user = ?1")?;
+    let mut statement = connection.prepare_cached(
+        "SELECT id, kind, stored_key, server_key, expires, mysql_sha2, mysql_native, mysql_native_sealed
+         FROM keys WHERE user = ?1",
+    )?;
     let keys = statement.query_map([name], |row| {
         Ok(CredentialKey {
             id: row.get(0)?,
             kind: kind_of(&row.get::<_, String>(1)?),
             keys: ScramKeys { stored_key: row.get(2)?, server_key: row.get(3)? },
             expires: row.get::<_, Option<i64>>(4)?.map(Timestamp),
+            mysql: MysqlSecret { sha2: row.get(5)?, native: row.get(6)? },
+            sealed_native: row.get(7)?,
         })
     })?;
     let keys = keys.collect::<Result<_, _>>()?;

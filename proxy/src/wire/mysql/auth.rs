@@ -20,6 +20,8 @@ pub const CACHING_SHA2: &str = "caching_sha2_password";
 pub const NATIVE: &str = "mysql_native_password";
 /// The password as it is.
 pub const CLEAR: &str = "mysql_clear_password";
+/// What MariaDB's client library names when it does not have the plugin of the greeting.
+const FALLBACK: &str = "dummy_fallback_auth";
 
 /// Client to server: send me your public key.
 const REQUEST_PUBLIC_KEY: u8 = 2;
@@ -35,16 +37,20 @@ pub enum Channel {
     Tls,
     /// The password travels sealed for this key.
     Plain(Arc<ServerKey>),
+    /// As [`Channel::Plain`], but no byte leaves the machine: a password that comes as it is is taken, too. MariaDB's
+    /// client library sends it so wherever it would have liked TLS and the server has none.
+    Local(Arc<ServerKey>),
 }
 
-/// What becomes of clients that answer with mysql_native_password. The same for all users, so that nobody learns from
-/// it who exists.
+/// What becomes of clients whose answer by mysql_native_password fits no hash. The same for all users, so that nobody
+/// learns from it who exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Native {
-    /// They are taken.
+    /// They are refused: passwords have such a hash.
     Accepted,
-    /// They are asked to switch to caching_sha2_password.
-    SwitchedAway,
+    /// They are asked to switch to caching_sha2_password, as tokens alone have such a hash; where they cannot, they are
+    /// told so.
+    TokensOnly,
 }
 
 /// All that a login of one user is checked against. An unknown user has no secret, and goes through the same steps.
@@ -57,7 +63,7 @@ pub struct Candidates {
 impl Candidates {
     /// The index of the secret that fits, if any; looks at all, and at one at least.
     fn find(&self, fits: impl Fn(&MysqlSecret) -> subtle::Choice) -> Option<usize> {
-        let nobody = MysqlSecret { sha2: [0; 32], native: [0; 20] };
+        let nobody = MysqlSecret::default();
         let _ = std::hint::black_box(fits(&nobody));
         let mut found = None;
         for (index, secret) in &self.secrets {
@@ -94,6 +100,10 @@ pub enum Step {
     Password(ClearPassword),
     /// Refuse, in the words for everybody.
     Denied(UsingPassword),
+    /// Refuse: the client speaks no plugin by which a password could be checked.
+    TooOld,
+    /// Refuse: the client sent the password itself over a network, neither under TLS nor sealed. It is not looked at.
+    Exposed,
 }
 
 /// The password that a client sent. Shows itself to nobody who does not ask.
@@ -142,6 +152,7 @@ pub struct Login {
     scramble: Scramble,
     channel: Channel,
     candidates: Candidates,
+    native: Native,
 }
 
 /// The client's first answer: in its handshake response, or in COM_CHANGE_USER.
@@ -166,29 +177,42 @@ impl Login {
         channel: Channel,
         native: Native,
     ) -> Result<Step, AuthError> {
-        let login = |expects, scramble| Self { expects, scramble, channel: channel.clone(), candidates };
-        let plugin = first.plugin.unwrap_or(NATIVE.as_bytes());
+        let login = |expects, scramble, candidates| {
+            let channel = channel.clone();
+            Self { expects, scramble, channel, candidates, native }
+        };
+        let Some(plugin) = first.plugin else {
+            // It could not follow a switch.
+            return Ok(login(Expects::Native, scramble, candidates).answer(first.auth));
+        };
         if plugin == CACHING_SHA2.as_bytes() {
-            return Ok(login(Expects::Sha2, scramble).answer(first.auth));
+            return Ok(login(Expects::Sha2, scramble, candidates).answer(first.auth));
         }
         if plugin == CLEAR.as_bytes() {
             return match channel {
-                Channel::Tls => Ok(login(Expects::Full, scramble).answer(first.auth)),
-                Channel::Plain(_) => Err(AuthError::ClearWithoutTls),
+                Channel::Tls => Ok(login(Expects::Full, scramble, candidates).answer(first.auth)),
+                Channel::Plain(_) | Channel::Local(_) => Err(AuthError::ClearWithoutTls),
             };
         }
-        if plugin == NATIVE.as_bytes() && native == Native::Accepted {
-            if first.auth.is_empty() && first.plugin.is_some() {
+        if plugin == FALLBACK.as_bytes() {
+            // It was told of caching_sha2_password and does not have it.
+            return Ok(Step::Send(switch_request(NATIVE, &fresh), login(Expects::Native, fresh, candidates)));
+        }
+        if plugin == NATIVE.as_bytes() {
+            match native {
                 // It names the plugin but had no challenge of it: it is asked again with one.
-                return Ok(Step::Send(switch_request(NATIVE, &fresh), login(Expects::Native, fresh)));
+                Native::Accepted if first.auth.is_empty() => {
+                    return Ok(Step::Send(switch_request(NATIVE, &fresh), login(Expects::Native, fresh, candidates)));
+                }
+                Native::Accepted => return Ok(login(Expects::Native, scramble, candidates).answer(first.auth)),
+                Native::TokensOnly => {
+                    if let Some(secret) = candidates.find(|secret| secret.fits_native(&scramble, first.auth)) {
+                        return Ok(Step::Verified { secret, payload: None });
+                    }
+                }
             }
-            return Ok(login(Expects::Native, scramble).answer(first.auth));
         }
-        if first.plugin.is_none() {
-            // It could not follow a switch.
-            return Ok(Step::Denied(UsingPassword::Yes));
-        }
-        Ok(Step::Send(switch_request(CACHING_SHA2, &fresh), login(Expects::Sha2, fresh)))
+        Ok(Step::Send(switch_request(CACHING_SHA2, &fresh), login(Expects::Sha2, fresh, candidates)))
     }
 
     /// Begins for COM_CHANGE_USER: whichever scramble the client answered, it is asked again with a `fresh` one, as
@@ -203,9 +227,10 @@ impl Login {
         let is_native = plugin.is_none_or(|plugin| plugin == NATIVE.as_bytes());
         let (name, expects) = match native {
             Native::Accepted if is_native => (NATIVE, Expects::Native),
-            Native::Accepted | Native::SwitchedAway => (CACHING_SHA2, Expects::Sha2),
+            Native::TokensOnly if plugin.is_none() => (NATIVE, Expects::Native),
+            Native::Accepted | Native::TokensOnly => (CACHING_SHA2, Expects::Sha2),
         };
-        Step::Send(switch_request(name, &fresh), Self { expects, scramble: fresh, channel, candidates })
+        Step::Send(switch_request(name, &fresh), Self { expects, scramble: fresh, channel, candidates, native })
     }
 
     /// Takes the payload of the client's next packet.
@@ -214,19 +239,24 @@ impl Login {
             Expects::Sha2 => self.sha2(payload),
             Expects::Native => match self.candidates.find(|secret| secret.fits_native(&self.scramble, payload)) {
                 Some(secret) => Step::Verified { secret, payload: None },
-                None => Step::Denied(using(payload)),
+                None => match self.native {
+                    Native::Accepted => Step::Denied(using(payload)),
+                    Native::TokensOnly => Step::TooOld,
+                },
             },
             Expects::Full => match self.channel.clone() {
                 Channel::Tls => self.password(payload),
-                Channel::Plain(key) if payload == [REQUEST_PUBLIC_KEY] => {
+                Channel::Plain(key) | Channel::Local(key) if payload == [REQUEST_PUBLIC_KEY] => {
                     let mut answer = vec![1];
                     answer.extend_from_slice(key.public_pem());
                     Step::Send(answer, Self { expects: Expects::Sealed, ..self })
                 }
-                Channel::Plain(key) => self.sealed(&key, payload),
+                Channel::Plain(key) | Channel::Local(key) if payload.len() == key.size() => self.sealed(&key, payload),
+                Channel::Local(_) => self.password(payload),
+                Channel::Plain(_) => Step::Exposed,
             },
             Expects::Sealed => match self.channel.clone() {
-                Channel::Plain(key) => self.sealed(&key, payload),
+                Channel::Plain(key) | Channel::Local(key) => self.sealed(&key, payload),
                 Channel::Tls => Step::Denied(UsingPassword::Yes),
             },
         }
@@ -340,7 +370,14 @@ mod tests {
         assert!(matches!(login.answer(&sealed), Step::Verified { secret: 0, payload: None }));
 
         let Ok(Step::Send(_, login)) = begin(Some(CACHING_SHA2), &answer, plain(), Native::Accepted) else { panic!() };
-        assert!(matches!(login.answer(b"password\0"), Step::Denied(_)), "never in plain text");
+        assert!(matches!(login.answer(b"password\0"), Step::Exposed), "never in plain text over a network");
+        let Channel::Plain(key) = plain() else { panic!() };
+        let local = || begin(Some(CACHING_SHA2), &answer, Channel::Local(Arc::clone(&key)), Native::Accepted);
+        let Ok(Step::Send(_, login)) = local() else { panic!() };
+        assert!(matches!(login.answer(b"password\0"), Step::Verified { secret: 0, .. }));
+        let Ok(Step::Send(_, login)) = local() else { panic!() };
+        let sealed = rsa::seal(key.public_pem(), &veil(b"password\0", &greeted())).unwrap();
+        assert!(matches!(login.answer(&sealed), Step::Verified { secret: 0, .. }));
     }
 
     #[test]
@@ -354,14 +391,30 @@ mod tests {
         assert_eq!(payload, b"\xfemysql_native_password\0bbbbbbbbbbbbbbbbbbbb\0");
         assert!(matches!(login.answer(&native_answer(b"hp_token", &fresh())), Step::Verified { secret: 1, .. }));
 
-        for (plugin, native) in [(NATIVE, Native::SwitchedAway), ("client_ed25519", Native::Accepted)] {
-            let Ok(Step::Send(payload, login)) = begin(Some(plugin), &answer, Channel::Tls, native) else { panic!() };
+        let wrong = native_answer(b"wrong", &greeted());
+        for (plugin, native) in [(NATIVE, Native::TokensOnly), ("client_ed25519", Native::Accepted)] {
+            let Ok(Step::Send(payload, login)) = begin(Some(plugin), &wrong, Channel::Tls, native) else { panic!() };
             assert!(payload.starts_with(b"\xfecaching_sha2_password\0"));
             let step = login.answer(&sha2_answer(b"password", &fresh()));
             assert!(matches!(step, Step::Verified { secret: 0, .. }));
         }
-        let step = begin(None, &answer, Channel::Tls, Native::SwitchedAway).unwrap();
+        for plugin in [Some(NATIVE), None] {
+            let step = begin(plugin, &answer, Channel::Tls, Native::TokensOnly).unwrap();
+            assert!(matches!(step, Step::Verified { secret: 0, payload: None }), "a token, say");
+        }
+        let step = begin(None, &wrong, Channel::Tls, Native::TokensOnly).unwrap();
+        assert!(matches!(step, Step::TooOld), "it could not follow a switch");
+        let step = begin(None, &wrong, Channel::Tls, Native::Accepted).unwrap();
         assert!(matches!(step, Step::Denied(UsingPassword::Yes)));
+    }
+
+    #[test]
+    fn a_client_without_the_greetings_plugin_is_asked_for_the_old_one() {
+        for native in [Native::Accepted, Native::TokensOnly] {
+            let Ok(Step::Send(payload, login)) = begin(Some(FALLBACK), b"", Channel::Tls, native) else { panic!() };
+            assert!(payload.starts_with(b"\xfemysql_native_password\0"));
+            assert!(matches!(login.answer(&native_answer(b"password", &fresh())), Step::Verified { secret: 0, .. }));
+        }
     }
 
     #[test]
@@ -382,7 +435,8 @@ mod tests {
             assert_eq!(asked, NATIVE);
             assert!(matches!(login.answer(&native_answer(b"password", &fresh())), Step::Verified { secret: 0, .. }));
         }
-        assert_eq!(again(Some(NATIVE), Native::SwitchedAway).0, CACHING_SHA2);
+        assert_eq!(again(Some(NATIVE), Native::TokensOnly).0, CACHING_SHA2);
+        assert_eq!(again(None, Native::TokensOnly).0, NATIVE);
     }
 
     #[test]

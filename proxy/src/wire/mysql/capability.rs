@@ -57,7 +57,8 @@ impl Capabilities {
     pub const NONE: Self = Self(0);
 
     /// Flags that change what goes over the wire after login, or what a statement means, and that the proxy relays:
-    /// set towards the upstream exactly when the client set them.
+    /// set towards the upstream exactly when the client set them. `CACHE_METADATA` is not among them: masks are bound to
+    /// the column definitions of every result, so they have to come with every result.
     pub const RELAYED: Self = Self(
         Self::FOUND_ROWS.0
             | Self::LONG_FLAG.0
@@ -75,8 +76,7 @@ impl Capabilities {
             | Self::OPTIONAL_RESULTSET_METADATA.0
             | Self::QUERY_ATTRIBUTES.0
             | Self::STMT_BULK_OPERATIONS.0
-            | Self::EXTENDED_METADATA.0
-            | Self::CACHE_METADATA.0,
+            | Self::EXTENDED_METADATA.0,
     );
 
     /// Flags about login that the proxy does itself, on each side as that side can.

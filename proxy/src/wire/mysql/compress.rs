@@ -15,6 +15,9 @@ pub const HEADER: usize = 7;
 /// Shorter pieces are sent as they are (`MIN_COMPRESS_LENGTH` of both servers).
 const MIN_LENGTH: usize = 50;
 
+/// How far back zstd may look, as a power of two: all of a packet. Frames that ask for more memory are refused.
+const WINDOW: u32 = 24;
+
 /// Which compression was agreed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Algorithm {
@@ -52,17 +55,19 @@ pub enum CompressError {
 pub struct Compressed {
     algorithm: Algorithm,
     sequence: Sequence,
+    order: Order,
 }
 
 impl Compressed {
-    /// After a login that agreed on `algorithm`.
-    pub fn new(algorithm: Algorithm) -> Self {
-        Self { algorithm, sequence: Sequence::start(Order::Checked) }
+    /// After a login that agreed on `algorithm`. A reader that does not know where commands begin reads with a loose
+    /// order: whatever id comes, what is written next has the one behind it.
+    pub fn new(algorithm: Algorithm, order: Order) -> Self {
+        Self { algorithm, sequence: Sequence::start(order), order }
     }
 
     /// A new command begins: sequence ids start at 0. To be called before a command is read or written.
     pub fn command(&mut self) {
-        self.sequence = Sequence::start(Order::Checked);
+        self.sequence = Sequence::start(self.order);
     }
 
     /// The id that the next packet has; the plain packets written next take it, too, as servers do.
@@ -92,9 +97,10 @@ impl Compressed {
         let limit = expected as u64 + 1;
         let read = match self.algorithm {
             Algorithm::Zlib => ZlibDecoder::new(content).take(limit).read_to_end(plain),
-            Algorithm::Zstd { .. } => {
-                zstd::stream::read::Decoder::new(content).and_then(|decoder| decoder.take(limit).read_to_end(plain))
-            }
+            Algorithm::Zstd { .. } => zstd::stream::read::Decoder::new(content).and_then(|mut decoder| {
+                decoder.window_log_max(WINDOW)?;
+                decoder.take(limit).read_to_end(plain)
+            }),
         };
         read.map_err(CompressError::Content)?;
         if plain.len() - before != expected {
@@ -154,7 +160,8 @@ mod tests {
     use super::*;
 
     fn round(algorithm: Algorithm, pieces: &[Vec<u8>], cuts: &[usize]) {
-        let (mut writer, mut reader) = (Compressed::new(algorithm), Compressed::new(algorithm));
+        let (mut writer, mut reader) =
+            (Compressed::new(algorithm, Order::Checked), Compressed::new(algorithm, Order::Checked));
         let mut wire = Vec::new();
         for piece in pieces {
             writer.write(piece, &mut wire).unwrap();
@@ -193,7 +200,7 @@ mod tests {
             for algorithm in [Algorithm::Zlib, Algorithm::Zstd { level: 3 }] {
                 let framed = [&[bytes.len() as u8, 0, 0, 0, 90, 0, 0][..], &bytes].concat();
                 let mut plain = Vec::new();
-                if let Ok(used) = Compressed::new(algorithm).read(&framed, &mut plain) {
+                if let Ok(used) = Compressed::new(algorithm, Order::Checked).read(&framed, &mut plain) {
                     prop_assert_eq!((used, plain.len()), (framed.len(), 90));
                 }
             }
@@ -208,19 +215,31 @@ mod tests {
     #[test]
     fn a_bomb_or_a_lie_is_refused() {
         let mut wire = Vec::new();
-        Compressed::new(Algorithm::Zlib).write(&vec![0; 100_000], &mut wire).unwrap();
+        Compressed::new(Algorithm::Zlib, Order::Checked).write(&vec![0; 100_000], &mut wire).unwrap();
         assert!(wire.len() < 1000);
         wire[4] = wire[4].wrapping_sub(1);
-        let (mut plain, mut reader) = (Vec::new(), Compressed::new(Algorithm::Zlib));
+        let (mut plain, mut reader) = (Vec::new(), Compressed::new(Algorithm::Zlib, Order::Checked));
         assert!(matches!(reader.read(&wire, &mut plain), Err(CompressError::Length { expected: 99_999 })));
         wire[3] = 4;
-        let mut reader = Compressed::new(Algorithm::Zlib);
+        let mut reader = Compressed::new(Algorithm::Zlib, Order::Checked);
         assert!(matches!(reader.read(&wire, &mut plain), Err(CompressError::Frame(_))));
     }
 
     #[test]
+    fn a_zstd_frame_that_asks_for_much_memory_is_refused() {
+        let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 1).unwrap();
+        encoder.window_log(27).unwrap();
+        encoder.write_all(&[7; 100]).unwrap();
+        let content = encoder.finish().unwrap();
+        let wire = [&[content.len() as u8, 0, 0, 0, 100, 0, 0][..], &content].concat();
+        let mut reader = Compressed::new(Algorithm::Zstd { level: 3 }, Order::Loose);
+        assert!(matches!(reader.read(&wire, &mut Vec::new()), Err(CompressError::Content(_))));
+    }
+
+    #[test]
     fn both_sides_count_one_sequence_until_the_next_command() {
-        let (mut client, mut server) = (Compressed::new(Algorithm::Zlib), Compressed::new(Algorithm::Zlib));
+        let (mut client, mut server) =
+            (Compressed::new(Algorithm::Zlib, Order::Checked), Compressed::new(Algorithm::Zlib, Order::Checked));
         for _ in 0..2 {
             let (mut wire, mut plain) = (Vec::new(), Vec::new());
             client.command();

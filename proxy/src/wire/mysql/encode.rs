@@ -3,9 +3,9 @@
 
 use super::{
     backend::{Metadata, PrepareOk, Status, first},
-    body::{put_int, put_string},
+    body::{Body, put_int, put_string},
     capability::Capabilities,
-    codec::{Sequence, put_message},
+    codec::{Order, Sequence, put_message},
     frontend::command,
 };
 
@@ -41,6 +41,35 @@ fn ok_payload(byte: u8, ok: Ok<'_>, held: Capabilities) -> Vec<u8> {
     payload
 }
 
+/// The payload of an OK packet with another status; `None` when it is none.
+pub fn with_status(payload: &[u8], status: Status) -> Option<Vec<u8>> {
+    let (place, _) = status_and_warnings(payload)?;
+    let mut changed = payload.to_vec();
+    changed.get_mut(place..place + 2)?.copy_from_slice(&status.0.to_le_bytes());
+    Some(changed)
+}
+
+/// The payload of an OK or EOF packet with `more` warnings than it tells; `None` when it is neither.
+pub fn with_more_warnings(payload: &[u8], more: u16, held: Capabilities) -> Option<Vec<u8>> {
+    let is_eof = payload.first() == Some(&first::EOF) && !held.has(Capabilities::DEPRECATE_EOF);
+    let place = if is_eof { 1 } else { status_and_warnings(payload)?.1 };
+    let mut changed = payload.to_vec();
+    let told = changed.get_mut(place..place + 2)?;
+    let before = u16::from_le_bytes([*told.first()?, *told.get(1)?]);
+    told.copy_from_slice(&before.saturating_add(more).to_le_bytes());
+    Some(changed)
+}
+
+/// Where in an OK packet its status and its count of warnings stand.
+fn status_and_warnings(payload: &[u8]) -> Option<(usize, usize)> {
+    let mut body = Body::new("OK", payload);
+    matches!(body.u8().ok()?, first::OK | first::EOF).then_some(())?;
+    body.int().ok()?;
+    body.int().ok()?;
+    let status = payload.len() - body.remaining().len();
+    (body.remaining().len() >= 4).then_some((status, status + 2))
+}
+
 /// Appends what ends a result's rows: EOF, or with DEPRECATE_EOF the OK in its place.
 pub fn end(out: &mut Vec<u8>, sequence: &mut Sequence, status: Status, warnings: u16, held: Capabilities) {
     if held.has(Capabilities::DEPRECATE_EOF) {
@@ -72,6 +101,13 @@ pub fn err(out: &mut Vec<u8>, sequence: &mut Sequence, code: u16, sqlstate: [u8;
     payload.extend_from_slice(&sqlstate);
     payload.extend_from_slice(message);
     put_message(out, sequence, &payload);
+}
+
+/// Appends an ERR packet in place of a greeting: before capabilities are known servers send no SQLSTATE.
+pub fn early_err(out: &mut Vec<u8>, code: u16, message: &[u8]) {
+    let [low, high] = code.to_le_bytes();
+    let payload = [&[first::ERR, low, high], message].concat();
+    put_message(out, &mut Sequence::start(Order::Checked), &payload);
 }
 
 /// Appends the answer to COM_STMT_PREPARE; definitions are to follow as `prepared` says.
@@ -117,7 +153,6 @@ mod tests {
     use super::*;
     use crate::wire::mysql::{
         backend::{ErrPacket, OkPacket},
-        codec::Order,
         frontend::Command,
     };
 
@@ -146,6 +181,9 @@ mod tests {
         out.clear();
         end(&mut out, &mut sequence, Status(0x22), 0, Capabilities::DEPRECATE_EOF);
         assert_eq!(out, b"\x07\0\0\x08\xfe\0\0\"\0\0\0");
+        out.clear();
+        early_err(&mut out, 1040, b"Too many connections");
+        assert_eq!(out, b"\x17\0\0\0\xff\x10\x04Too many connections");
         out.clear();
         definitions_end(&mut out, &mut sequence, Status(2), TRACKED);
         assert!(out.is_empty());

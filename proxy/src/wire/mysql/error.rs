@@ -62,8 +62,13 @@ pub fn code(error: &ClientError, denied: Denied) -> Code {
             "3D000" => (1049, *b"42000"),
             "0A000" => (1235, *b"42000"),
             "42501" => (1227, *b"42000"),
+            "28000" => (1045, *b"28000"),
+            // A character set that is not followed.
+            "22021" => (1115, *b"42000"),
+            // An authentication method of old clients.
+            "08004" => (1251, *b"08004"),
             // Plain text where TLS is required.
-            "HY000" | "28000" => (3159, *b"HY000"),
+            "HY000" => (3159, *b"HY000"),
             _ => (1105, *b"HY000"),
         },
         ClientError::TooManyConnections => (1040, *b"08004"),
@@ -82,6 +87,11 @@ pub fn err_packet(
 ) {
     let (number, sqlstate) = code(error, denied);
     encode::err(out, sequence, number, sqlstate, message(error, using).as_bytes());
+}
+
+/// Appends `error` in place of a greeting.
+pub fn early_error(out: &mut Vec<u8>, error: &ClientError) {
+    encode::early_err(out, code(error, Denied::Other).0, message(error, UsingPassword::No).as_bytes());
 }
 
 /// Message, detail and hint in a line.

@@ -7,14 +7,15 @@ use subtle::{Choice, ConstantTimeEq};
 
 use super::startup::Scramble;
 
-/// What a login is checked against. Either half lets nobody log in who only has it (an answer needs the first hash,
-/// this is the second), but both are fast and without salt: guessing a weak password from them is cheap.
-#[derive(Clone, PartialEq, Eq)]
+/// What a login is checked against, as far as it is known. Either half lets nobody log in who only has it (an answer
+/// needs the first hash, this is the second), but both are fast and without salt: guessing a weak password from them is
+/// cheap.
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct MysqlSecret {
     /// `SHA256(SHA256(password))`: caching_sha2_password.
-    pub sha2: [u8; 32],
+    pub sha2: Option<[u8; 32]>,
     /// `SHA1(SHA1(password))`: mysql_native_password.
-    pub native: [u8; 20],
+    pub native: Option<[u8; 20]>,
 }
 
 impl std::fmt::Debug for MysqlSecret {
@@ -26,29 +27,37 @@ impl std::fmt::Debug for MysqlSecret {
 impl MysqlSecret {
     /// The hashes of `password` or a token.
     pub fn derive(password: &[u8]) -> Self {
-        Self { sha2: sha256(&[&sha256(&[password])]), native: sha1(&[&sha1(&[password])]) }
+        Self { sha2: Some(sha256(&[&sha256(&[password])])), native: Some(sha1(&[&sha1(&[password])])) }
     }
 
     /// Whether `answer` proves knowledge of the password to caching_sha2_password:
     /// `SHA256(password) XOR SHA256(SHA256(SHA256(password)) || scramble)`.
     pub fn fits_sha2(&self, scramble: &Scramble, answer: &[u8]) -> Choice {
         let Some(answer) = answer.as_array_exact::<32>() else { return Choice::from(0) };
-        let first = xor(answer, &sha256(&[&self.sha2, scramble.bytes()]));
-        sha256(&[&first]).ct_eq(&self.sha2)
+        let (known, sha2) = known(self.sha2);
+        let first = xor(answer, &sha256(&[&sha2, scramble.bytes()]));
+        sha256(&[&first]).ct_eq(&sha2) & known
     }
 
     /// Whether `answer` proves knowledge of the password to mysql_native_password:
     /// `SHA1(password) XOR SHA1(scramble || SHA1(SHA1(password)))`.
     pub fn fits_native(&self, scramble: &Scramble, answer: &[u8]) -> Choice {
         let Some(answer) = answer.as_array_exact::<20>() else { return Choice::from(0) };
-        let first = xor(answer, &sha1(&[scramble.bytes(), &self.native]));
-        sha1(&[&first]).ct_eq(&self.native)
+        let (known, native) = known(self.native);
+        let first = xor(answer, &sha1(&[scramble.bytes(), &native]));
+        sha1(&[&first]).ct_eq(&native) & known
     }
 
     /// Whether `password` is the one.
     pub fn fits_password(&self, password: &[u8]) -> Choice {
-        sha256(&[&sha256(&[password])]).ct_eq(&self.sha2)
+        let (known, sha2) = known(self.sha2);
+        sha256(&[&sha256(&[password])]).ct_eq(&sha2) & known
     }
+}
+
+/// A hash, or zeros in its place so that the work stays the same; and whether it is one.
+fn known<const N: usize>(hash: Option<[u8; N]>) -> (Choice, [u8; N]) {
+    (Choice::from(u8::from(hash.is_some())), hash.unwrap_or([0; N]))
 }
 
 /// The answer of a client that knows `password` to a caching_sha2_password challenge; empty for an empty password.
@@ -116,8 +125,8 @@ mod tests {
     fn the_stored_hashes_are_the_servers_own() {
         let secret = MysqlSecret::derive(b"foobar");
         let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02X}")).collect::<String>();
-        assert_eq!(hex(&secret.native), "9B500343BC52E2911172EB52AE5CF4847604C6E5");
-        assert_eq!(hex(&secret.sha2), FOOBAR_SHA2);
+        assert_eq!(hex(&secret.native.unwrap()), "9B500343BC52E2911172EB52AE5CF4847604C6E5");
+        assert_eq!(hex(&secret.sha2.unwrap()), FOOBAR_SHA2);
         assert_eq!(format!("{secret:?}"), "MysqlSecret(…)");
     }
 
@@ -144,6 +153,16 @@ mod tests {
             assert_eq!(bool::from(secret.fits_native(&scramble(), &answer)), fits);
         }
         assert!(bool::from(secret.fits_password(b"hp_token")) && !bool::from(secret.fits_password(b"")));
+    }
+
+    #[test]
+    fn nothing_fits_a_hash_that_is_not_known() {
+        let nothing = MysqlSecret::default();
+        // What would fit hashes of zeros is not known to anybody, and would not be let in either.
+        assert!(!bool::from(nothing.fits_sha2(&scramble(), &sha2_answer(b"x", &scramble()))));
+        assert!(!bool::from(nothing.fits_native(&scramble(), &native_answer(b"x", &scramble()))));
+        assert!(!bool::from(nothing.fits_password(b"x")));
+        assert!(!bool::from(known::<4>(None).0) && bool::from(known(Some([0; 4])).0));
     }
 
     #[test]

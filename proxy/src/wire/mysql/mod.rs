@@ -4,6 +4,7 @@ pub mod auth;
 pub mod backend;
 pub mod body;
 pub mod capability;
+pub mod charset;
 pub mod codec;
 pub mod compress;
 pub mod encode;

@@ -63,10 +63,10 @@ pub fn answer(plugin: Plugin, password: &[u8], challenge: &[u8], tls: Protected)
     }
 }
 
-/// Whether the connection is encrypted.
+/// Whether nobody on the way can read along.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protected {
-    /// By TLS.
+    /// By TLS, or because there is no way: a Unix socket.
     Yes,
     /// Not.
     No,

@@ -54,6 +54,11 @@ impl ServerKey {
         &self.public_pem
     }
 
+    /// Bytes of what is sealed for it.
+    pub fn size(&self) -> usize {
+        self.private.key_size_bytes()
+    }
+
     /// What `sealed` holds; `None` when it was not sealed for this key.
     pub fn open(&self, sealed: &[u8]) -> Option<Vec<u8>> {
         let mut out = vec![0; self.private.min_output_size()];

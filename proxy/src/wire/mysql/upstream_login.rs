@@ -76,11 +76,14 @@ impl LoginFailure {
     }
 }
 
-/// Whether the login goes through TLS.
+/// How the login's bytes travel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Security {
-    /// Plain text.
+    /// In plain text over a network.
     Plain,
+    /// Through a Unix socket: in plain text, but they never leave the machine. Servers take it for as good as TLS, and
+    /// want a password itself where they would offer a key on a network.
+    Local,
     /// TLS, or no login. Whether the certificate is checked is the caller's matter.
     Tls,
 }
@@ -105,12 +108,8 @@ pub struct Account {
 /// A session that the upstream opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Opened {
-    /// Its version, without MariaDB's replication prefix.
-    pub version: Vec<u8>,
-    /// Its connection id, for KILL.
-    pub connection: u32,
-    /// What it offers; decides what a listener announces.
-    pub offered: Capabilities,
+    /// What it said first: version, connection id (for KILL), what it offers (decides what a listener announces).
+    pub greeting: Greeting,
     /// What holds on this connection.
     pub held: Capabilities,
     /// The session's first state.
@@ -202,7 +201,7 @@ fn greeted(account: Account, security: Security, payload: &[u8]) -> Result<Actio
     let held = towards_upstream(account.agreed, greeting.capabilities).map_err(LoginFailure::Capabilities)?;
     let held = held.with(Capabilities::CONNECT_WITH_DB, account.database.is_some());
     match security {
-        Security::Plain => respond(account, security, greeting, held),
+        Security::Plain | Security::Local => respond(account, security, greeting, held),
         Security::Tls if greeting.capabilities.has(Capabilities::SSL) => {
             let held = held | Capabilities::SSL;
             let mut request = Vec::with_capacity(32);
@@ -228,7 +227,7 @@ fn head(out: &mut Vec<u8>, account: &Account, held: Capabilities) {
 fn protected(security: Security) -> Protected {
     match security {
         Security::Plain => Protected::No,
-        Security::Tls => Protected::Yes,
+        Security::Local | Security::Tls => Protected::Yes,
     }
 }
 
@@ -301,13 +300,7 @@ impl Answered {
 
     fn done(self, payload: &[u8]) -> Result<Action, LoginFailure> {
         let ok = OkPacket::decode(payload, self.held)?;
-        Ok(Action::Done(Opened {
-            version: self.greeting.true_version().to_vec(),
-            connection: self.greeting.connection,
-            offered: self.greeting.capabilities,
-            held: self.held,
-            status: ok.status,
-        }))
+        Ok(Action::Done(Opened { greeting: self.greeting, held: self.held, status: ok.status }))
     }
 
     fn next(self) -> UpstreamLogin {
@@ -346,7 +339,7 @@ impl Answered {
         }
         match (data, self.security) {
             ([3], _) => Ok(Action::Read(self.next())),
-            ([4], Security::Tls) => {
+            ([4], Security::Local | Security::Tls) => {
                 let plain = [password(&self.account), &[0]].concat();
                 Ok(Action::Send(plain, self.next()))
             }

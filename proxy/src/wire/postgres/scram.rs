@@ -207,7 +207,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::store::credentials::{CredentialKey, CredentialKind, derive};
+    use crate::{
+        store::credentials::{CredentialKey, CredentialKind, derive},
+        wire::mysql::hashes::MysqlSecret,
+    };
 
     fn user(passwords: &[&str]) -> Credentials {
         let salt = [3; 16];
@@ -215,6 +218,8 @@ mod tests {
             id: id as i64,
             kind: CredentialKind::Token,
             keys: derive(password, &salt, 64),
+            mysql: MysqlSecret::default(),
+            sealed_native: None,
             expires: None,
         };
         Credentials {

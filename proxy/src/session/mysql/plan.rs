@@ -1,0 +1,216 @@
+//! Decides one statement of a text, and notes what it has done to the session when it has succeeded.
+
+use std::sync::Arc;
+
+use hallpass_policy::{
+    decide::Allowance,
+    statement::{
+        Dialect, Effect, Setting, Statement,
+        mysql::{MysqlNames, SqlMode},
+    },
+};
+
+use super::{
+    Machine,
+    job::Run,
+    names::Prepared,
+    own::{Values, charset_of},
+};
+use crate::{
+    error::ClientError,
+    session::{
+        gate::{Gate, Refused},
+        run::Part,
+        target::Understanding,
+    },
+    wire::mysql::charset::Charset,
+};
+
+impl Machine {
+    /// Decides statement `index` of `of`.
+    pub(super) fn plan(&self, gate: &mut Gate, of: &Arc<Understanding>, index: usize) -> Result<Run, ClientError> {
+        let whole = Part::Whole(index);
+        let effect = whole.of(of).map_or(&Effect::None, |statement| &statement.effect);
+        let (rows_of, allowance) = match effect {
+            // The rows and the rights are those of what is named; only the arguments are its own.
+            Effect::Execute { name } => {
+                let unknown = || ClientError::UnknownStatement(name.to_string());
+                let prepared = self.renewed(gate, self.statements.named(name).ok_or_else(unknown)?)?;
+                gate.decide_arguments(of, index)?;
+                let allowance = decide(gate, &prepared.of, prepared.part)?;
+                ((prepared.of, prepared.part), allowance)
+            }
+            Effect::None
+            | Effect::Begin
+            | Effect::Commit
+            | Effect::Rollback
+            | Effect::Savepoint
+            | Effect::RollbackTo
+            | Effect::Set { .. }
+            | Effect::SetAll(_)
+            | Effect::ResetAll
+            | Effect::Prepare { .. }
+            | Effect::Deallocate(_)
+            | Effect::Declare { .. }
+            | Effect::Fetch { .. }
+            | Effect::CloseCursor(_)
+            | Effect::DiscardAll
+            | Effect::Kill { .. }
+            | Effect::CopyOut
+            | Effect::CopyIn
+            | Effect::ChangesCatalog => ((Arc::clone(of), whole), decide(gate, of, whole)?),
+        };
+        Ok(Run::new(of, index, rows_of, allowance))
+    }
+
+    /// Decides what a prepared statement runs, as it is understood now.
+    pub(super) fn plan_prepared(&self, gate: &mut Gate, prepared: &Prepared) -> Result<(Prepared, Run), ClientError> {
+        let renewed = self.renewed(gate, prepared)?;
+        let Part::Whole(index) = renewed.part else {
+            return Err(ClientError::ProtocolViolation("a statement inside a statement".into()));
+        };
+        let run = self.plan(gate, &renewed.of, index)?;
+        Ok((renewed, run))
+    }
+
+    /// A prepared statement as it is understood now: the server plans it anew when a definition has changed, under the
+    /// settings of the time when it was prepared; so it is understood anew, under those, too.
+    fn renewed(&self, gate: &mut Gate, prepared: &Prepared) -> Result<Prepared, ClientError> {
+        let generation = gate.known().generation;
+        if prepared.generation == generation {
+            return Ok(prepared.clone());
+        }
+        let now = gate.dialect().clone();
+        gate.set_dialect(prepared.dialect.clone());
+        let understood = gate.understand(prepared.of.text.as_bytes());
+        gate.set_dialect(now);
+        match understood {
+            Ok(of) => Ok(Prepared { of, generation, ..prepared.clone() }),
+            Err(Refused::Client(error)) => Err(error),
+            Err(Refused::StaleCatalog) => Err(ClientError::UnknownStatement("its tables have changed".into())),
+        }
+    }
+
+    /// A statement succeeded: what it has done to the session.
+    pub(super) fn succeeded(&mut self, gate: &mut Gate, run: &Run) {
+        let Some(statement) = run.statement() else { return };
+        match &statement.effect {
+            Effect::Set { .. } | Effect::SetAll(_) => {
+                let values = self.values.take().unwrap_or_default();
+                for (name, value) in settings(statement) {
+                    self.follow(gate, name, value, &values);
+                }
+                self.stateful = true;
+            }
+            Effect::Prepare { name, .. } => {
+                let prepared = Prepared {
+                    of: Arc::clone(&run.of),
+                    part: Part::Inner(run.index),
+                    dialect: gate.dialect().clone(),
+                    generation: gate.known().generation,
+                };
+                self.statements.set_named(name, Some(prepared));
+            }
+            Effect::Deallocate(Some(name)) => self.statements.set_named(name, None),
+            Effect::ChangesCatalog => {
+                self.catalog_dirty = true;
+                gate.target().mark_changed();
+            }
+            Effect::None
+            | Effect::Begin
+            | Effect::Commit
+            | Effect::Rollback
+            | Effect::Savepoint
+            | Effect::RollbackTo
+            | Effect::Deallocate(None)
+            | Effect::Execute { .. }
+            | Effect::ResetAll
+            | Effect::Declare { .. }
+            | Effect::Fetch { .. }
+            | Effect::CloseCursor(_)
+            | Effect::DiscardAll
+            | Effect::Kill { .. }
+            | Effect::CopyOut
+            | Effect::CopyIn => {}
+        }
+        if let Effect::Execute { name } = &statement.effect
+            && self.statements.named(name).is_some()
+        {
+            // What it ran may have been anything.
+            self.after_code();
+        }
+        // User variables, locks, temporary things: state of the session.
+        self.stateful |= matches!(statement.verb, "SET" | "LOCK" | "LOCK TABLES" | "HANDLER" | "SELECT INTO");
+        if matches!(statement.verb, "CALL") {
+            self.after_code();
+        }
+    }
+
+    /// Code of users ran: it may have set what it likes, and made what it likes.
+    fn after_code(&mut self) {
+        self.settings_dirty = true;
+        self.stateful = true;
+        self.fence = None;
+    }
+
+    /// One setting has changed.
+    fn follow(&mut self, gate: &mut Gate, name: &str, value: &Setting, values: &Values) {
+        let constant = match value {
+            Setting::To(value) if !value.starts_with('@') => Some(&**value),
+            Setting::To(_) | Setting::Default => values.get(name),
+        };
+        match name {
+            "database" => {
+                if let Some(database) = constant {
+                    let names = MysqlNames { database: Some(database.into()), ..self.dialect(gate) };
+                    gate.set_dialect(Dialect::Mysql(names));
+                }
+            }
+            "sql_mode" => match constant.map(SqlMode::read) {
+                Some(Ok(sql_mode)) => {
+                    let names = MysqlNames { sql_mode, ..self.dialect(gate) };
+                    gate.set_dialect(Dialect::Mysql(names));
+                    // What the server made of it is asked where it was not said in so many words.
+                    self.settings_dirty |= !matches!(value, Setting::To(to) if !to.starts_with('@'));
+                }
+                Some(Err(_)) | None => self.settings_dirty = true,
+            },
+            "character_set_client" => match constant.and_then(|name| Charset::named(charset_of(name))) {
+                Some(charset) => self.charset = charset,
+                None => self.settings_dirty = true,
+            },
+            _ => {}
+        }
+    }
+}
+
+/// Decides one part of a text.
+pub(super) fn decide(gate: &mut Gate, of: &Arc<Understanding>, part: Part) -> Result<Arc<Allowance>, ClientError> {
+    match part.of(of) {
+        Some(statement) => gate.decide(of, part.key(), statement),
+        None => Ok(gate.baseline()),
+    }
+}
+
+/// What a statement sets, in its order.
+pub(super) fn settings(statement: &Statement) -> Vec<(&Arc<str>, &Setting)> {
+    if let Effect::Set { name, value, .. } = &statement.effect {
+        return vec![(name, value)];
+    }
+    if let Effect::SetAll(all) = &statement.effect {
+        return all.iter().map(|(name, value)| (name, value)).collect();
+    }
+    Vec::new()
+}
+
+/// Whether later texts or results are read by this setting.
+pub(super) fn is_followed(name: &str) -> bool {
+    matches!(
+        name,
+        "sql_mode"
+            | "character_set_client"
+            | "character_set_connection"
+            | "character_set_results"
+            | "collation_connection"
+    )
+}

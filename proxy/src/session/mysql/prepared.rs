@@ -1,0 +1,195 @@
+//! Prepared statements of the protocol: COM_STMT_PREPARE, EXECUTE, FETCH, RESET and MariaDB's bulk execution.
+//! A text is recorded when it is prepared, since the server reads it then, and again each time it is executed.
+
+use hallpass_policy::statement::{Effect, Refusal, RefusalKind, Statement as Read};
+
+use super::{
+    Machine,
+    client::Flow,
+    job::{Run, Way},
+    names::{Cursor, Prepared, Statement},
+    own::Ready,
+    pending::{Owed, Pending, Then},
+    query::Understood,
+};
+use crate::{
+    error::ClientError,
+    session::{gate::Gate, machine::End, parameters, run::Part},
+    wire::mysql::{
+        codec::Message,
+        execute::{BulkExecute, Execute, ParameterType},
+        reader::{Request, ResultReader},
+    },
+};
+
+impl Machine {
+    /// COM_STMT_PREPARE.
+    pub(super) fn prepare(&mut self, gate: &mut Gate, message: &Message<'_>, text: &[u8]) -> Result<Flow, End> {
+        let of = match self.understand(gate, text) {
+            Ok(Understood::Yes(of)) => of,
+            Ok(Understood::NotYet(stop)) => return Ok(Flow::Stop(stop)),
+            Err(error) => return Ok(self.deny(gate, &String::from_utf8_lossy(text), None, error)),
+        };
+        if let Some(error) = self.aborted.take() {
+            return Ok(self.deny(gate, &of.text, None, error));
+        }
+        if let Err(error) = preparable(&of.understood.statements) {
+            return Ok(self.deny(gate, &of.text, None, error));
+        }
+        let run = match self.plan(gate, &of, 0) {
+            Ok(run) => run,
+            Err(error) => return Ok(self.deny(gate, &of.text, of.understood.statements.first(), error)),
+        };
+        let allowance = std::sync::Arc::clone(&run.allowance);
+        // Preparing writes nothing: no transaction around it, and no variable is read yet.
+        match self.ready_to_prepare(gate, &run) {
+            Ok(Ready::Yes) => {}
+            Ok(Ready::NotYet(stop)) => return Ok(Flow::Stop(stop)),
+            Err(error) => return Ok(self.deny(gate, &of.text, None, error)),
+        }
+        let permit = match gate.permit(&of.text, &of.understood.fingerprint, None, allowance, Some("prepare")) {
+            Ok(permit) => permit,
+            Err(error) => return Ok(self.refuse(&error, None)),
+        };
+        self.out.forward(&permit, message.raw, self.login.order);
+        self.warnings.statement();
+        let prepared =
+            Prepared { part: Part::Whole(0), dialect: gate.dialect().clone(), generation: gate.known().generation, of };
+        let reader = ResultReader::new(Request::Prepare, self.held());
+        self.pending = Some(Pending { owed: Owed::Prepare(permit, prepared), reader });
+        Ok(Flow::Taken)
+    }
+
+    /// COM_STMT_EXECUTE.
+    pub(super) fn execute(
+        &mut self,
+        gate: &mut Gate,
+        message: &Message<'_>,
+        execute: &Execute<'_>,
+    ) -> Result<Flow, End> {
+        let number = self.statements.resolve(execute.statement);
+        if let Ready::NotYet(stop) = self.ready_for_sql(gate) {
+            return Ok(Flow::Stop(stop));
+        }
+        let Some(statement) = self.statements.get(number) else { return Ok(self.unknown(number)) };
+        let (types, recorded) = {
+            let long = statement.long();
+            let found = execute.parameters(self.held(), statement.known(&long))?;
+            let types: Vec<ParameterType> = found.iter().map(|parameter| parameter.kind).collect();
+            (types, parameters::mysql(&found, &statement.long_data, gate.parameters()))
+        };
+        let prepared = statement.prepared.clone();
+        self.run_prepared(gate, message, number, prepared, types, recorded)
+    }
+
+    /// MariaDB's COM_STMT_BULK_EXECUTE.
+    pub(super) fn bulk_execute(
+        &mut self,
+        gate: &mut Gate,
+        message: &Message<'_>,
+        bulk: &BulkExecute<'_>,
+    ) -> Result<Flow, End> {
+        let number = self.statements.resolve(bulk.statement);
+        if let Ready::NotYet(stop) = self.ready_for_sql(gate) {
+            return Ok(Flow::Stop(stop));
+        }
+        let Some(statement) = self.statements.get(number) else { return Ok(self.unknown(number)) };
+        let sets = bulk.parameters(statement.known(&[]))?;
+        let types = sets.first().map(|set| set.iter().map(|parameter| parameter.kind).collect()).unwrap_or_default();
+        let recorded = parameters::mysql_bulk(&sets, gate.parameters());
+        let prepared = statement.prepared.clone();
+        self.run_prepared(gate, message, number, prepared, types, recorded)
+    }
+
+    fn run_prepared(
+        &mut self,
+        gate: &mut Gate,
+        message: &Message<'_>,
+        number: u32,
+        prepared: Prepared,
+        types: Vec<ParameterType>,
+        recorded: Option<Box<str>>,
+    ) -> Result<Flow, End> {
+        let read = prepared.part.of(&prepared.of).cloned();
+        if let Some(error) = self.aborted.take() {
+            return Ok(self.deny(gate, &prepared.of.text, None, error));
+        }
+        let (prepared, run) = match self.plan_prepared(gate, &prepared) {
+            Ok(planned) => planned,
+            Err(error) => return Ok(self.deny(gate, &prepared.of.text, read.as_ref(), error)),
+        };
+        let runs = vec![run];
+        match self.ready_upstream(gate, &runs) {
+            Ok(Ready::Yes) => {}
+            Ok(Ready::NotYet(stop)) => return Ok(Flow::Stop(stop)),
+            Err(error) => return Ok(self.deny(gate, &prepared.of.text, None, error)),
+        }
+        if let Some(statement) = self.statements.get_mut(number) {
+            statement.prepared = prepared.clone();
+            statement.types = types;
+            // The server forgets what came in pieces, and closes the cursor, with each execution.
+            statement.long_data.clear();
+            statement.cursor = None;
+        }
+        let reader = ResultReader::new(Request::Execute, self.held());
+        Ok(self.send(gate, message, &prepared.of, runs, Way::Execute(number), reader, recorded))
+    }
+
+    /// COM_STMT_FETCH: more rows of a cursor, as long as the grant it was opened under lives.
+    pub(super) fn fetch(&mut self, gate: &mut Gate, message: &Message<'_>, statement: u32) -> Result<Flow, End> {
+        let number = self.statements.resolve(statement);
+        let Some(statement) = self.statements.get_mut(number) else { return Ok(self.unknown(number)) };
+        let Some(cursor) = statement.cursor.take() else {
+            return Ok(self.refuse(&ClientError::UnknownPortal(number.to_string()), None));
+        };
+        let of = std::sync::Arc::clone(&cursor.run.of);
+        if let Err(error) = gate.still_granted(&cursor.allowance) {
+            return Ok(self.deny(gate, &of.text, None, error));
+        }
+        let Cursor { run, bound, .. } = cursor;
+        let run = Run { bound, ..run };
+        let reader = ResultReader::new(Request::Fetch, self.held());
+        Ok(self.send(gate, message, &of, vec![run], Way::Fetch(number), reader, None))
+    }
+
+    /// COM_STMT_RESET.
+    pub(super) fn reset_statement(&mut self, message: &Message<'_>, statement: u32) -> Flow {
+        let number = self.statements.resolve(statement);
+        let Some(statement) = self.statements.get_mut(number) else { return self.unknown(number) };
+        statement.long_data.clear();
+        statement.cursor = None;
+        self.control(message, Request::Simple, Then::Nothing);
+        Flow::Taken
+    }
+
+    /// A statement that was never prepared, or is closed; the server says the same.
+    fn unknown(&mut self, number: u32) -> Flow {
+        self.refuse(&ClientError::UnknownStatement(number.to_string()), None)
+    }
+
+    /// A statement was prepared.
+    pub(super) fn was_prepared(&mut self, prepared: Prepared, number: u32, parameters: u16) {
+        self.statements.insert(number, Statement::new(prepared, usize::from(parameters)));
+    }
+
+    /// What preparing needs of the upstream session: that it stands behind the right fence.
+    fn ready_to_prepare(&mut self, gate: &mut Gate, run: &Run) -> Result<Ready, ClientError> {
+        let bare = Run::new(&run.of, usize::MAX, (std::sync::Arc::clone(&run.of), Part::Whole(usize::MAX)), {
+            std::sync::Arc::clone(&run.allowance)
+        });
+        self.ready_upstream(gate, &[bare])
+    }
+}
+
+/// Whether a text can be prepared: exactly one statement, and none that the proxy has to see itself each time.
+fn preparable(statements: &[Read]) -> Result<(), ClientError> {
+    let refuse = |kind, message: &str| Err(ClientError::Refused(Refusal::new(kind, message)));
+    match statements {
+        [] => refuse(RefusalKind::Unparsed, "Query was empty"),
+        [Read { effect: Effect::Kill { .. } | Effect::Prepare { .. } | Effect::Execute { .. }, .. }] => {
+            refuse(RefusalKind::Unsupported, "This command is not supported in the prepared statement protocol yet")
+        }
+        [_] => Ok(()),
+        _ => refuse(RefusalKind::Unparsed, "a prepared statement holds exactly one statement"),
+    }
+}

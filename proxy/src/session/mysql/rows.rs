@@ -1,0 +1,80 @@
+//! Rows on their way to the client: counted and masked. A row without a plan goes nowhere.
+
+use std::sync::Arc;
+
+use super::{Machine, job::Job, pending::Owed, theirs};
+use crate::{
+    session::machine::End,
+    wire::mysql::{
+        codec::{self, HEADER, Message},
+        reader::RowFormat,
+    },
+};
+
+impl Machine {
+    /// One row.
+    pub(super) fn data_row(&mut self, job: &mut Job, format: RowFormat, message: &Message<'_>) -> Result<(), End> {
+        if job.stopped.is_some() {
+            return Ok(());
+        }
+        let Some(run) = job.run() else { return Err(End::Upstream("a row after the last statement".into())) };
+        let Some(bound) = run.bound.as_ref().map(Arc::clone) else {
+            return Err(End::Upstream("a row without columns".into()));
+        };
+        run.rows += 1;
+        run.bytes += u64::try_from(message.raw.len()).unwrap_or(u64::MAX);
+        if let Some(error) = run.over() {
+            self.stop(job, error);
+            return Ok(());
+        }
+        if !job.tail.is_empty() {
+            let tail = std::mem::take(&mut job.tail);
+            self.pass(&tail);
+        }
+        let mut sequence = self.sequence();
+        bound.write(message.raw, &message.payload, format, &mut self.out.client, &mut sequence).map_err(theirs)?;
+        self.next = sequence.next();
+        Ok(())
+    }
+
+    /// Rows at the start of `rest` that go through as they stand, in one run; `None` when the first one does not.
+    pub(super) fn rows_through(&mut self, rest: &[u8]) -> Option<usize> {
+        let pending = self.pending.as_mut()?;
+        let reader = &pending.reader;
+        let Owed::Job(job) = &mut pending.owed else { return None };
+        if job.stopped.is_some() || !job.tail.is_empty() {
+            return None;
+        }
+        let run = job.run()?;
+        if !run.bound.as_ref().is_some_and(|bound| bound.is_clear()) {
+            return None;
+        }
+        let (mut end, mut next, mut large) = (0, self.next, 0);
+        while let Some(header) = codec::header(rest.get(end..).unwrap_or_default()) {
+            let row =
+                self.row_continues || rest.get(end + HEADER).is_some_and(|first| reader.is_row(*first, header.length));
+            // Sequence ids go on by one: where they do not, packets were put in and the slow way renumbers.
+            let room = self.row_continues || run.has_room(header.total());
+            if !row || header.sequence != next || !room {
+                break;
+            }
+            run.rows += u64::from(!self.row_continues);
+            run.bytes += u64::try_from(header.total()).unwrap_or(u64::MAX);
+            self.row_continues = header.continues();
+            next = next.wrapping_add(1);
+            if rest.len() - end < header.total() {
+                large = header.total() - (rest.len() - end);
+                end = rest.len();
+                break;
+            }
+            end += header.total();
+        }
+        if end == 0 {
+            return None;
+        }
+        self.next = next;
+        self.upstream_rest = large;
+        self.out.client.extend_from_slice(rest.get(..end).unwrap_or_default());
+        Some(end)
+    }
+}

@@ -1,0 +1,131 @@
+//! One statement of a recorded text on its way through an upstream: which it is, how it may run, what it has shown so
+//! far. Counts and remembers; forwards nothing.
+
+use std::sync::Arc;
+
+use hallpass_policy::{
+    decide::Allowance,
+    statement::{Action, Effect, Outputs, Statement, inner},
+};
+
+use super::target::Understanding;
+use crate::error::ClientError;
+
+/// Which statement of a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The statement at this index itself.
+    Whole(usize),
+    /// What the PREPARE or DECLARE at this index holds.
+    Inner(usize),
+}
+
+impl Part {
+    /// The statement meant.
+    pub fn of(self, understanding: &Understanding) -> Option<&Statement> {
+        match self {
+            Self::Whole(index) => understanding.understood.statements.get(index),
+            Self::Inner(index) => inner(understanding.understood.statements.get(index)?),
+        }
+    }
+
+    /// A number for decision caches: differs between all parts of one text.
+    pub fn key(self) -> usize {
+        match self {
+            Self::Whole(index) => index * 2,
+            Self::Inner(index) => index * 2 + 1,
+        }
+    }
+}
+
+/// The statement that rows come from.
+pub type RowsOf = (Arc<Understanding>, Part);
+
+/// One statement of a job. `B` is what becomes of its rows, `U` how to take back what was noted when it was forwarded.
+#[derive(Debug)]
+pub struct Run<B, U> {
+    /// The text it stands in.
+    pub of: Arc<Understanding>,
+    /// Where.
+    pub index: usize,
+    /// What its rows come from: itself, or what EXECUTE and FETCH name.
+    pub rows_of: RowsOf,
+    /// How it may run.
+    pub allowance: Arc<Allowance>,
+    /// What becomes of its rows, once their columns are known.
+    pub bound: Option<Arc<B>>,
+    /// Rows so far.
+    pub rows: u64,
+    /// Bytes of row data so far.
+    pub bytes: u64,
+    /// How to take back what was noted when it was forwarded.
+    pub undo: Vec<U>,
+}
+
+impl<B, U> Run<B, U> {
+    /// A run that has shown nothing yet.
+    pub fn new(of: &Arc<Understanding>, index: usize, rows_of: RowsOf, allowance: Arc<Allowance>) -> Self {
+        Self { of: Arc::clone(of), index, rows_of, allowance, bound: None, rows: 0, bytes: 0, undo: Vec::new() }
+    }
+
+    /// The statement itself.
+    pub fn statement(&self) -> Option<&Statement> {
+        self.of.understood.statements.get(self.index)
+    }
+
+    /// What its rows are.
+    pub fn outputs(&self) -> &Outputs {
+        let (of, part) = &self.rows_of;
+        part.of(of).map_or(&Outputs::None, |statement| &statement.outputs)
+    }
+
+    /// Whether a row of so many bytes may still be shown.
+    pub fn has_room(&self, bytes: usize) -> bool {
+        let limits = &self.allowance.limits;
+        let bytes = self.bytes.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
+        limits.max_rows.is_none_or(|max| self.rows < max) && limits.max_result_bytes.is_none_or(|max| bytes <= max)
+    }
+
+    /// Whether it changes names.
+    pub fn changes_catalog(&self) -> bool {
+        matches!(self.statement().map(|s| &s.effect), Some(Effect::ChangesCatalog))
+    }
+
+    /// The most rows it may change, if it is a write with such a bound.
+    pub fn write_bound(&self) -> Option<u64> {
+        let bound = self.allowance.limits.max_rows_affected?;
+        let (of, part) = &self.rows_of;
+        let statement = part.of(of)?;
+        let writes = statement
+            .needs
+            .iter()
+            .any(|need| matches!(need.action, Action::Insert | Action::Update | Action::Delete | Action::CopyIn));
+        (writes && !statement.explain).then_some(bound)
+    }
+
+    /// The error for the client when the statement has shown more than its grant allows.
+    pub fn over(&self) -> Option<ClientError> {
+        let limits = &self.allowance.limits;
+        let (what, max) = match (limits.max_rows, limits.max_result_bytes) {
+            (Some(max), _) if self.rows > max => ("max_rows", format!("{max} rows")),
+            (_, Some(max)) if self.bytes > max => ("max_result_bytes", format!("{max} bytes")),
+            _ => return None,
+        };
+        Some(ClientError::LimitExceeded {
+            message: format!("the result is larger than {what} of this grant allows ({max})"),
+            hint: "add a LIMIT, or ask for a role or a statement grant with export".into(),
+            sqlstate: "54000",
+        })
+    }
+
+    /// The error for the client when the write has changed more rows than its grant allows.
+    pub fn too_wide(rows: u64, bound: u64) -> ClientError {
+        ClientError::LimitExceeded {
+            message: format!(
+                "the statement changed {rows} rows, more than max_rows_affected of this grant allows ({bound})"
+            ),
+            hint: "nothing was changed; narrow the statement's WHERE, or ask for a role that allows more".into(),
+            sqlstate: "54000",
+        }
+    }
+}

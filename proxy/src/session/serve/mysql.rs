@@ -1,0 +1,251 @@
+//! One MySQL connection: greeting in the words of the server behind the port, login, the session, and the next one when
+//! the client logs in anew. Decides no statement.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use hallpass_audit::event::{Kind, Origin};
+use hallpass_policy::{
+    ids::{TargetName, Timestamp, UserName},
+    statement::{Dialect, mysql::MysqlNames},
+};
+use tokio::{io::AsyncWriteExt, net::TcpStream, sync::mpsc, time::timeout};
+
+use super::{House, Port, admitted, event, login_failed, new_id, origin_of, standing};
+use crate::{
+    config::{NativePasswords, Protocol},
+    error::ClientError,
+    net::stream::Stream,
+    session::{
+        gate::Gate,
+        login::{
+            Doorway, LoginEnd,
+            mysql::{Desk, LoggedIn, Login, Startup, Welcome, login, offer, relogin, turn_away},
+        },
+        mysql::{Login as Settings, Machine},
+        registry::{CancelKey, Running, SessionInfo, Signal},
+        relay::{Ended, Goodbye, Relay},
+        target::{Greeting, Target},
+    },
+    wire::mysql::{
+        auth::{Native, UsingPassword},
+        backend::Status,
+        capability::{Compression, Listener, announced},
+        codec::Order,
+        encode,
+        error::{Denied, err_packet},
+    },
+};
+
+/// Serves one connection from its first byte to its last.
+pub(super) async fn serve(socket: TcpStream, peer: SocketAddr, port: &Port, house: &House) {
+    let shared = &house.shared;
+    let door = Doorway {
+        security: &port.security,
+        lookup: &*house.lookup,
+        throttle: &port.throttle,
+        clock: &shared.clock,
+        timeout: shared.config.load().server.login_timeout,
+    };
+    let greeting = match timeout(door.timeout, greeting(port, house)).await {
+        Ok(Ok(greeting)) => greeting,
+        Ok(Err(error)) => {
+            tracing::warn!(%peer, listener = %port.config.name, %error, "a client could not be greeted");
+            return turn_away(socket, &error).await;
+        }
+        Err(_) => return tracing::info!(%peer, "a greeting took too long"),
+    };
+    let listener = Listener { tls: offer(&port.security), compression: Compression::Offered };
+    let welcome = Welcome {
+        connection: shared.sessions.next_connection(),
+        version: Arc::from(greeting.version.as_str()),
+        capabilities: announced(greeting.capabilities, listener),
+        collation: greeting.collation,
+    };
+    let mut entered = login(socket, peer.ip(), &welcome, &door, desk(house)).await;
+    loop {
+        let logged_in = match entered {
+            Ok(logged_in) => logged_in,
+            Err(end) => return refused(end, peer, port, house),
+        };
+        let startup = logged_in.login.startup.clone();
+        match admit(logged_in, welcome.connection, peer, port, house).await {
+            Some(Ended { goodbye: Goodbye::Relogin, client, leftover }) => {
+                entered = relogin(client, leftover, peer.ip(), &startup, &door, desk(house)).await;
+            }
+            Some(_) | None => return,
+        }
+    }
+}
+
+/// Under the configuration in force.
+fn desk(house: &House) -> Desk<'_> {
+    let native = match house.shared.config.load().server.native_passwords {
+        NativePasswords::Sealed => Native::Accepted,
+        NativePasswords::LeftOut => Native::TokensOnly,
+    };
+    Desk { keyring: &house.keyring, native }
+}
+
+/// How the server behind the port greets, asked for when nobody has talked to it yet.
+async fn greeting(port: &Port, house: &House) -> Result<Arc<Greeting>, ClientError> {
+    let config = &port.config;
+    let name = config.scope.as_ref().and_then(|scope| scope.database.as_ref()).or(config.database.as_ref());
+    let target = name.and_then(|name| house.shared.targets.get(name));
+    let target = target.filter(|target| target.config().protocol == Protocol::Mysql).ok_or_else(|| {
+        ClientError::StartupRefused {
+            message: "the target of this port does not exist".into(),
+            hint: "tell an administrator; `hallpass check` says more".into(),
+            sqlstate: "3D000",
+        }
+    })?;
+    if let Some(greeting) = target.greeting() {
+        return Ok(greeting);
+    }
+    target.refresh().await?;
+    target.greeting().ok_or_else(|| ClientError::UpstreamUnavailable {
+        target: target.name().to_string(),
+        reason: "its server was not asked yet".into(),
+    })
+}
+
+fn refused(end: LoginEnd, peer: SocketAddr, port: &Port, house: &House) {
+    match end {
+        LoginEnd::Refused { user, database, error } => {
+            let fixed = port.config.database.clone().or_else(|| port.config.scope.as_ref()?.database.clone());
+            let origin = Origin {
+                user: user.map(UserName::new),
+                target: fixed.or_else(|| database.map(TargetName::new)),
+                ..origin_of(&port.config, peer)
+            };
+            login_failed(house, origin, &error);
+        }
+        LoginEnd::TimedOut => tracing::info!(%peer, "a login took too long"),
+        LoginEnd::Gone(error) => tracing::debug!(%peer, %error, "a client went away before it logged in"),
+        // Postgres alone has such connections.
+        LoginEnd::Cancel(_) => tracing::debug!(%peer, "a cancel request on a MySQL port"),
+    }
+}
+
+/// A user has proved who they are: may they be here, and does the target stand? Then the session, to its end; `None`
+/// when there was none.
+async fn admit(
+    mut logged_in: LoggedIn,
+    connection: u32,
+    peer: SocketAddr,
+    port: &Port,
+    house: &House,
+) -> Option<Ended> {
+    let mut origin = Origin {
+        session: new_id(),
+        user: Some(logged_in.login.principal.user.clone()),
+        application: logged_in.login.startup.application().map(Arc::from),
+        ..origin_of(&port.config, peer)
+    };
+    let target = match welcome(&logged_in.login, port, house, &mut origin).await {
+        Ok(target) => target,
+        Err(error) => {
+            login_failed(house, origin, &error);
+            farewell(&mut logged_in, &error).await;
+            return None;
+        }
+    };
+    let origin = Arc::new(origin);
+    let started = event(house, Kind::SessionStart, &origin);
+    if house.recorder.record(started).is_err() {
+        farewell(&mut logged_in, &ClientError::AuditUnavailable).await;
+        return None;
+    }
+    run(logged_in, target, connection, origin, port, house).await
+}
+
+/// Tells a client that has proved who it is why it may not stay.
+async fn farewell(logged_in: &mut LoggedIn, error: &ClientError) {
+    let mut bytes = Vec::new();
+    err_packet(&mut bytes, &mut logged_in.sequence, error, Denied::Other, UsingPassword::Yes);
+    // Told or not, it is over.
+    let _ = logged_in.stream.write_all(&bytes).await;
+    let _ = logged_in.stream.shutdown().await;
+}
+
+async fn welcome(login: &Login, port: &Port, house: &House, origin: &mut Origin) -> Result<Arc<Target>, ClientError> {
+    let target = admitted(&login.principal, None, port, house, origin)?;
+    if !target.is_known() {
+        target.refresh().await?;
+    }
+    Ok(target)
+}
+
+async fn run(
+    logged_in: LoggedIn,
+    target: Arc<Target>,
+    connection: u32,
+    origin: Arc<Origin>,
+    port: &Port,
+    house: &House,
+) -> Option<Ended> {
+    let shared = &house.shared;
+    // Without random bytes there is no session: it has no name.
+    let id = origin.session.clone()?;
+    let LoggedIn { login, stream, leftover, mut sequence } = logged_in;
+    let Login { principal, expires, startup, .. } = login;
+    let database: Arc<str> = startup.database.as_deref().unwrap_or(&target.config().database).into();
+    let names = match &target.known().dialect {
+        Dialect::Mysql(names) => MysqlNames { database: Some(Arc::clone(&database)), ..names.clone() },
+        // What is known was not fetched from a server of this protocol.
+        Dialect::Postgres(_) => return None,
+    };
+    let running = Arc::new(Running::default());
+    let info =
+        SessionInfo { id, origin: Arc::clone(&origin), started: shared.clock.now(), statement: None, grant: None };
+    let signals = shared.sessions.enter(info, Arc::clone(&running), CancelKey::Connection(connection));
+    let _attendance = target.attend();
+
+    let mut ok = Vec::new();
+    let status = Status::AUTOCOMMIT;
+    encode::ok(&mut ok, &mut sequence, encode::Ok { status, ..encode::Ok::default() }, startup.capabilities);
+    let (stream, leftover) = confirm(stream, leftover, &ok, &startup).await;
+
+    let gate = Gate::new(standing(target, principal, &origin, running, port, house), Dialect::Mysql(names));
+    let begun = Begun { stream, leftover, gate, signals, startup, database, expires, connection };
+    Some(converse(begun, &origin, house).await)
+}
+
+/// Sends the final `ok`; compression begins behind it, where it was agreed on and has not begun.
+async fn confirm(mut stream: Stream, leftover: Vec<u8>, ok: &[u8], startup: &Startup) -> (Stream, Vec<u8>) {
+    // A client that is gone is noticed by whoever reads next.
+    let _ = stream.write_all(ok).await;
+    let _ = stream.flush().await;
+    match startup.capabilities.compression(startup.zstd_level) {
+        Some(algorithm) if !stream.is_compressed() => (stream.compressed(leftover, algorithm), Vec::new()),
+        Some(_) | None => (stream, leftover),
+    }
+}
+
+/// A session that is entered in the registry, and whose client has its OK.
+struct Begun {
+    stream: Stream,
+    leftover: Vec<u8>,
+    gate: Gate,
+    signals: mpsc::Receiver<Signal>,
+    startup: Startup,
+    /// The schema it starts in: what the client named, or the target's own.
+    database: Arc<str>,
+    expires: Option<Timestamp>,
+    connection: u32,
+}
+
+/// The session, from its OK to its end.
+async fn converse(begun: Begun, origin: &Arc<Origin>, house: &House) -> Ended {
+    let Begun { stream, leftover, gate, signals, startup, database, expires, connection } = begun;
+    let settings = Arc::new(Settings {
+        capabilities: startup.capabilities,
+        collation: startup.collation,
+        database: Some(database),
+        attributes: startup.attributes,
+        connection,
+        order: if stream.is_compressed() { Order::Loose } else { Order::Checked },
+    });
+    let mut relay = Relay::new(stream, leftover, Machine::new(Arc::clone(&settings)), gate, settings, signals);
+    relay.expires(expires);
+    super::run(relay, origin, house).await
+}
