@@ -79,7 +79,7 @@ fn a_server_that_is_not_there_is_an_error_not_a_hang<P: Protocol>() {
     let shop = Shop::<P>::with("absent", |settings| settings.targets[0].port = free_port());
     let error = match shop.log_in("alice", PASSWORD, "shop") {
         Ok(mut client) => client.query("SELECT 1").error().clone(),
-        Err(refused) => refused.expect("an error is sent"),
+        Err(refused) => *refused.expect("an error is sent"),
     };
     assert!(error.is(Kind::UpstreamDown), "{error:?}");
     let told = format!("{error:?}");

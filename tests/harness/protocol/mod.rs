@@ -53,7 +53,7 @@ pub trait Protocol: std::fmt::Debug + 'static {
     ///
     /// # Errors
     /// What was said; `None` when the connection just ended.
-    fn connect(port: u16, user: &str, password: &str, database: &str) -> Result<Self::Client, Option<Failure>>;
+    fn connect(port: u16, user: &str, password: &str, database: &str) -> Result<Self::Client, Refused>;
 
     /// The codes that stand for `kind`: SQLSTATE, for MySQL `NUMBER/SQLSTATE`.
     fn codes(kind: Kind) -> &'static [&'static str];
@@ -187,6 +187,9 @@ pub enum Kind {
     /// A unique key is violated.
     Duplicate,
 }
+
+/// Why a login failed: what was said, or `None` when the connection just ended.
+pub type Refused = Option<Box<Failure>>;
 
 /// An error that a client was told.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Answer, Client, Direct, Failure, Kind, Protocol};
+use super::{Answer, Client, Direct, Failure, Kind, Protocol, Refused};
 use crate::{
     config::Target,
     mysql::{Database, SUPERUSER, as_logged},
@@ -32,9 +32,9 @@ impl Protocol for MySql {
         Target::mysql(name, database)
     }
 
-    fn connect(port: u16, user: &str, password: &str, database: &str) -> Result<wire::Client, Option<Failure>> {
+    fn connect(port: u16, user: &str, password: &str, database: &str) -> Result<wire::Client, Refused> {
         let startup = Startup::new(port, user, password, database).with(flags::MULTI_STATEMENTS);
-        wire::Client::connect(&startup).map_err(|refused| refused.error.as_ref().map(failure))
+        wire::Client::connect(&startup).map_err(|refused| refused.error.map(|error| Box::new(failure(&error))))
     }
 
     fn codes(kind: Kind) -> &'static [&'static str] {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Answer, Client, Direct, Failure, Kind, Protocol};
+use super::{Answer, Client, Direct, Failure, Kind, Protocol, Refused};
 use crate::{
     config::Target,
     postgres::{Database, Server},
@@ -31,9 +31,9 @@ impl Protocol for Postgres {
         Target::new(name, database)
     }
 
-    fn connect(port: u16, user: &str, password: &str, database: &str) -> Result<wire::Client, Option<Failure>> {
+    fn connect(port: u16, user: &str, password: &str, database: &str) -> Result<wire::Client, Refused> {
         let connected = wire::Client::connect(&Startup::new(port, user, password, database));
-        connected.map_err(|refused| refused.error.as_ref().map(failure))
+        connected.map_err(|refused| refused.error.map(|error| Box::new(failure(&error))))
     }
 
     fn codes(kind: Kind) -> &'static [&'static str] {
