@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// The interpreter: `HALLPASS_PYTHON`, or that of the virtual environment in `.cache`.
-fn interpreter() -> PathBuf {
+pub fn interpreter() -> PathBuf {
     let own = checkout().join(".cache/venv/bin/python");
     let path = std::env::var_os("HALLPASS_PYTHON").map_or(own, PathBuf::from);
     assert!(path.exists(), "no Python environment at {}: run tests/run, which makes it", path.display());

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use crate::{
     config::Settings,
     process::Output,
-    protocol::{Client as _, Direct as _, Failure, MySql, Postgres, Protocol},
+    protocol::{Client as _, Direct as _, MySql, Postgres, Protocol, Refused},
     proxy::{PASSWORD, Proxy},
     psql::Psql,
     wire::{mysql, postgres},
@@ -152,7 +152,7 @@ impl<P: Protocol> Shop<P> {
     ///
     /// # Errors
     /// What the proxy answered.
-    pub fn log_in(&self, user: &str, password: &str, target: &str) -> Result<P::Client, Option<Failure>> {
+    pub fn log_in(&self, user: &str, password: &str, target: &str) -> Result<P::Client, Refused> {
         P::connect(self.proxy.port_of(target), user, password, target)
     }
 

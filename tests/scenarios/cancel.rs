@@ -2,13 +2,21 @@
 
 use std::time::{Duration, Instant};
 
-use hallpass_tests::{shop::PostgresShop as Shop, wire::postgres::frame};
+use hallpass_tests::{
+    both,
+    process::wait_for,
+    protocol::{Client as _, Direct as _, Protocol},
+    shop::{PostgresShop, Shop},
+    wire::postgres::frame,
+};
+
+both!(a_client_that_goes_away_leaves_nothing_running);
 
 const SLOW: &[u8] = b"SELECT count(*) FROM generate_series(1, 3000000000)";
 
 #[test]
 fn the_own_key_cancels() {
-    let shop = Shop::new("cancel");
+    let shop = PostgresShop::new("cancel");
     let mut alice = shop.alice();
     let start = Instant::now();
     alice.send(&frame::query(SLOW));
@@ -22,7 +30,7 @@ fn the_own_key_cancels() {
 
 #[test]
 fn another_key_cancels_nothing() {
-    let shop = Shop::new("other_key");
+    let shop = PostgresShop::new("other_key");
     let mut victim = shop.alice();
     let other = shop.alice();
     assert_ne!(victim.key_data(), other.key_data());
@@ -42,7 +50,7 @@ fn another_key_cancels_nothing() {
 
 #[test]
 fn a_late_cancel_does_not_hit_the_next_statement() {
-    let shop = Shop::new("late");
+    let shop = PostgresShop::new("late");
     let mut alice = shop.alice();
     for _ in 0..20 {
         alice.query("SELECT 1").ok();
@@ -51,16 +59,13 @@ fn a_late_cancel_does_not_hit_the_next_statement() {
     }
 }
 
-#[test]
-fn a_client_that_goes_away_leaves_nothing_running() {
-    let shop = Shop::new("gone");
-    let mut alice = shop.alice();
-    alice.send(&frame::query(SLOW));
-    std::thread::sleep(Duration::from_millis(300));
+fn a_client_that_goes_away_leaves_nothing_running<P: Protocol>() {
+    let shop = Shop::<P>::new("gone");
+    let mut alice = shop.alice_as("reader");
+    alice.start(P::SLOW);
+    wait_for("it runs", Duration::from_secs(10), || shop.database.is_running(P::SLOW).then_some(()));
     drop(alice);
-    hallpass_tests::process::wait_for("the statement is cancelled", Duration::from_secs(10), || {
-        let running = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
-                       AND state = 'active' AND query LIKE '%generate_series(1, 3000000000)' AND pid <> pg_backend_pid()";
-        (shop.database.value(running) == "0").then_some(())
+    wait_for("the statement is cancelled", Duration::from_secs(10), || {
+        (!shop.database.is_running(P::SLOW)).then_some(())
     });
 }

@@ -2,7 +2,7 @@
 
 use hallpass_tests::{
     both,
-    protocol::{Client as _, Failure, Kind, Protocol},
+    protocol::{Client as _, Failure, Kind, Protocol, Refused},
     proxy::PASSWORD,
     shop::{PostgresShop, Shop},
     wire::postgres,
@@ -20,10 +20,10 @@ both!(
 );
 
 #[track_caller]
-fn error<C: std::fmt::Debug>(refused: Result<C, Option<Failure>>, kind: Kind) -> Failure {
+fn error<C: std::fmt::Debug>(refused: Result<C, Refused>, kind: Kind) -> Failure {
     let failure = refused.expect_err("the login must fail").expect("an error is sent");
     assert!(failure.is(kind), "{kind:?} is expected: {failure:?}");
-    failure
+    *failure
 }
 
 fn every_failure_has_the_same_words<P: Protocol>() {

@@ -1,4 +1,4 @@
-//! Scenarios: one file a behaviour, each with a real Postgres, a real proxy and real clients. They say what a user
+//! Scenarios: one file a behaviour, each with a real server, a real proxy and real clients. They say what a user
 //! sees, and know nothing of the proxy's inside.
 
 mod audit;
@@ -14,7 +14,7 @@ mod grants;
 mod limits;
 mod login;
 mod masks;
-mod mysql_servers;
+mod mysql;
 mod names;
 mod notify;
 mod pgbench;

@@ -2,13 +2,19 @@
 
 use std::time::Duration;
 
-use hallpass_tests::{process::wait_for, shop::PostgresShop as Shop};
+use hallpass_tests::{
+    both,
+    process::wait_for,
+    protocol::{Client as _, Kind, Protocol},
+    shop::Shop,
+};
+
+both!(a_new_mask_holds_on_open_sessions, a_bad_file_changes_nothing_and_says_why, a_role_that_is_gone_gives_nothing);
 
 const READ: &str = "SELECT note FROM shop.orders WHERE id = 1";
 
-#[test]
-fn a_new_mask_holds_on_open_sessions() {
-    let shop = Shop::new("reload");
+fn a_new_mask_holds_on_open_sessions<P: Protocol>() {
+    let shop = Shop::<P>::new("reload");
     let mut alice = shop.alice_as("reader");
     assert_eq!(alice.query(READ).ok().value(), "note 1");
     shop.proxy.reconfigure(|settings| {
@@ -18,9 +24,8 @@ fn a_new_mask_holds_on_open_sessions() {
     wait_for("the mask holds", Duration::from_secs(5), || (alice.query(READ).ok().value() == "hidden").then_some(()));
 }
 
-#[test]
-fn a_bad_file_changes_nothing_and_says_why() {
-    let shop = Shop::new("bad_reload");
+fn a_bad_file_changes_nothing_and_says_why<P: Protocol>() {
+    let shop = Shop::<P>::new("bad_reload");
     let mut alice = shop.alice_as("reader");
     shop.proxy.reconfigure(|settings| settings.rules.push_str("\n[roles.x]\nalow = []\n"));
     shop.proxy.signal("HUP");
@@ -29,9 +34,8 @@ fn a_bad_file_changes_nothing_and_says_why() {
     assert_eq!(shop.alice().query(READ).ok().value(), "note 1");
 }
 
-#[test]
-fn a_role_that_is_gone_gives_nothing() {
-    let shop = Shop::new("gone_role");
+fn a_role_that_is_gone_gives_nothing<P: Protocol>() {
+    let shop = Shop::<P>::new("gone_role");
     let mut alice = shop.alice_as("small");
     alice.query(READ).ok();
     shop.proxy.reconfigure(|settings| {
@@ -39,6 +43,6 @@ fn a_role_that_is_gone_gives_nothing() {
     });
     shop.proxy.signal("HUP");
     wait_for("the role is gone", Duration::from_secs(5), || {
-        alice.query(READ).errors.first().is_some_and(|error| error.code() == "42501").then_some(())
+        alice.query(READ).errors.first().is_some_and(|error| error.is(Kind::Denied)).then_some(())
     });
 }

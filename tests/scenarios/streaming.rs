@@ -1,74 +1,90 @@
 //! Large results and messages are streamed: the proxy's memory does not grow with them.
 
 use hallpass_tests::{
-    shop::PostgresShop as Shop,
-    wire::postgres::{answer::Message, frame},
+    both,
+    protocol::{Client as _, Protocol},
+    shop::{MySqlShop, Shop},
 };
 
-/// Reads up to a ReadyForQuery without keeping rows. Returns rows and bytes of row data.
-fn count_rows(client: &mut hallpass_tests::wire::postgres::Client) -> (usize, usize) {
-    let (mut rows, mut bytes) = (0, 0);
-    loop {
-        let Message { tag, body } = client.next(hallpass_tests::wire::postgres::PATIENCE).expect("the result goes on");
-        match tag {
-            b'D' => (rows, bytes) = (rows + 1, bytes + body.len()),
-            b'E' => panic!("{:?}", hallpass_tests::wire::postgres::answer::fields(&body)),
-            b'Z' => return (rows, bytes),
-            _ => {}
-        }
-    }
-}
+both!(
+    results_of_100_megabytes_pass_in_little_memory,
+    masked_results_are_streamed_too,
+    one_value_of_40_megabytes_passes,
+    a_client_that_does_not_read_does_not_fill_the_proxy,
+);
 
 const MEGABYTES: u64 = 1024 * 1024;
 
-#[test]
-fn results_of_100_megabytes_pass_in_little_memory() {
-    let shop = Shop::new("large");
-    let mut alice = shop.alice_as("reader");
+/// A statement that gives `rows` rows of 1000 characters and more.
+fn wide<P: Protocol>(rows: usize) -> String {
+    P::pick(
+        format!("SELECT repeat('x', 1000) FROM generate_series(1, {rows})"),
+        format!("SELECT repeat('x', 1000) FROM shop.orders a JOIN shop.orders b JOIN shop.orders c LIMIT {rows}"),
+    )
+}
+
+/// What the proxy's peak memory grows by while `act` runs, in bytes.
+fn growth<P: Protocol>(shop: &Shop<P>, alice: &mut P::Client, act: impl FnOnce(&mut P::Client)) -> u64 {
     alice.query("SELECT count(*) FROM shop.orders").ok();
     let before = shop.proxy.peak_memory();
-    alice.send(&frame::query(b"SELECT repeat('x', 1000) FROM generate_series(1, 100000)"));
-    let (rows, bytes) = count_rows(&mut alice);
-    assert_eq!(rows, 100_000);
-    assert!(bytes > 100_000_000);
-    let grown = shop.proxy.peak_memory() - before;
+    act(alice);
+    shop.proxy.peak_memory() - before
+}
+
+#[track_caller]
+fn assert_little(grown: u64) {
     assert!(grown < 24 * MEGABYTES, "the proxy grew by {} MB", grown / MEGABYTES);
 }
 
-#[test]
-fn masked_results_are_streamed_too() {
-    let shop = Shop::new("large_masked");
+fn results_of_100_megabytes_pass_in_little_memory<P: Protocol>() {
+    let shop = Shop::<P>::new("large");
     let mut alice = shop.alice_as("reader");
-    alice.query("SELECT count(*) FROM shop.orders").ok();
-    let before = shop.proxy.peak_memory();
-    let sql = b"SELECT c.email, repeat('x', 1000) FROM shop.customers c, generate_series(1, 1000)";
-    alice.send(&frame::query(sql));
-    let (rows, _) = count_rows(&mut alice);
-    assert_eq!(rows, 50_000);
-    let grown = shop.proxy.peak_memory() - before;
-    assert!(grown < 24 * MEGABYTES, "the proxy grew by {} MB", grown / MEGABYTES);
+    let grown = growth(&shop, &mut alice, |alice| {
+        let (rows, bytes) = alice.count_rows(&wide::<P>(100_000));
+        assert_eq!(rows, 100_000);
+        assert!(bytes > 100_000_000);
+    });
+    assert_little(grown);
 }
 
-#[test]
-fn one_value_of_40_megabytes_passes() {
-    let shop = Shop::new("large_value");
+fn masked_results_are_streamed_too<P: Protocol>() {
+    let shop = Shop::<P>::new("large_masked");
     let mut alice = shop.alice_as("reader");
-    alice.send(&frame::query(b"SELECT repeat('x', 40000000)"));
-    let (rows, bytes) = count_rows(&mut alice);
+    let sql = P::pick(
+        "SELECT c.email, repeat('x', 1000) FROM shop.customers c, generate_series(1, 1000)",
+        "SELECT c.email, repeat('x', 1000) FROM shop.customers c JOIN shop.orders o JOIN shop.employees e",
+    );
+    let grown = growth(&shop, &mut alice, |alice| assert_eq!(alice.count_rows(sql).0, 50_000));
+    assert_little(grown);
+}
+
+fn one_value_of_40_megabytes_passes<P: Protocol>() {
+    let shop = Shop::<P>::new("large_value");
+    let mut alice = shop.alice_as("reader");
+    let (rows, bytes) = alice.count_rows("SELECT repeat('x', 40000000)");
     assert_eq!(rows, 1);
     assert!(bytes > 40_000_000);
 }
 
-#[test]
-fn a_client_that_does_not_read_does_not_fill_the_proxy() {
-    let shop = Shop::new("slow_reader");
+fn a_client_that_does_not_read_does_not_fill_the_proxy<P: Protocol>() {
+    let shop = Shop::<P>::new("slow_reader");
     let mut alice = shop.alice_as("reader");
-    alice.query("SELECT count(*) FROM shop.orders").ok();
-    let before = shop.proxy.peak_memory();
-    alice.send(&frame::query(b"SELECT repeat('x', 1000) FROM generate_series(1, 200000)"));
-    std::thread::sleep(std::time::Duration::from_secs(2));
-    let grown = shop.proxy.peak_memory() - before;
-    assert!(grown < 24 * MEGABYTES, "the proxy grew by {} MB", grown / MEGABYTES);
-    let mut other = shop.alice();
-    assert_eq!(other.query("SELECT 1").value(), "1", "others are not held up");
+    let grown = growth(&shop, &mut alice, |alice| {
+        alice.start(&wide::<P>(200_000));
+        std::thread::sleep(std::time::Duration::from_secs(2));
+    });
+    assert_little(grown);
+    assert_eq!(shop.ask("SELECT 1").value(), "1", "others are not held up");
+}
+
+#[test]
+fn a_value_over_16_megabytes_is_masked_in_mysql() {
+    let shop = MySqlShop::new("large_masked_value");
+    let mut alice = shop.alice_as("reader");
+    let sql = "SELECT id, email, repeat('x', 17000000) FROM shop.customers WHERE id = 7";
+    for reply in [alice.query(sql), alice.run_prepared(sql, &[])] {
+        let row = reply.ok().rows.remove(0);
+        assert_eq!(row[2].as_ref().map(String::len), Some(17_000_000));
+        assert!(row[1].as_ref().is_some_and(|email| email.contains('@') && !email.contains("mail7@")));
+    }
 }

@@ -3,13 +3,21 @@
 use std::time::Duration;
 
 use hallpass_tests::{
+    both,
     config::{Settings, Target},
     postgres::{Auth, Options, Server},
     process::{free_port, wait_for},
-    proxy::Proxy,
-    shop::PostgresShop as Shop,
+    protocol::{Client as _, Direct as _, Kind, Protocol},
+    proxy::{PASSWORD, Proxy},
+    shop::{PostgresShop, Shop},
     tls::{self, Authority},
 };
+
+both!(
+    a_server_that_is_not_there_is_an_error_not_a_hang,
+    a_lost_server_session_is_told_and_a_new_one_made,
+    the_upstream_connection_is_made_when_it_is_needed,
+);
 
 /// A proxy in front of a server of its own; the server lives as long as the test process.
 fn behind(options: &Options, more: impl FnOnce(&Proxy) -> String) -> (&'static Server, Proxy) {
@@ -67,14 +75,13 @@ fn tls_is_verified() {
     server.process().signal("INT");
 }
 
-#[test]
-fn a_server_that_is_not_there_is_an_error_not_a_hang() {
-    let shop = Shop::with("absent", |settings| settings.targets[0].port = free_port());
-    let error = match shop.proxy.try_connect("alice", "shop") {
+fn a_server_that_is_not_there_is_an_error_not_a_hang<P: Protocol>() {
+    let shop = Shop::<P>::with("absent", |settings| settings.targets[0].port = free_port());
+    let error = match shop.log_in("alice", PASSWORD, "shop") {
         Ok(mut client) => client.query("SELECT 1").error().clone(),
-        Err(refused) => refused.error.expect("an error is sent"),
+        Err(refused) => *refused.expect("an error is sent"),
     };
-    assert_eq!(error.code(), "08006");
+    assert!(error.is(Kind::UpstreamDown), "{error:?}");
     let told = format!("{error:?}");
     assert!(!told.contains("app-secret") && !told.contains("_app"), "nothing of our credentials: {told}");
 }
@@ -91,9 +98,21 @@ fn losing_the_server_is_told_and_a_new_session_works_again() {
     assert!(proxy.alive());
 }
 
+fn a_lost_server_session_is_told_and_a_new_one_made<P: Protocol>() {
+    let shop = Shop::<P>::new("lost");
+    let (mut alice, mut other) = (shop.alice_as("reader"), shop.connect("bob"));
+    other.query("SELECT 1").ok();
+    alice.start(P::SLOW);
+    wait_for("it runs", Duration::from_secs(10), || shop.database.is_running(P::SLOW).then_some(()));
+    shop.database.end_session(P::SLOW);
+    alice.answer().fails(Kind::UpstreamDown);
+    assert_eq!(alice.query("SELECT 3").ok().value(), "3");
+    assert_eq!(other.query("SELECT 2").ok().value(), "2");
+}
+
 #[test]
 fn losing_one_session_hits_that_session_only() {
-    let shop = Shop::new("terminated");
+    let shop = PostgresShop::new("terminated");
     let (mut alice, mut other) = (shop.alice_as("owner"), shop.alice());
     let pid = alice.query("SELECT pg_backend_pid()").ok().value();
     other.query("SELECT 1").ok();
@@ -106,14 +125,9 @@ fn losing_one_session_hits_that_session_only() {
     assert_eq!(other.query("SELECT 2").ok().value(), "2");
 }
 
-#[test]
-fn the_upstream_connection_is_made_when_it_is_needed() {
-    let shop = Shop::new("lazy");
-    let count = || {
-        let sql =
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
-        shop.database.value(sql).parse::<u32>().expect("a number")
-    };
+fn the_upstream_connection_is_made_when_it_is_needed<P: Protocol>() {
+    let shop = Shop::<P>::new("lazy");
+    let count = || shop.database.connections();
     let before = count();
     let clients: Vec<_> = (0..5).map(|_| shop.alice()).collect();
     // One for the names and one for the server's parameters, but none for each client.

@@ -1,6 +1,7 @@
 //! A throwaway MariaDB or MySQL: initialised in a temporary folder, on a free port, under an account without rights, gone
 //! with the test process. Never an already running server.
 
+pub mod clients;
 mod database;
 mod log;
 mod programs;
@@ -17,7 +18,7 @@ pub use log::{Logged, as_logged};
 pub use programs::Flavour;
 
 use crate::{
-    process::{Keep, Kept, argument, free_port, server_account, wait_for},
+    process::{Account, Keep, Kept, argument, free_port, server_account, wait_for},
     tls::Authority,
     wire::mysql::{Client, Reply, Startup, flags},
 };
@@ -77,9 +78,8 @@ impl Server {
         let prefix = format!("hallpass-{}-", flavour.label());
         let folder = tempfile::Builder::new().prefix(&prefix).tempdir().expect("a temporary folder").keep();
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).expect("our own folder");
-        if let Some(account) = account {
-            chown(&folder, Some(account.uid), Some(account.gid)).expect("root may chown");
-        }
+        hand_over(&folder, account);
+        make_folder(&folder.join("tmp"), account);
         flavour.initialise(&folder, account);
         fs::write(folder.join("init.sql"), INIT).expect("the folder is ours");
         let port = free_port();
@@ -174,10 +174,23 @@ impl Server {
     }
 }
 
+fn make_folder(path: &Path, account: Option<Account>) {
+    fs::create_dir(path).expect("the folder is ours");
+    hand_over(path, account);
+}
+
+/// Makes the server's account the owner.
+fn hand_over(path: &Path, account: Option<Account>) {
+    if let Some(account) = account {
+        chown(path, Some(account.uid), Some(account.gid)).expect("root may chown");
+    }
+}
+
 fn arguments(folder: &Path, port: u16, flavour: Flavour, options: &Options) -> Vec<String> {
     let path = |name: &str| folder.join(name).display().to_string();
     let mut settings = vec![
         format!("datadir={}", path("data")),
+        format!("tmpdir={}", path("tmp")),
         format!("socket={}", path("s.sock")),
         format!("pid-file={}", path("pid")),
         format!("port={port}"),
@@ -213,9 +226,7 @@ fn arguments(folder: &Path, port: u16, flavour: Flavour, options: &Options) -> V
             ("server.key", "ssl-key", &identity.key_pem),
         ] {
             fs::write(folder.join(name), pem).expect("the folder is ours");
-            if let Some(account) = server_account() {
-                chown(folder.join(name), Some(account.uid), Some(account.gid)).expect("root may chown");
-            }
+            hand_over(&folder.join(name), server_account());
             settings.push(format!("{setting}={}", path(name)));
         }
     }

@@ -6,7 +6,6 @@ use std::{
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::Command,
-    sync::{Mutex, PoisonError},
 };
 
 use crate::process::{Account, argument, checkout, run};
@@ -48,9 +47,8 @@ impl Flavour {
 
     /// Makes `folder`/data.
     pub(super) fn initialise(self, folder: &Path, account: Option<Account>) {
-        // One at a time: several at once run into the machine's limit of asynchronous requests.
-        static TURN: Mutex<()> = Mutex::new(());
-        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        // A server that starts removes what looks like leftovers in its folder for temporary files: never share one.
+        let temporary = format!("--tmpdir={}", folder.join("tmp").display());
         let data = format!("--datadir={}", folder.join("data").display());
         let words: Vec<OsString> = match self {
             Self::MariaDb => {
@@ -63,12 +61,12 @@ impl Flavour {
                 let program = std::iter::once(argument(mariadb("mariadb-install-db")));
                 program
                     .chain(fixed.map(argument))
-                    .chain(["--innodb-log-file-size=8M", "--innodb-use-native-aio=0", &data].map(argument))
+                    .chain(["--innodb-log-file-size=8M", "--innodb-use-native-aio=0", &temporary, &data].map(argument))
                     .collect()
             }
             Self::MySql => {
                 let more = ["--initialize-insecure", "--skip-log-bin", "--innodb-redo-log-capacity=8M"];
-                mysql().into_iter().chain(more.map(argument)).chain([argument(data)]).collect()
+                mysql().into_iter().chain(more.map(argument)).chain([argument(temporary), argument(data)]).collect()
             }
         };
         let mut command = Command::new(&words[0]);

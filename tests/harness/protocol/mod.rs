@@ -53,7 +53,7 @@ pub trait Protocol: std::fmt::Debug + 'static {
     ///
     /// # Errors
     /// What was said; `None` when the connection just ended.
-    fn connect(port: u16, user: &str, password: &str, database: &str) -> Result<Self::Client, Option<Failure>>;
+    fn connect(port: u16, user: &str, password: &str, database: &str) -> Result<Self::Client, Refused>;
 
     /// The codes that stand for `kind`: SQLSTATE, for MySQL `NUMBER/SQLSTATE`.
     fn codes(kind: Kind) -> &'static [&'static str];
@@ -79,6 +79,12 @@ pub trait Direct {
     /// The one value that a query returns.
     fn value(&self, sql: &str) -> String;
 
+    /// The login of the owner, as the proxy has it.
+    fn owner(&self) -> String;
+
+    /// How many connections to the database there are, beside the one that asks.
+    fn connections(&self) -> usize;
+
     /// A connection of the owner.
     fn client(&self) -> Self::Client;
 
@@ -93,6 +99,9 @@ pub trait Direct {
 
     /// Whether a statement with this text in it runs now.
     fn is_running(&self, part: &str) -> bool;
+
+    /// Ends the server session that runs a statement with this text in it.
+    fn end_session(&self, part: &str);
 
     /// Whether some transaction holds changed rows of this table.
     fn is_locked(&self, table: &str) -> bool;
@@ -132,6 +141,9 @@ pub trait Client: std::fmt::Debug + Send {
 
     /// Whether the other side closed the connection.
     fn is_closed(&self) -> bool;
+
+    /// Runs a query and counts its rows and their bytes, keeping nothing; panics on an error.
+    fn count_rows(&mut self, sql: &str) -> (usize, usize);
 
     /// Whether these bytes were received.
     fn has_received(&self, needle: &str) -> bool {
@@ -175,6 +187,9 @@ pub enum Kind {
     /// A unique key is violated.
     Duplicate,
 }
+
+/// Why a login failed: what was said, or `None` when the connection just ended.
+pub type Refused = Option<Box<Failure>>;
 
 /// An error that a client was told.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

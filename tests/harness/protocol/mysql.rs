@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
-use super::{Answer, Client, Direct, Failure, Kind, Protocol};
+use super::{Answer, Client, Direct, Failure, Kind, Protocol, Refused};
 use crate::{
     config::Target,
     mysql::{Database, SUPERUSER, as_logged},
-    wire::mysql::{self as wire, Fault, NoMessage, Prepared, Reply, Rows, Startup, Value, flags},
+    wire::{
+        PATIENCE,
+        mysql::{self as wire, Fault, NoMessage, Prepared, Reply, Rows, Startup, Value, flags},
+    },
 };
 
 /// MySQL and MariaDB.
@@ -29,9 +32,9 @@ impl Protocol for MySql {
         Target::mysql(name, database)
     }
 
-    fn connect(port: u16, user: &str, password: &str, database: &str) -> Result<wire::Client, Option<Failure>> {
+    fn connect(port: u16, user: &str, password: &str, database: &str) -> Result<wire::Client, Refused> {
         let startup = Startup::new(port, user, password, database).with(flags::MULTI_STATEMENTS);
-        wire::Client::connect(&startup).map_err(|refused| refused.error.as_ref().map(failure))
+        wire::Client::connect(&startup).map_err(|refused| refused.error.map(|error| Box::new(failure(&error))))
     }
 
     fn codes(kind: Kind) -> &'static [&'static str] {
@@ -140,6 +143,25 @@ impl Client for wire::Client {
         Answer { errors, closed: self.is_closed(), ..Answer::default() }
     }
 
+    #[track_caller]
+    fn count_rows(&mut self, sql: &str) -> (usize, usize) {
+        Client::start(self, sql);
+        let (mut rows, mut bytes) = (0, 0);
+        let columns = self.next(PATIENCE).expect("an answer");
+        assert!(columns[0] < 0xFB, "{:?}", Fault::read(&columns));
+        for _ in 0..columns[0] {
+            self.next(PATIENCE).expect("a column");
+        }
+        loop {
+            let payload = self.next(PATIENCE).expect("the result goes on");
+            match payload[0] {
+                0xFF => panic!("{:?}", Fault::read(&payload)),
+                0xFE if payload.len() < wire::packet::LONGEST => return (rows, bytes),
+                _ => (rows, bytes) = (rows + 1, bytes + payload.len()),
+            }
+        }
+    }
+
     fn received(&self) -> &[u8] {
         self.received()
     }
@@ -167,6 +189,15 @@ impl Direct for Database {
         self.value(sql)
     }
 
+    fn owner(&self) -> String {
+        self.owner().to_owned()
+    }
+
+    fn connections(&self) -> usize {
+        let own = self.sql("SHOW PROCESSLIST").rows.into_iter().filter(|row| row[1].as_deref() == Some(self.owner()));
+        own.count()
+    }
+
     #[track_caller]
     fn client(&self) -> wire::Client {
         wire::Client::connect(&self.as_owner().with(flags::MULTI_STATEMENTS)).expect("the owner may connect")
@@ -186,6 +217,12 @@ impl Direct for Database {
 
     fn is_running(&self, part: &str) -> bool {
         self.is_running(part)
+    }
+
+    fn end_session(&self, part: &str) {
+        let running = self.sql("SHOW FULL PROCESSLIST").rows.into_iter();
+        let found = running.filter(|row| row.iter().flatten().any(|value| value.contains(part)));
+        found.for_each(|row| drop(self.sql(&format!("KILL {}", row[0].as_deref().unwrap_or_default()))));
     }
 
     fn is_locked(&self, table: &str) -> bool {

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
-use super::{Answer, Client, Direct, Failure, Kind, Protocol};
+use super::{Answer, Client, Direct, Failure, Kind, Protocol, Refused};
 use crate::{
     config::Target,
     postgres::{Database, Server},
-    wire::postgres::{self as wire, Fields, Reply, Startup, frame},
+    wire::{
+        PATIENCE,
+        postgres::{self as wire, Fields, Reply, Startup, frame},
+    },
 };
 
 /// Postgres.
@@ -28,9 +31,9 @@ impl Protocol for Postgres {
         Target::new(name, database)
     }
 
-    fn connect(port: u16, user: &str, password: &str, database: &str) -> Result<wire::Client, Option<Failure>> {
+    fn connect(port: u16, user: &str, password: &str, database: &str) -> Result<wire::Client, Refused> {
         let connected = wire::Client::connect(&Startup::new(port, user, password, database));
-        connected.map_err(|refused| refused.error.as_ref().map(failure))
+        connected.map_err(|refused| refused.error.map(|error| Box::new(failure(&error))))
     }
 
     fn codes(kind: Kind) -> &'static [&'static str] {
@@ -133,6 +136,21 @@ impl Client for wire::Client {
         answer(self.drain(wait))
     }
 
+    #[track_caller]
+    fn count_rows(&mut self, sql: &str) -> (usize, usize) {
+        Client::start(self, sql);
+        let (mut rows, mut bytes) = (0, 0);
+        loop {
+            let message = self.next(PATIENCE).expect("the result goes on");
+            match message.tag {
+                b'D' => (rows, bytes) = (rows + 1, bytes + message.body.len()),
+                b'E' => panic!("{:?}", wire::answer::fields(&message.body)),
+                b'Z' => return (rows, bytes),
+                _ => {}
+            }
+        }
+    }
+
     fn received(&self) -> &[u8] {
         self.received()
     }
@@ -160,6 +178,16 @@ impl Direct for Database {
         self.value(sql)
     }
 
+    fn owner(&self) -> String {
+        self.owner()
+    }
+
+    fn connections(&self) -> usize {
+        let sql =
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
+        self.value(sql).parse().expect("a number")
+    }
+
     #[track_caller]
     fn client(&self) -> wire::Client {
         wire::Client::connect(&self.as_owner()).expect("the owner may connect")
@@ -182,6 +210,14 @@ impl Direct for Database {
         let sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() \
                    AND state = 'active'";
         self.value(&format!("{sql} AND strpos(query, '{part}') > 0")) != "0"
+    }
+
+    fn end_session(&self, part: &str) {
+        let part = part.replace('\'', "''");
+        self.sql(&format!(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() \
+             AND pid <> pg_backend_pid() AND strpos(query, '{part}') > 0"
+        ));
     }
 
     fn is_locked(&self, table: &str) -> bool {

@@ -240,19 +240,29 @@ impl Client {
     }
 
     fn buffered(&mut self) -> Option<Vec<u8>> {
-        let (mut at, mut sequence, mut payload) = (self.read, self.sequence, Vec::new());
+        // First whether all of it is there: a long payload comes in many pieces, and copying is for the end.
+        let (mut at, mut packets) = (self.read, Vec::new());
         loop {
             let header = self.received.get(at..at + 4)?;
             let length = u32::from_le_bytes([header[0], header[1], header[2], 0]) as usize;
-            let number = header[3];
-            payload.extend(self.received.get(at + 4..at + 4 + length)?);
-            assert!(!self.strict || number == sequence, "packet number {number} came in the place of {sequence}");
-            (at, sequence) = (at + 4 + length, number.wrapping_add(1));
+            packets.push((header[3], at + 4, length));
+            at += 4 + length;
+            if self.received.len() < at {
+                return None;
+            }
             if length < packet::LONGEST {
-                (self.read, self.sequence) = (at, sequence);
-                return Some(payload);
+                break;
             }
         }
+        let mut payload = Vec::with_capacity(at - self.read);
+        for (number, start, length) in packets {
+            let wanted = self.sequence;
+            assert!(!self.strict || number == wanted, "packet number {number} came in the place of {wanted}");
+            payload.extend(&self.received[start..start + length]);
+            self.sequence = number.wrapping_add(1);
+        }
+        self.read = at;
+        Some(payload)
     }
 
     /// Payloads that come within `wait` of silence.

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use hallpass_tests::{
-    mysql::{Auth, Database, Flavour, Options, Server, as_logged},
+    mysql::{Auth, Database, Flavour, Options, Server, as_logged, clients},
     process::wait_for,
     tls::Authority,
     wire::mysql::{Client, Rows, Startup, Tls, Value, command, flags},
@@ -196,4 +196,79 @@ fn a_kill_ends_what_runs() {
     let reply = client.reply(Rows::Text);
     assert!(reply.errors.first().is_none_or(|error| error.code == 1317), "{reply:?}");
     assert_eq!(client.query("SELECT 1").value(), "1");
+}
+
+#[test]
+fn the_mariadb_program_is_there() {
+    let database = Database::new();
+    assert_eq!(clients::mariadb_sql(&database.as_owner(), "SELECT 1, DATABASE()").ok().trim(), "1\tshop");
+    let mut running = clients::mariadb_start(&database.as_owner(), "SELECT SLEEP(30)");
+    wait_for("it runs", Duration::from_secs(5), || database.is_running("SLEEP(30)").then_some(()));
+    running.kill().expect("it runs");
+    running.wait().expect("it ends");
+}
+
+#[test]
+fn pymysql_is_there() {
+    let database = Database::new();
+    let script = "
+import os, pymysql
+c = pymysql.connect(host=os.environ['MYSQL_HOST'], port=int(os.environ['MYSQL_PORT']), user=os.environ['MYSQL_USER'],
+    password=os.environ['MYSQL_PASSWORD'], database=os.environ['MYSQL_DATABASE'])
+with c.cursor() as cur:
+    cur.execute('SELECT %s, DATABASE()', (1,))
+    print(cur.fetchone())
+";
+    assert_eq!(clients::python(script, &database.as_owner()).ok().trim(), "(1, 'shop')");
+}
+
+#[test]
+fn mysql2_is_there() {
+    let database = Database::new();
+    let script = "
+const mysql = require('mysql2/promise'), e = process.env;
+(async () => {
+  const c = await mysql.createConnection({host: e.MYSQL_HOST, port: +e.MYSQL_PORT, user: e.MYSQL_USER,
+    password: e.MYSQL_PASSWORD, database: e.MYSQL_DATABASE});
+  const [rows] = await c.execute('SELECT ? AS a, DATABASE() AS b', [1]);
+  console.log(rows[0].a, rows[0].b);
+  await c.end();
+})();
+";
+    assert_eq!(clients::node(script, &database.as_owner()).ok().trim(), "1 shop");
+}
+
+#[test]
+fn connector_j_is_there() {
+    let database = Database::new();
+    // This version knows caching_sha2_password by RSA if it may ask for the key.
+    let source = r#"
+import java.sql.*;
+public class Main {
+  public static void main(String[] a) throws Exception {
+    var e = System.getenv();
+    String url = "jdbc:mariadb://" + e.get("MYSQL_HOST") + ":" + e.get("MYSQL_PORT") + "/" + e.get("MYSQL_DATABASE")
+        + "?allowPublicKeyRetrieval=true";
+    try (Connection c = DriverManager.getConnection(url, e.get("MYSQL_USER"), e.get("MYSQL_PASSWORD"));
+         PreparedStatement s = c.prepareStatement("SELECT ?, DATABASE()")) {
+      s.setInt(1, 1);
+      ResultSet r = s.executeQuery();
+      r.next();
+      System.out.println(r.getInt(1) + " " + r.getString(2));
+    }
+  }
+}
+"#;
+    assert_eq!(clients::java(source, &database.as_owner()).ok().trim(), "1 shop");
+}
+
+#[test]
+fn sysbench_is_there() {
+    let database = Database::new();
+    let login = database.as_owner();
+    let arguments = ["--tables=1", "--table-size=100", "--threads=2", "--events=40", "--time=0"];
+    let sysbench =
+        |script: &str, command: &str| clients::sysbench(&login, &[&arguments[..], &[script, command]].concat()).ok();
+    sysbench("oltp_point_select", "prepare");
+    assert!(sysbench("oltp_point_select", "run").contains("total number of events:              40"));
 }

@@ -1,0 +1,4 @@
+//! Scenarios of the MySQL protocol alone. Their names hold the word `mysql`, by which `tests/run` picks those that are played
+//! on MariaDB and on MySQL.
+
+mod servers;
