@@ -1,7 +1,7 @@
 //! Rules of the configuration against a real server: conditions of approvals that look at tables, writes of statement
 //! grants with their row bound, review rules that warn or block.
 
-use hallpass_tests::{shop::Shop, wire::Client};
+use hallpass_tests::{shop::PostgresShop as Shop, wire::postgres::Client};
 
 /// The shop with other rules before its own, and with labels.
 fn shop(name: &str, more: &str) -> Shop {
