@@ -252,7 +252,9 @@ fn role_gap(role: &Role, question: &Question<'_>, need: &Need) -> Option<Gap> {
             if !covered {
                 return Some(Gap::Object);
             }
-            excepts(role, question.catalog, name).then_some(Gap::Excepted)
+            // A view over what is excepted shows it as well as the name itself would.
+            let behind = || question.statement.touches.iter().any(|name| excepts(role, question.catalog, name));
+            (excepts(role, question.catalog, name) || behind()).then_some(Gap::Excepted)
         }
         // Names and types are read by everybody; anything else done to the system catalogs is an administrator's.
         Object::Catalog(_) => (!admin || !role.allow.contains(&need.action)).then_some(Gap::Action),

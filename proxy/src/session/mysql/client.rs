@@ -138,7 +138,12 @@ impl Machine {
             Command::Ping => Ok(self.forwarded_or_ok(message, Then::Nothing)),
             Command::ResetConnection => Ok(self.forwarded_or_ok(message, Then::Reset)),
             Command::SetOption(_) => Ok(self.needs_upstream(gate, message, Request::Simple, Then::Stateful)),
-            Command::Statistics => Ok(self.needs_upstream(gate, message, Request::Statistics, Then::Nothing)),
+            Command::Statistics => {
+                // What all sessions of the server do is not for everybody.
+                let (mut sequence, text) = (self.sequence(), b"the server's statistics are its administrators' affair");
+                codec::put_message(&mut self.out.client, &mut sequence, text);
+                Ok(Flow::Taken)
+            }
             Command::Quit => Ok(Flow::Stop(Stop::Goodbye)),
             Command::ChangeUser(_) => Ok(Flow::Stop(Stop::Relogin)),
             Command::Debug => Ok(self.unsupported(gate, "COM_DEBUG")),

@@ -216,10 +216,9 @@ impl Machine {
         if let Some(why) = job.stopped.take() {
             return self.end_stopped(gate, job, why);
         }
-        let sqlstate = String::from_utf8_lossy(&error.sqlstate).into_owned();
         let scrubs = job.scrubs();
         self.warnings.hidden = scrubs;
-        job.fail(&sqlstate, None);
+        job.fail(&String::from_utf8_lossy(&error.sqlstate), None);
         match job.wrapped.take() {
             Some(wrap) => {
                 // Its error waits until what we opened is closed again.

@@ -141,8 +141,8 @@ async fn admit(
         application: logged_in.login.startup.application().map(Arc::from),
         ..origin_of(&port.config, peer)
     };
-    let target = match welcome(&logged_in.login, port, house, &mut origin).await {
-        Ok(target) => target,
+    let (target, database) = match welcome(&logged_in.login, port, house, &mut origin).await {
+        Ok(welcome) => welcome,
         Err(error) => {
             login_failed(house, origin, &error);
             farewell(&mut logged_in, &error).await;
@@ -155,7 +155,7 @@ async fn admit(
         farewell(&mut logged_in, &ClientError::AuditUnavailable).await;
         return None;
     }
-    run(logged_in, target, connection, origin, port, house).await
+    run(logged_in, (target, database), connection, origin, port, house).await
 }
 
 /// Tells a client that has proved who it is why it may not stay.
@@ -167,17 +167,42 @@ async fn farewell(logged_in: &mut LoggedIn, error: &ClientError) {
     let _ = logged_in.stream.shutdown().await;
 }
 
-async fn welcome(login: &Login, port: &Port, house: &House, origin: &mut Origin) -> Result<Arc<Target>, ClientError> {
+/// The port's target, and the schema to start in.
+async fn welcome(
+    login: &Login,
+    port: &Port,
+    house: &House,
+    origin: &mut Origin,
+) -> Result<(Arc<Target>, Arc<str>), ClientError> {
     let target = admitted(&login.principal, None, port, house, origin)?;
     if !target.is_known() {
         target.refresh().await?;
     }
-    Ok(target)
+    let own: Arc<str> = target.config().database.as_str().into();
+    let Some(named) = login.startup.database.as_deref().filter(|named| !named.is_empty()) else {
+        return Ok((target, own));
+    };
+    let exists = || target.known().catalog.schemas.iter().any(|schema| **schema == *named);
+    // It may have come into being since names were last looked at.
+    if !exists() && *named != *target.name().as_str() && target.may_be_stale() {
+        target.refresh().await?;
+    }
+    if exists() {
+        Ok((target, named.into()))
+    } else if *named == *target.name().as_str() {
+        Ok((target, own))
+    } else {
+        Err(ClientError::StartupRefused {
+            message: format!("Unknown database '{named}'"),
+            hint: format!("this port leads to the target `{}`: connect to one of its schemas", target.name()),
+            sqlstate: "3D000",
+        })
+    }
 }
 
 async fn run(
     logged_in: LoggedIn,
-    target: Arc<Target>,
+    (target, database): (Arc<Target>, Arc<str>),
     connection: u32,
     origin: Arc<Origin>,
     port: &Port,
@@ -188,7 +213,6 @@ async fn run(
     let id = origin.session.clone()?;
     let LoggedIn { login, stream, leftover, mut sequence } = logged_in;
     let Login { principal, expires, startup, .. } = login;
-    let database: Arc<str> = startup.database.as_deref().unwrap_or(&target.config().database).into();
     let names = match &target.known().dialect {
         Dialect::Mysql(names) => MysqlNames { database: Some(Arc::clone(&database)), ..names.clone() },
         // What is known was not fetched from a server of this protocol.
