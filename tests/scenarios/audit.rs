@@ -101,7 +101,7 @@ fn outcomes_tell_rows_and_errors<P: Protocol>() {
     assert!(attempt.grant_id.is_some());
     assert_eq!(audit.wait_for_outcome(write).1.rows, Some(2));
     let code = audit.wait_for_outcome(error).1.error_code;
-    assert_eq!(code.as_deref(), Some(P::pick("22012", "1062")));
+    assert_eq!(code.as_deref(), Some(P::pick("22012", "23000")));
 }
 
 fn a_kill_in_mid_statement_leaves_the_attempt<P: Protocol>() {

@@ -48,9 +48,11 @@ impl Protocol for MySql {
             Kind::Unparsed => &["1064/42000"],
             Kind::Unsupported => &["1235/42000"],
             Kind::NoTable => &["1146/42S02"],
-            Kind::AuditDown | Kind::UpstreamDown => &["1105/HY000"],
+            Kind::AuditDown => &["1105/HY000"],
+            // In the place of a greeting an error has no SQLSTATE yet.
+            Kind::UpstreamDown => &["1105/HY000", "1105/"],
             Kind::ProtocolBroken => &["1047/08S01"],
-            Kind::TooMany => &["1040/08004"],
+            Kind::TooMany => &["1040/08004", "1040/"],
             Kind::Killed => &["1927/70100"],
             Kind::Draining => &["1053/08S01"],
             Kind::ReadOnly => &["1792/25006"],
