@@ -23,7 +23,7 @@ to_client=''
 from_client=''
 
 open_client() {
-  local pipes=$state/$client
+  local pipes=$state/client-$client
   mkdir "$pipes"
   mkfifo "$pipes/in" "$pipes/out"
   "${client_command[@]}" <"$pipes/in" >"$pipes/out" 2>&1 &
