@@ -16,5 +16,7 @@ pub mod relay;
 pub mod run;
 pub mod serve;
 pub mod target;
+#[cfg(test)]
+mod testing;
 pub mod throttle;
 pub mod upstream;

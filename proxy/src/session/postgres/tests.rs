@@ -1,31 +1,18 @@
 //! Whole conversations with the machine, without a socket: bytes of a client and of a server in, bytes for both out.
 
-use std::{path::Path, sync::Arc};
-
-use hallpass_audit::{
-    event::Origin,
-    journal::{Durability, Journal},
-};
 use hallpass_policy::{
     catalog::{Catalog, Column, QualifiedName, Relation, RelationKind},
     decide::Fence,
-    grant::{Grant, GrantKind},
-    ids::{GrantId, Principal, RequestId, RoleName, TargetName, Timestamp, UserName},
-    mask::apply::HashKey,
     statement::{Dialect, Names},
 };
 
 use super::Machine;
 use crate::{
-    clock::Clock,
-    config::Config,
     session::{
-        gate::{Gate, Standing},
+        gate::Gate,
         machine::{Machine as _, Stop},
-        recorder::Recorder,
-        registry::Running,
+        testing,
     },
-    shared::Shared,
     wire::postgres::{
         backend::{Field, TransactionStatus},
         codec::{self, Format},
@@ -62,36 +49,7 @@ struct Session {
 impl Session {
     /// A connected session of alice, who holds the role reader if `granted`.
     fn new(granted: bool) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let (config, _) = Config::parse(Path::new("proxy.toml"), CONFIG).unwrap();
-        let journal = Journal::open(folder.path(), Durability::Process).unwrap();
-        let shared = Arc::new(Shared::new(config, journal, Clock::fixed(Timestamp(1_000_000)), HashKey::new(&[0; 32])));
-        let alice = UserName::new("alice");
-        if granted {
-            let grant = Grant {
-                id: GrantId(1),
-                request: RequestId(1),
-                user: alice.clone(),
-                kind: GrantKind::Role(RoleName::new("reader")),
-                targets: vec![TargetName::new("shop")],
-                starts: Timestamp(0),
-                ends: Timestamp(i64::MAX),
-                revoked: None,
-            };
-            shared.grants.publish([(alice.clone(), Arc::from([grant]))].into());
-        }
-        let target = shared.targets.get(&TargetName::new("shop")).unwrap();
-        target.learn(catalog(), names(), &shared.config.load().policy);
-        let standing = Standing {
-            recorder: Recorder::new(shared.journal.clone()),
-            shared,
-            target,
-            principal: Principal { user: alice, groups: Vec::new() },
-            scope: None,
-            origin: Arc::new(Origin::default()),
-            running: Arc::new(Running::default()),
-        };
-        let gate = Gate::new(standing, names());
+        let (gate, folder) = testing::gate(CONFIG, catalog(), names(), granted);
         let mut machine = Machine::new(Vec::new());
         machine.connected(Fence { read_only: !gate.may_write(), upstream_role: None }, &[]);
         Self { machine, gate, _folder: folder }
