@@ -34,12 +34,37 @@ pub struct Fixture {
     script: String,
 }
 
+/// Somebody else's session. What it runs would go on after it closed, and meet the next case.
+#[derive(Debug)]
+struct Guest {
+    client: Client,
+    superuser: Startup,
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        if let Ok(mut superuser) = Client::connect(&self.superuser) {
+            // It may have ended by itself.
+            superuser.query(&format!("KILL {}", self.client.connection()));
+            let gone = "SELECT count(*) FROM information_schema.processlist WHERE id =";
+            for _ in 0..100 {
+                if superuser.query(&format!("{gone} {}", self.client.connection())).value() == "0" {
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
+    }
+}
+
 impl Fixture {
     /// Starts the server and loads the schema.
     pub fn start() -> Self {
         let script = fs::read_to_string(case::path("schema-mysql.sql")).expect("the corpus is part of the checkout");
         // Some cases read the binary log, the server's files, or its schedule of events.
-        let settings = ["log-bin=binlog", "server-id=7", "event-scheduler=ON", "performance-schema=ON"];
+        // One expects the usual number of connections.
+        let settings =
+            ["max-connections=151", "log-bin=binlog", "server-id=7", "event-scheduler=ON", "performance-schema=ON"];
         let settings = settings.map(str::to_owned).into();
         let server = Server::start(&Options { settings, ..Options::default() });
         server.sql("", &format!("CREATE USER 'jit_admin'@'%' IDENTIFIED BY '{ADMIN_PASSWORD}'"));
@@ -122,7 +147,7 @@ impl Stage for Fixture {
                 client.query(sql);
             }
         }
-        Box::new(client)
+        Box::new(Guest { client, superuser: self.server.superuser("") })
     }
 
     fn probe(&self, sql: &str) -> String {
