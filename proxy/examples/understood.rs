@@ -84,7 +84,8 @@ fn judge(sql: &str, catalog: &Catalog, names: &Names, tally: &mut Tally) -> Stri
             | RefusalKind::Unsupported
             | RefusalKind::Ambiguous
             | RefusalKind::Forbidden
-            | RefusalKind::TooComplex => {
+            | RefusalKind::TooComplex
+            | RefusalKind::UnknownCharset => {
                 tally.refused += 1;
                 format!("refused: {refusal} ({})", refusal.detail.as_deref().unwrap_or_default())
             }

@@ -99,6 +99,7 @@ impl ClientError {
                 RefusalKind::Ambiguous => "42702",
                 RefusalKind::Forbidden => "42501",
                 RefusalKind::TooComplex => "54001",
+                RefusalKind::UnknownCharset => "22021",
             },
             Self::UnknownStatement(_) => "26000",
             Self::UnknownPortal(_) => "34000",

@@ -433,6 +433,8 @@ pub enum RefusalKind {
     Forbidden,
     /// Too long or nested too deep (54001).
     TooComplex,
+    /// A character set that the gate cannot read, or nobody (22021).
+    UnknownCharset,
 }
 
 impl Refusal {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sqlparser::ast::{Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Value as Constant};
 
 use super::{names::SqlMode, refusal::unsupported, walk::Walk};
-use crate::statement::{Action, Object, Refusal, Setting};
+use crate::statement::{Action, Object, Refusal, RefusalKind, Setting};
 
 /// Whom a variable is set for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,7 +171,7 @@ fn not_followed(name: &str) -> Refusal {
 }
 
 fn unfit(charset: &str) -> Refusal {
-    unsupported(&format!("the character set {charset}"))
+    Refusal::new(RefusalKind::UnknownCharset, format!("the character set {charset} is not supported"))
         .detail("in it, bytes of ASCII characters may be parts of others, so statements and results cannot be read")
         .hint("SET NAMES utf8mb4")
 }

@@ -70,7 +70,8 @@ impl Course {
                 | RefusalKind::UnknownColumn
                 | RefusalKind::Ambiguous
                 | RefusalKind::Forbidden
-                | RefusalKind::TooComplex => refusal,
+                | RefusalKind::TooComplex
+                | RefusalKind::UnknownCharset => refusal,
             })?;
             return if is_of_the_session(&statement) { Ok(statement) } else { Err(apart("search_path was reset")) };
         };

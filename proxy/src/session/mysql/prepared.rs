@@ -110,13 +110,15 @@ impl Machine {
         types: Vec<ParameterType>,
         recorded: Option<Box<str>>,
     ) -> Result<Flow, End> {
-        let read = prepared.part.of(&prepared.of).cloned();
         if let Some(error) = self.aborted.take() {
             return Ok(self.deny(gate, &prepared.of.text, None, error));
         }
         let (prepared, run) = match self.plan_prepared(gate, &prepared) {
             Ok(planned) => planned,
-            Err(error) => return Ok(self.deny(gate, &prepared.of.text, read.as_ref(), error)),
+            Err(error) => {
+                let read = prepared.part.of(&prepared.of);
+                return Ok(self.deny(gate, &prepared.of.text, read, error));
+            }
         };
         let runs = vec![run];
         match self.ready_upstream(gate, &runs) {

@@ -48,6 +48,7 @@ pub fn code(error: &ClientError, denied: Denied) -> Code {
             RefusalKind::Ambiguous => (1052, *b"23000"),
             RefusalKind::Forbidden => (1227, *b"42000"),
             RefusalKind::TooComplex => (1436, *b"HY000"),
+            RefusalKind::UnknownCharset => (1115, *b"42000"),
         },
         ClientError::UnknownStatement(_) => (1243, *b"HY000"),
         ClientError::UnknownPortal(_) => (1421, *b"HY000"),
