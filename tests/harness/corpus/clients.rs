@@ -57,7 +57,7 @@ pub struct Told(String, String);
 
 /// A connection that can be asked whether a statement is understood, without anything being run where that is possible.
 pub trait Asked {
-    /// Unknown relation, column, function, statement, schema, object, character set: the server would say so when it runs it, as the capture's
+    /// Unknown relation, column, function, statement, schema, object, character set, or nothing at all: the server would say so when it runs it, as the capture's
     /// own tables are not here.
     const ABSENT: &'static [&'static str];
     /// A grant is asked for.
@@ -143,7 +143,7 @@ impl OnMySql {
 
 impl Asked for OnMySql {
     const ABSENT: &'static [&'static str] =
-        &["1146", "1054", "1305", "1049", "1243", "1360", "1539", "1091", "1109", "1115"];
+        &["1146", "1054", "1305", "1049", "1243", "1360", "1539", "1091", "1109", "1115", "1065"];
     const DENIED: &'static [&'static str] = &["1142", "1143", "1227"];
 
     fn ask(&mut self, sql: &str) -> Option<Told> {

@@ -171,8 +171,8 @@ impl Stage for Fixture {
             state.push_str(&reply.lines().join("\n"));
         }
         for sql in [
-            "SELECT table_schema, table_name, MD5(view_definition) FROM information_schema.views WHERE table_schema <> 'sys'",
-            "SELECT routine_schema, routine_name, MD5(routine_definition) FROM information_schema.routines \
+            "SELECT table_schema, table_name, SHA2(view_definition, 256) FROM information_schema.views WHERE table_schema <> 'sys'",
+            "SELECT routine_schema, routine_name, SHA2(routine_definition, 256) FROM information_schema.routines \
              WHERE routine_schema <> 'sys'",
             "SELECT trigger_schema, trigger_name FROM information_schema.triggers WHERE trigger_schema <> 'sys'",
             "SELECT event_schema, event_name, status FROM information_schema.events",

@@ -81,6 +81,13 @@ impl Client {
         if payload[0] == 0xFF {
             return Err(Fault::read(&payload));
         }
+        if payload.len() < 12 {
+            // MySQL 9 answers `SET GLOBAL foreign_key_checks = 0` so: all is well, and nothing is prepared.
+            return Err(Fault {
+                message: format!("an OK that names no statement: {payload:02x?}"),
+                ..Fault::default()
+            });
+        }
         let mut reader = Reader(&payload[1..]);
         let id = u32::try_from(reader.int(4)).expect("four bytes");
         let (columns, params) = (reader.short(), reader.short());
