@@ -1,4 +1,14 @@
 //! Scenarios of the MySQL protocol alone. Their names hold the word `mysql`, by which `tests/run` picks those that are played
 //! on MariaDB and on MySQL.
 
+mod bounded;
+mod commands;
+mod cursors;
+mod kill;
+mod load_data;
+mod multi;
+mod prepared;
+mod relogin;
+mod schemas;
 mod servers;
+mod show_warnings;

@@ -1,5 +1,7 @@
 //! A client's packets by command. What holds SQL goes to `query` and `prepared`; the rest is followed and forwarded.
 
+use std::borrow::Cow;
+
 use hallpass_policy::{
     ids::UserName,
     statement::{Kill, Refusal, RefusalKind},
@@ -89,7 +91,10 @@ impl Machine {
         self.out.file(Control(raw), sequence);
         sequence.accept(header.sequence)?;
         self.next = sequence.next();
-        self.file = (header.length > 0).then_some(sequence);
+        // Behind a packet of full length an empty one continues it, and ends nothing.
+        let over = header.length == 0 && !self.file_continues;
+        self.file_continues = header.continues();
+        self.file = (!over).then_some(sequence);
         Ok(Some(raw.len()))
     }
 
@@ -105,7 +110,8 @@ impl Machine {
                 let number = self.statements.resolve(statement);
                 if let Some(statement) = self.statements.get_mut(number) {
                     statement.piece(parameter, data);
-                    self.out.control(Control(message.raw), self.login.order);
+                    let packets = self.numbered(message, Cow::Borrowed(&message.payload), number);
+                    self.out.control(Control(&packets), self.login.order);
                 }
                 // It has no answer: what is wrong with it comes out when the statement is executed.
                 Ok(Flow::Taken)
@@ -113,7 +119,8 @@ impl Machine {
             Command::StatementClose(statement) => {
                 let number = self.statements.resolve(statement);
                 if self.statements.remove(number).is_some() {
-                    self.out.control(Control(message.raw), self.login.order);
+                    let packets = self.numbered(message, Cow::Borrowed(&message.payload), number);
+                    self.out.control(Control(&packets), self.login.order);
                 }
                 Ok(Flow::Taken)
             }
@@ -162,7 +169,7 @@ impl Machine {
     /// A command without SQL that means something to the upstream session only.
     fn forwarded_or_ok(&mut self, message: &Message<'_>, then: Then) -> Flow {
         if self.connected {
-            self.control(message, Request::Simple, then);
+            self.control(message.raw, Request::Simple, then);
         } else {
             self.reply_ok();
         }
@@ -173,7 +180,7 @@ impl Machine {
     fn needs_upstream(&mut self, gate: &mut Gate, message: &Message<'_>, request: Request, then: Then) -> Flow {
         match self.ready_upstream(gate, &[]) {
             Ok(super::own::Ready::Yes) => {
-                self.control(message, request, then);
+                self.control(message.raw, request, then);
                 Flow::Taken
             }
             Ok(super::own::Ready::NotYet(stop)) => Flow::Stop(stop),
@@ -185,8 +192,8 @@ impl Machine {
     }
 
     /// Forwards a command without SQL.
-    pub(super) fn control(&mut self, message: &Message<'_>, request: Request, then: Then) {
-        self.out.control(Control(message.raw), self.login.order);
+    pub(super) fn control(&mut self, packets: &[u8], request: Request, then: Then) {
+        self.out.control(Control(packets), self.login.order);
         let reader = ResultReader::new(request, self.held());
         self.pending = Some(Pending { owed: Owed::Control(then), reader });
     }

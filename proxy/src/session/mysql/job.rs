@@ -63,6 +63,8 @@ pub(super) struct Job {
     pub(super) tail: Vec<u8>,
     /// When it must be over.
     pub(super) deadline: Option<Instant>,
+    /// Rows and bytes that earlier fetches of the cursor have shown: those are told already.
+    before: (u64, u64),
     totals: Outcome,
 }
 
@@ -70,6 +72,7 @@ impl Job {
     /// A job whose runs are in order of execution.
     pub(super) fn new(permit: Permit, way: Way, mut runs: Vec<Run>) -> Self {
         runs.reverse();
+        let before = runs.first().map(|run| (run.rows, run.bytes)).unwrap_or_default();
         let timeout = runs.iter().filter_map(|run| run.allowance.limits.statement_timeout).min();
         Self {
             permit,
@@ -80,6 +83,7 @@ impl Job {
             wrapped: None,
             tail: Vec::new(),
             deadline: timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
+            before,
             totals: Outcome::default(),
         }
     }
@@ -134,8 +138,9 @@ impl Job {
     }
 
     fn count(&mut self, run: &Run) {
-        self.totals.rows += run.rows;
-        self.totals.bytes += run.bytes;
+        let (rows, bytes) = std::mem::take(&mut self.before);
+        self.totals.rows += run.rows.saturating_sub(rows);
+        self.totals.bytes += run.bytes.saturating_sub(bytes);
         if let Some(names) = run.bound.as_ref().and_then(|bound| bound.names()) {
             self.totals.masked = Some(Arc::clone(names));
         }

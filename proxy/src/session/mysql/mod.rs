@@ -113,6 +113,8 @@ pub struct Machine {
     catalog_dirty: bool,
     /// The client sends a file; the sequence of its packets.
     file: Option<Sequence>,
+    /// The next packet of the file continues the last one.
+    file_continues: bool,
     /// The upstream should cancel what it runs.
     cancel: bool,
     /// Grants changed while something ran: looked at again when it is over.
@@ -156,6 +158,7 @@ impl Machine {
             wrapped: None,
             catalog_dirty: false,
             file: None,
+            file_continues: false,
             cancel: false,
             recheck: false,
             aborted: None,

@@ -38,6 +38,8 @@ pub(super) struct Statement {
     pub(super) parameters: usize,
     /// Their types, as last bound.
     pub(super) types: Vec<ParameterType>,
+    /// Whether the upstream has these types: not when the execution that bound them was denied.
+    pub(super) types_sent: bool,
     /// Parameters that were sent in pieces.
     pub(super) long_data: Vec<Option<LongData>>,
     /// Its open cursor.
@@ -47,7 +49,7 @@ pub(super) struct Statement {
 impl Statement {
     /// A statement that was never run.
     pub(super) fn new(prepared: Prepared, parameters: usize) -> Self {
-        Self { prepared, parameters, types: Vec::new(), long_data: Vec::new(), cursor: None }
+        Self { prepared, parameters, types: Vec::new(), types_sent: true, long_data: Vec::new(), cursor: None }
     }
 
     /// Which parameters were sent in pieces.
@@ -146,6 +148,12 @@ impl Statements {
     pub(super) fn insert(&mut self, number: u32, statement: Statement) {
         self.by_number.insert(number, statement);
         self.last = Some(number);
+    }
+
+    /// Something is prepared now: until it has worked there is no last one. MariaDB's clients send the execution of
+    /// "the last one" along, which must not run an earlier statement in the place of one that was denied.
+    pub(super) fn forget_last(&mut self) {
+        self.last = None;
     }
 
     /// A statement was closed.

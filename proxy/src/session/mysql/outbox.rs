@@ -68,8 +68,9 @@ impl OwnSql<'_> {
             }
             Self::Status => Borrowed("DO 0"),
             Self::Begin => Borrowed("START TRANSACTION"),
-            Self::Commit => Borrowed("COMMIT"),
-            Self::Rollback => Borrowed("ROLLBACK"),
+            // Whatever `completion_type` says.
+            Self::Commit => Borrowed("COMMIT AND NO CHAIN NO RELEASE"),
+            Self::Rollback => Borrowed("ROLLBACK AND NO CHAIN NO RELEASE"),
             Self::Savepoint => Borrowed("SAVEPOINT hallpass_bounded"),
             Self::Release => Borrowed("RELEASE SAVEPOINT hallpass_bounded"),
             Self::RollbackTo => Borrowed("ROLLBACK TO SAVEPOINT hallpass_bounded"),

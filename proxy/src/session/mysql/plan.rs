@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hallpass_policy::{
     decide::Allowance,
     statement::{
-        Dialect, Effect, Setting, Statement,
+        Dialect, Effect, Refusal, RefusalKind, Setting, Statement,
         mysql::{MysqlNames, SqlMode},
     },
 };
@@ -23,7 +23,7 @@ use crate::{
         run::Part,
         target::Understanding,
     },
-    wire::mysql::charset::Charset,
+    wire::mysql::{capability::Flavour, charset::Charset},
 };
 
 impl Machine {
@@ -77,6 +77,7 @@ impl Machine {
     /// settings of the time when it was prepared; so it is understood anew, under those, too.
     fn renewed(&self, gate: &mut Gate, prepared: &Prepared) -> Result<Prepared, ClientError> {
         let generation = gate.known().generation;
+        self.reads_the_same(gate, prepared)?;
         if prepared.generation == generation {
             return Ok(prepared.clone());
         }
@@ -89,6 +90,29 @@ impl Machine {
             Err(Refused::Client(error)) => Err(error),
             Err(Refused::StaleCatalog) => Err(ClientError::UnknownStatement("its tables have changed".into())),
         }
+    }
+
+    /// MySQL, unlike MariaDB, prepares a statement anew under the sql_mode of that moment, and nobody tells when: it must
+    /// mean the same under both.
+    fn reads_the_same(&self, gate: &mut Gate, prepared: &Prepared) -> Result<(), ClientError> {
+        let (Dialect::Mysql(then), Dialect::Mysql(now)) = (&prepared.dialect, gate.dialect()) else { return Ok(()) };
+        let grammar = |mode: &SqlMode| (mode.ansi_quotes(), mode.no_backslash_escapes(), mode.pipes_as_concat());
+        if self.held().flavour() == Flavour::MariaDb || grammar(&then.sql_mode) == grammar(&now.sql_mode) {
+            return Ok(());
+        }
+        let (now, read) = (gate.dialect().clone(), MysqlNames { sql_mode: now.sql_mode.clone(), ..then.clone() });
+        gate.set_dialect(Dialect::Mysql(read));
+        let understood = gate.understand(prepared.of.text.as_bytes());
+        gate.set_dialect(now);
+        // The text inside a PREPARE was taken out of its quotes under the old one.
+        let same = matches!(prepared.part, Part::Whole(_))
+            && understood.is_ok_and(|of| of.understood.statements == prepared.of.understood.statements);
+        if same {
+            return Ok(());
+        }
+        let refusal = Refusal::new(RefusalKind::Unsupported, "sql_mode has changed since this statement was prepared")
+            .hint("prepare the statement again");
+        Err(ClientError::Refused(refusal))
     }
 
     /// A statement succeeded: what it has done to the session.

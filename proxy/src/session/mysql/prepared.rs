@@ -1,6 +1,8 @@
 //! Prepared statements of the protocol: COM_STMT_PREPARE, EXECUTE, FETCH, RESET and MariaDB's bulk execution.
 //! A text is recorded when it is prepared, since the server reads it then, and again each time it is executed.
 
+use std::borrow::Cow;
+
 use hallpass_policy::statement::{Effect, Refusal, RefusalKind, Statement as Read};
 
 use super::{
@@ -16,7 +18,8 @@ use crate::{
     error::ClientError,
     session::{gate::Gate, machine::End, parameters, run::Part},
     wire::mysql::{
-        codec::Message,
+        capability::Flavour,
+        codec::{self, Message, Order, Sequence},
         execute::{BulkExecute, Execute, ParameterType},
         reader::{Request, ResultReader},
     },
@@ -25,6 +28,7 @@ use crate::{
 impl Machine {
     /// COM_STMT_PREPARE.
     pub(super) fn prepare(&mut self, gate: &mut Gate, message: &Message<'_>, text: &[u8]) -> Result<Flow, End> {
+        self.statements.forget_last();
         let of = match self.understand(gate, text) {
             Ok(Understood::Yes(of)) => of,
             Ok(Understood::NotYet(stop)) => return Ok(Flow::Stop(stop)),
@@ -72,14 +76,19 @@ impl Machine {
             return Ok(Flow::Stop(stop));
         }
         let Some(statement) = self.statements.get(number) else { return Ok(self.unknown(number)) };
-        let (types, recorded) = {
-            let long = statement.long();
-            let found = execute.parameters(self.held(), statement.known(&long))?;
-            let types: Vec<ParameterType> = found.iter().map(|parameter| parameter.kind).collect();
-            (types, parameters::mysql(&found, &statement.long_data, gate.parameters()))
-        };
-        let prepared = statement.prepared.clone();
-        self.run_prepared(gate, message, number, prepared, types, recorded)
+        let (held, long) = (self.held(), statement.long());
+        let known = statement.known(&long);
+        let found = execute.parameters(held, known)?;
+        let recorded = parameters::mysql(&found, &statement.long_data, gate.parameters());
+        let mut payload = Cow::Borrowed(&*message.payload);
+        let mut types = None;
+        if execute.binds_types(held, known) {
+            types = Some(found.iter().map(|parameter| parameter.kind).collect());
+        } else if !statement.types_sent {
+            payload = execute.with_types(&message.payload, held, known).map_or(payload, Cow::Owned);
+        }
+        let packets = self.numbered(message, payload, number);
+        Ok(self.run_prepared(gate, &packets, number, types, recorded))
     }
 
     /// MariaDB's COM_STMT_BULK_EXECUTE.
@@ -95,46 +104,74 @@ impl Machine {
         }
         let Some(statement) = self.statements.get(number) else { return Ok(self.unknown(number)) };
         let sets = bulk.parameters(statement.known(&[]))?;
-        let types = sets.first().map(|set| set.iter().map(|parameter| parameter.kind).collect()).unwrap_or_default();
+        let types = sets.first().map(|set| set.iter().map(|parameter| parameter.kind).collect());
         let recorded = parameters::mysql_bulk(&sets, gate.parameters());
-        let prepared = statement.prepared.clone();
-        self.run_prepared(gate, message, number, prepared, types, recorded)
+        let packets = self.numbered(message, Cow::Borrowed(&message.payload), number);
+        Ok(self.run_prepared(gate, &packets, number, types, recorded))
+    }
+
+    /// The packets of a command for the statement `number`, which it names so, or as the last one: what the upstream
+    /// takes for the last one is not left to it. `payload` is what the command says.
+    pub(super) fn numbered<'m>(&self, message: &Message<'m>, mut payload: Cow<'_, [u8]>, number: u32) -> Cow<'m, [u8]> {
+        let named = number.to_le_bytes();
+        if payload.get(1..5).is_some_and(|name| name != named)
+            && let Some(place) = payload.to_mut().get_mut(1..5)
+        {
+            place.copy_from_slice(&named);
+        }
+        match payload {
+            Cow::Borrowed(_) => Cow::Borrowed(message.raw),
+            Cow::Owned(payload) => {
+                let mut packets = Vec::with_capacity(payload.len() + codec::HEADER);
+                codec::put_message(&mut packets, &mut Sequence::start(Order::Checked), &payload);
+                Cow::Owned(packets)
+            }
+        }
     }
 
     fn run_prepared(
         &mut self,
         gate: &mut Gate,
-        message: &Message<'_>,
+        packets: &[u8],
         number: u32,
-        prepared: Prepared,
-        types: Vec<ParameterType>,
+        types: Option<Vec<ParameterType>>,
         recorded: Option<Box<str>>,
-    ) -> Result<Flow, End> {
+    ) -> Flow {
+        let Some(statement) = self.statements.get_mut(number) else { return self.unknown(number) };
+        // Clients bind types once: also when this execution is denied, later ones rely on them.
+        if let Some(types) = types {
+            statement.types = types;
+            statement.types_sent = false;
+        }
+        let prepared = statement.prepared.clone();
         if let Some(error) = self.aborted.take() {
-            return Ok(self.deny(gate, &prepared.of.text, None, error));
+            return self.deny(gate, &prepared.of.text, None, error);
         }
         let (prepared, run) = match self.plan_prepared(gate, &prepared) {
             Ok(planned) => planned,
             Err(error) => {
                 let read = prepared.part.of(&prepared.of);
-                return Ok(self.deny(gate, &prepared.of.text, read, error));
+                return self.deny(gate, &prepared.of.text, read, error);
             }
         };
         let runs = vec![run];
         match self.ready_upstream(gate, &runs) {
             Ok(Ready::Yes) => {}
-            Ok(Ready::NotYet(stop)) => return Ok(Flow::Stop(stop)),
-            Err(error) => return Ok(self.deny(gate, &prepared.of.text, None, error)),
+            Ok(Ready::NotYet(stop)) => return Flow::Stop(stop),
+            Err(error) => return self.deny(gate, &prepared.of.text, None, error),
         }
-        if let Some(statement) = self.statements.get_mut(number) {
-            statement.prepared = prepared.clone();
-            statement.types = types;
+        let reader = ResultReader::new(Request::Execute, self.held());
+        let flow = self.send(gate, packets, &prepared.of, runs, Way::Execute(number), reader, recorded);
+        if self.pending.is_some()
+            && let Some(statement) = self.statements.get_mut(number)
+        {
+            statement.prepared = prepared;
+            statement.types_sent = true;
             // The server forgets what came in pieces, and closes the cursor, with each execution.
             statement.long_data.clear();
             statement.cursor = None;
         }
-        let reader = ResultReader::new(Request::Execute, self.held());
-        Ok(self.send(gate, message, &prepared.of, runs, Way::Execute(number), reader, recorded))
+        flow
     }
 
     /// COM_STMT_FETCH: more rows of a cursor, as long as the grant it was opened under lives.
@@ -151,7 +188,8 @@ impl Machine {
         let Cursor { run, bound, .. } = cursor;
         let run = Run { bound, ..run };
         let reader = ResultReader::new(Request::Fetch, self.held());
-        Ok(self.send(gate, message, &of, vec![run], Way::Fetch(number), reader, None))
+        let packets = self.numbered(message, Cow::Borrowed(&message.payload), number);
+        Ok(self.send(gate, &packets, &of, vec![run], Way::Fetch(number), reader, None))
     }
 
     /// COM_STMT_RESET.
@@ -160,7 +198,8 @@ impl Machine {
         let Some(statement) = self.statements.get_mut(number) else { return self.unknown(number) };
         statement.long_data.clear();
         statement.cursor = None;
-        self.control(message, Request::Simple, Then::Nothing);
+        let packets = self.numbered(message, Cow::Borrowed(&message.payload), number);
+        self.control(&packets, Request::Simple, Then::Nothing);
         Flow::Taken
     }
 
@@ -172,6 +211,10 @@ impl Machine {
     /// A statement was prepared.
     pub(super) fn was_prepared(&mut self, prepared: Prepared, number: u32, parameters: u16) {
         self.statements.insert(number, Statement::new(prepared, usize::from(parameters)));
+        if self.held().flavour() == Flavour::MySql {
+            // It has no last one.
+            self.statements.forget_last();
+        }
     }
 
     /// What preparing needs of the upstream session: that it stands behind the right fence.

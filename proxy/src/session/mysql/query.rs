@@ -103,7 +103,7 @@ impl Machine {
             Err(error) => return self.deny(gate, &of.text, None, error),
         }
         let way = if request == Request::FieldList { Way::Fields } else { Way::Text };
-        self.send(gate, message, of, runs, way, ResultReader::new(request, self.held()), None)
+        self.send(gate, message.raw, of, runs, way, ResultReader::new(request, self.held()), None)
     }
 
     /// Records a decided text and forwards its command.
@@ -111,7 +111,7 @@ impl Machine {
     pub(super) fn send(
         &mut self,
         gate: &mut Gate,
-        message: &Message<'_>,
+        packets: &[u8],
         of: &Arc<Understanding>,
         runs: Vec<Run>,
         way: Way,
@@ -127,7 +127,7 @@ impl Machine {
                 return Flow::Taken;
             }
         };
-        self.out.forward(&permit, message.raw, self.login.order);
+        self.out.forward(&permit, packets, self.login.order);
         if !runs.iter().any(|run| run.statement().is_some_and(is_messages)) {
             self.warnings.statement();
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use hallpass_policy::statement::{Object, Statement};
 
-use super::{Machine, client::Flow};
+use super::{Machine, Wrap, client::Flow, outbox::OwnSql, own::Own};
 use crate::{
     error::ClientError,
     session::gate::Gate,
@@ -30,7 +30,11 @@ impl Machine {
         };
         // What was prepared for it is not needed any more.
         self.values = None;
-        self.refuse(&error, statement)
+        let flow = self.refuse(&error, statement);
+        if self.wrapped.take() == Some(Wrap::Transaction) {
+            self.ask(&OwnSql::Rollback, Own::RollbackQuietly);
+        }
+        flow
     }
 
     /// Refuses a command.

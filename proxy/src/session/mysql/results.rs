@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hallpass_policy::statement::Outputs;
+use hallpass_policy::statement::{Object, Outputs};
 
 use super::{
     Machine, Wrap,
@@ -12,6 +12,7 @@ use super::{
     outbox::OwnSql,
     own::Own,
     pending::{Owed, Pending},
+    warnings::Touches,
 };
 use crate::{
     error::ClientError,
@@ -84,7 +85,7 @@ impl Machine {
             return;
         }
         let known = gate.known();
-        let hidden = self.warnings.hidden;
+        let hidden = self.warnings.hidden();
         let Some(run) = job.run() else { return };
         let messages = run.statement().is_some_and(super::query::is_messages);
         let bound = match columns {
@@ -133,7 +134,9 @@ impl Machine {
             return self.stopped(gate, job, reader, last);
         }
         job.stopped = None;
-        if let (Some(bound), Some(rows)) = (job.run().and_then(|run| run.write_bound()), affected)
+        // RETURNING shows the rows that were changed, and counts them nowhere else.
+        let changed = job.run().and_then(|run| Some((run.write_bound()?, affected.unwrap_or(run.rows))));
+        if let Some((bound, rows)) = changed
             && rows > bound
         {
             self.stop(&mut job, Run::too_wide(rows, bound));
@@ -180,7 +183,7 @@ impl Machine {
             let Some(run) = job.complete(affected) else { return };
             self.succeeded(gate, &run);
             if !run.statement().is_some_and(super::query::is_messages) {
-                self.warnings.hidden = run.allowance.scrub;
+                self.warnings.of_statement(run.allowance.scrub, touches(&run));
             }
             if self.in_transaction() {
                 self.note(&run.allowance);
@@ -194,7 +197,7 @@ impl Machine {
     /// Rows wait for COM_STMT_FETCH. What was shown so far counts on.
     fn suspended(&mut self, job: &mut Job, run: Run) {
         let (Way::Execute(number) | Way::Fetch(number)) = job.way else { return };
-        self.warnings.hidden = run.allowance.scrub;
+        self.warnings.of_statement(run.allowance.scrub, touches(&run));
         let bound = run.bound.clone();
         let so_far = Run::new(&run.of, run.index, run.rows_of.clone(), Arc::clone(&run.allowance));
         let so_far = Run { rows: run.rows, bytes: run.bytes, ..so_far };
@@ -217,7 +220,7 @@ impl Machine {
             return self.end_stopped(gate, job, why);
         }
         let scrubs = job.scrubs();
-        self.warnings.hidden = scrubs;
+        self.warnings.of_statement(scrubs, Touches::Nothing);
         job.fail(&String::from_utf8_lossy(&error.sqlstate), None);
         match job.wrapped.take() {
             Some(wrap) => {
@@ -341,4 +344,12 @@ impl Machine {
             && !(ended && self.in_transaction())
             && job.runs.last().is_some_and(|run| matches!(run.outputs(), Outputs::None))
     }
+}
+
+/// Whether a statement reads or writes tables.
+fn touches(run: &Run) -> Touches {
+    let (of, part) = &run.rows_of;
+    let table =
+        part.of(of).is_some_and(|read| read.needs.iter().any(|need| matches!(need.object, Object::Relation(_))));
+    if table { Touches::Tables } else { Touches::Nothing }
 }

@@ -5,6 +5,7 @@ use super::{
     Machine,
     pending::{Owed, Pending, Then as Follow},
     theirs,
+    warnings::Touches,
 };
 use crate::{
     session::{
@@ -93,6 +94,8 @@ impl Machine {
                         Reply::Err(error) => Some(String::from_utf8_lossy(&error.sqlstate).into()),
                         _ => None,
                     };
+                    // The server may have looked at rows already.
+                    self.warnings.of_statement(permit.allowance().scrub, Touches::Nothing);
                     gate.outcome(&permit, Outcome { error_code, ..Outcome::default() });
                     self.answered(gate);
                     return Ok(());

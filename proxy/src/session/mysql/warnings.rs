@@ -10,8 +10,17 @@ pub(super) struct Warnings {
     due: Vec<String>,
     /// Told with the last statement: SHOW WARNINGS has them until the next one.
     told: Vec<String>,
-    /// The last statement touched a masked column: the server's warnings about it may quote values.
-    pub(super) hidden: bool,
+    /// A statement touched a masked column, and the server's warnings about it may still be there, quoting values.
+    hidden: bool,
+}
+
+/// What a statement touches, as far as the server's list of warnings is concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Touches {
+    /// Tables: the list begins anew with it.
+    Tables,
+    /// Nothing for sure: both servers let some statements leave the list as it is (`SELECT 1`, `SHOW COUNT(*) WARNINGS`).
+    Nothing,
 }
 
 /// The most that wait; a client that never runs a statement needs no more.
@@ -28,7 +37,16 @@ impl Warnings {
     /// A statement runs that is not SHOW WARNINGS: the last one's warnings are gone.
     pub(super) fn statement(&mut self) {
         self.told.clear();
-        self.hidden = false;
+    }
+
+    /// A statement has run whose errors and warnings are hidden, or are not.
+    pub(super) fn of_statement(&mut self, hides: bool, touches: Touches) {
+        self.hidden = hides || (self.hidden && touches == Touches::Nothing);
+    }
+
+    /// Whether the server's warnings may quote what is masked.
+    pub(super) fn hidden(&self) -> bool {
+        self.hidden
     }
 
     /// How many are told with the statement that is over now.

@@ -134,6 +134,39 @@ impl<'a> Execute<'a> {
         body.end()?;
         Ok(found)
     }
+
+    /// Whether types stand in it; where there are no parameters, nobody needs any.
+    pub fn binds_types(&self, held: Capabilities, known: Known<'_>) -> bool {
+        self.flag(held, known).is_none_or(|(at, _)| self.rest.get(at) == Some(&1))
+    }
+
+    /// The command's `payload` with the types of `known` put in, where it has none of its own.
+    pub fn with_types(&self, payload: &[u8], held: Capabilities, known: Known<'_>) -> Option<Vec<u8>> {
+        let (at, count) = self.flag(held, known)?;
+        let at = at + payload.len().checked_sub(self.rest.len())?;
+        let mut out = payload.get(..at)?.to_vec();
+        out.push(1);
+        for ParameterType { kind, sign } in known.types.get(..count)? {
+            out.extend_from_slice(&[kind.0, if *sign == Sign::Unsigned { 0x80 } else { 0 }]);
+            if held.has(Capabilities::QUERY_ATTRIBUTES) {
+                // No name.
+                out.push(0);
+            }
+        }
+        out.extend_from_slice(payload.get(at + 1..)?);
+        Some(out)
+    }
+
+    /// Where in the parameters the byte stands that says whether types follow, and of how many parameters.
+    fn flag(&self, held: Capabilities, known: Known<'_>) -> Option<(usize, usize)> {
+        let mut body = Body::new("COM_STMT_EXECUTE", self.rest);
+        let mut count = known.parameters;
+        if held.has(Capabilities::QUERY_ATTRIBUTES) && self.flags & COUNTED != 0 {
+            count = body.size().ok()?;
+        }
+        let nulls = count.div_ceil(8);
+        (count > 0).then(|| (self.rest.len() - body.remaining().len() + nulls, count))
+    }
 }
 
 /// Where types come from when none are bound.

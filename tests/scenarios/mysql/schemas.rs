@@ -1,0 +1,65 @@
+//! Several schemas behind one target: names without a schema are those of the session's own.
+
+use hallpass_tests::{protocol::Client as _, shop::MySqlShop, wire::mysql::Client};
+
+fn shop(name: &str) -> MySqlShop {
+    let shop = MySqlShop::new(name);
+    shop.database.sql(
+        "CREATE DATABASE second; GRANT ALL ON second.* TO 'shop_app'@'%'; CREATE TABLE second.customers (id int, email varchar(80)); \
+         INSERT INTO second.customers VALUES (7, 'second7@example.test')",
+    );
+    shop
+}
+
+#[test]
+fn a_login_may_name_the_schema() {
+    let shop = shop("login_schema");
+    shop.grant("owner");
+    let mut startup = shop.alice_login();
+    startup.database = "second".to_owned();
+    match Client::connect(&startup) {
+        Ok(mut alice) => {
+            assert_eq!(alice.query("SELECT DATABASE()").value(), "second");
+            assert_eq!(alice.query("SELECT email FROM customers").value(), "second7@example.test");
+        }
+        Err(refused) => assert_eq!(refused.error.expect("an error").code, 1049),
+    }
+    startup.database = "nowhere".to_owned();
+    let refused = Client::connect(&startup);
+    match refused {
+        Ok(mut alice) => assert_eq!(alice.query("SELECT 1").error().code, 1049),
+        Err(refused) => assert_eq!(refused.error.expect("an error").code, 1049),
+    }
+    startup.database = String::new();
+    let mut alice = Client::connect(&startup).expect("none is named");
+    println!("{:?}", alice.query("SELECT DATABASE()"));
+}
+
+#[test]
+fn masks_follow_the_schema() {
+    let shop = shop("masks_schema");
+    let mut alice = shop.alice_as("owner");
+    assert!(alice.query("SELECT email FROM customers WHERE id = 7").errors.is_empty());
+    alice.query("USE second").ok();
+    assert_eq!(alice.query("SELECT email FROM customers WHERE id = 7").value(), "second7@example.test");
+    let held = alice.prepare("SELECT email FROM customers WHERE id = 7").expect("it prepares");
+    alice.query("USE shop").ok();
+    assert_eq!(alice.execute(&held, &[], 0).value(), "second7@example.test", "prepared under the other schema");
+    alice.query("SELECT email FROM customers WHERE id = 7").ok();
+    alice.query("CREATE SCHEMA third").errors.len();
+    alice.query("DROP TABLE second.customers").ok();
+    alice.query("CREATE VIEW second.customers AS SELECT id, email FROM shop.customers").ok();
+    assert!(alice.execute(&held, &[], 0).errors.is_empty());
+    alice.query("SELECT email FROM second.customers WHERE id = 7").ok();
+}
+
+#[test]
+fn dropping_the_schema_leaves_none() {
+    let shop = shop("dropped_schema");
+    let mut alice = shop.alice_as("owner");
+    alice.query("USE second").ok();
+    alice.query("DROP DATABASE second").ok();
+    let reply = alice.query("SELECT id FROM customers");
+    assert!([1046, 1146, 1049].contains(&reply.error().code), "{reply:?}");
+    assert_eq!(alice.query("SELECT count(*) FROM shop.customers").value(), "50");
+}

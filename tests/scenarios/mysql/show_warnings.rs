@@ -1,0 +1,168 @@
+//! SHOW WARNINGS: the server's own words, unless they may quote what is masked; the proxy's own beside them.
+
+use hallpass_tests::{
+    protocol::Client as _,
+    shop::MySqlShop,
+    wire::mysql::{Client, Startup, flags},
+};
+
+/// Warns with the address itself, on both servers.
+const TELLTALE: &str = "SELECT CAST(email AS SIGNED) FROM shop.customers WHERE id = 7";
+
+const ROLES: &str = "
+[roles.editor]
+allow = [\"select\", \"explain\", \"update\", \"insert\"]
+tables = [\"shop.*\"]
+";
+
+fn shop(name: &str) -> MySqlShop {
+    MySqlShop::with(name, |settings| settings.rules.push_str(ROLES))
+}
+
+fn with_eof(startup: &Startup) -> [Startup; 2] {
+    [startup.clone(), startup.clone().without(flags::DEPRECATE_EOF)]
+}
+
+#[track_caller]
+fn assert_hidden(client: &Client) {
+    assert!(!client.has_received("mail7@"), "{}", String::from_utf8_lossy(client.received_after_login()));
+}
+
+#[test]
+fn the_servers_own_words_are_shown() {
+    let shop = shop("plain_words");
+    shop.grant("editor");
+    let mut direct = Client::connect(&shop.database.as_owner()).expect("the owner may connect");
+    for startup in with_eof(&shop.alice_login()) {
+        let mut alice = Client::connect(&startup).expect("alice may connect");
+        for sql in [
+            "SELECT CAST(note AS SIGNED) FROM shop.orders WHERE id = 7",
+            "SELECT 1/0",
+            "UPDATE shop.orders SET note = 5 WHERE note = 7",
+        ] {
+            let [expected, got] = [&mut direct, &mut alice].map(|client| client.query(sql));
+            assert_eq!(
+                got.done.first().map(|done| done.warnings),
+                expected.done.first().map(|done| done.warnings),
+                "{sql}"
+            );
+            for show in ["SHOW WARNINGS", "SHOW COUNT(*) WARNINGS", "SHOW ERRORS", "SHOW WARNINGS LIMIT 1"] {
+                let [expected, got] = [&mut direct, &mut alice].map(|client| client.query(show).ok().lines());
+                assert_eq!(got, expected, "{sql}: {show}");
+            }
+        }
+    }
+}
+
+#[test]
+fn values_that_are_masked_are_not_quoted() {
+    let shop = shop("hidden_words");
+    shop.grant("editor");
+    for startup in with_eof(&shop.alice_login()) {
+        let mut alice = Client::connect(&startup).expect("alice may connect");
+        let shows = |alice: &mut Client| {
+            let shown = alice.query("SHOW WARNINGS").ok();
+            let again = alice.run_prepared("SHOW WARNINGS", &[]);
+            alice.query("SHOW ERRORS").ok();
+            let count = alice.query("SHOW COUNT(*) WARNINGS").ok().value();
+            let count_errors = alice.query("SHOW COUNT(*) ERRORS").ok().value();
+            alice.query("SHOW WARNINGS").ok();
+            alice.query("SHOW WARNINGS LIMIT 0, 5").ok();
+            println!("{:?} {:?} {count} {count_errors}", shown.lines(), again.lines());
+            shown.rows.len()
+        };
+        let text = alice.query(TELLTALE);
+        println!("{text:?}");
+        if text.errors.is_empty() {
+            assert!(shows(&mut alice) > 0);
+        }
+        // None of these clears the server's list.
+        for between in [
+            "SELECT 1",
+            "SELECT @@warning_count",
+            "SET @a = 1",
+            "DO 0",
+            "SHOW COUNT(*) WARNINGS",
+            "PREPARE p FROM 'SELECT 1'",
+        ] {
+            alice.query(TELLTALE);
+            alice.query(between).ok();
+            shows(&mut alice);
+            assert_hidden(&alice);
+        }
+        alice.run_prepared(TELLTALE, &[]);
+        shows(&mut alice);
+        alice.run_cursor(TELLTALE, &[], 1);
+        shows(&mut alice);
+        for sql in [
+            "INSERT INTO shop.customers SELECT id + 1000, name, email, ssn, card_number, salary, city FROM shop.customers WHERE id = 7",
+            "INSERT INTO shop.customers (id, name, email) VALUES (901, 'x', 'mail7@example.test')",
+            "INSERT IGNORE INTO shop.customers (id, name, email) VALUES (902, 'x', 'mail7@example.test')",
+            "UPDATE shop.customers SET email = 'mail8@example.test' WHERE id = 9",
+        ] {
+            if !sql.contains("mail7@") {
+                println!("{:?}", alice.query(sql));
+                shows(&mut alice);
+            }
+        }
+        alice.query("GET DIAGNOSTICS CONDITION 1 @text = MESSAGE_TEXT");
+        alice.query("SELECT @text");
+        assert_hidden(&alice);
+        assert!(!alice.has_received("mail8@"));
+    }
+}
+
+#[test]
+fn a_plan_of_masked_tables_quotes_nothing() {
+    let shop = shop("plan_words");
+    let mut alice = shop.alice_as("reader");
+    for sql in [
+        "EXPLAIN SELECT email FROM shop.customers WHERE id = 7",
+        "EXPLAIN EXTENDED SELECT email FROM shop.customers WHERE id = 7",
+        "EXPLAIN SELECT o.id, c.email FROM shop.customers c JOIN shop.orders o ON o.note = c.email WHERE c.id = 7",
+        "EXPLAIN FORMAT=JSON SELECT o.id, c.email FROM shop.customers c JOIN shop.orders o ON o.note = c.email WHERE c.id = 7",
+        "EXPLAIN FORMAT=TREE SELECT o.id, c.email FROM shop.customers c JOIN shop.orders o ON o.note = c.email WHERE c.id = 7",
+        "EXPLAIN FORMAT=JSON SELECT o.id FROM shop.customers c JOIN shop.orders o ON o.note = c.email WHERE c.id = 7",
+        "EXPLAIN FORMAT=JSON SELECT (SELECT email FROM shop.customers WHERE id = 7), o.note FROM shop.orders o",
+        "ANALYZE FORMAT=JSON SELECT o.id FROM shop.customers c JOIN shop.orders o ON o.note = c.email WHERE c.id = 7",
+        "EXPLAIN ANALYZE SELECT o.id FROM shop.customers c JOIN shop.orders o ON o.note = c.email WHERE c.id = 7",
+    ] {
+        let plan = alice.query(sql);
+        println!("{sql}: {:?} {:?}", plan.errors, plan.lines());
+        println!("{:?}", alice.query("SHOW WARNINGS").lines());
+        assert_hidden(&alice);
+        alice.run_prepared(sql, &[]);
+        alice.query("SHOW WARNINGS");
+        alice.query("SELECT 1");
+        alice.query("SHOW WARNINGS");
+        assert_hidden(&alice);
+    }
+}
+
+#[test]
+fn reminders_are_warnings() {
+    let shop = MySqlShop::with("reminders", |settings| {
+        settings.server.push_str("\n");
+        settings.rules.push_str("\n[approvals_x]\n");
+        settings.rules = settings.rules.replace("\n[approvals_x]\n", "");
+    });
+    for startup in with_eof(&shop.alice_login()) {
+        let grant = shop.proxy.grant("alice", "reader", "shop", "10s");
+        let mut alice = Client::connect(&startup).expect("alice may connect");
+        let told = hallpass_tests::process::wait_for("a reminder", std::time::Duration::from_secs(8), || {
+            let reply = alice.query("SELECT id FROM shop.orders WHERE id = 7").ok();
+            (reply.done[0].warnings > 0).then_some(reply)
+        });
+        assert_eq!(told.value(), "7");
+        for _ in 0..2 {
+            let shown = alice.query("SHOW WARNINGS").ok();
+            println!("{:?}", shown.lines());
+            assert!(shown.lines().iter().any(|line| line.starts_with("Note|1105|")), "{:?}", shown.lines());
+        }
+        let binary = alice.run_prepared("SHOW WARNINGS", &[]);
+        println!("{:?}", binary);
+        alice.query("SELECT id FROM shop.orders WHERE id = 8").ok();
+        assert!(alice.query("SHOW WARNINGS").ok().rows.is_empty());
+        shop.proxy.revoke(grant);
+    }
+}
