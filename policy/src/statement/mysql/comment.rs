@@ -40,6 +40,10 @@ const FIRST_WORDS: &[&str] = &[
 
 /// What mariadb-dump puts at the head of every dump: no server executes it, the client does.
 const SANDBOX: &str = "/*M!999999\\- enable the sandbox mode */";
+/// What is left of it when the client has understood `\-`.
+const SANDBOXED: &str = "/*M!999999 enable the sandbox mode */";
+/// What MySQL's mysqldump begins with. Where a server does not execute it nothing is lost.
+const STATS_EXPIRY: &str = "/*!80000 SET SESSION information_schema_stats_expiry=0 */";
 
 /// Looks whether `rest`, which begins with `/*`, opens an executable comment.
 ///
@@ -51,8 +55,11 @@ pub(super) fn executable(rest: &str, flavour: Flavour) -> Result<Option<Executab
         (None, Some(body)) => (body, true),
         (None, None) => return Ok(None),
     };
-    if rest.starts_with(SANDBOX) {
-        return Ok(Some(Executable::Ignored(SANDBOX.len())));
+    if let Some(line) = [SANDBOX, SANDBOXED].into_iter().find(|line| rest.starts_with(line)) {
+        return Ok(Some(Executable::Ignored(line.len())));
+    }
+    if rest == STATS_EXPIRY {
+        return Ok(Some(Executable::Inline("/*!80000".len())));
     }
     let digits = body.bytes().take_while(u8::is_ascii_digit).count();
     let version: u32 = body.get(..digits).and_then(|v| v.parse().ok()).unwrap_or(0);

@@ -64,17 +64,39 @@ impl Charset {
     }
 
     /// `text` as UTF-8, without a copy where it is that already; `None` when it is no text of this set.
+    ///
+    /// Drivers and dump tools write bytes as they are, `_binary '…'`. To the server's lexer a byte that is part of no
+    /// character is one that means nothing, so that it ends no literal; here it becomes one of [`OPAQUE`].
     pub fn decode(self, text: &[u8]) -> Option<Cow<'_, str>> {
         match self {
-            Self::Utf8mb4 | Self::Binary => std::str::from_utf8(text).ok().map(Cow::Borrowed),
             // A character of four bytes would be cut by the server, and the rest of the statement with it.
             Self::Utf8mb3 if text.iter().any(|byte| *byte >= 0xf0) => None,
-            Self::Utf8mb3 => std::str::from_utf8(text).ok().map(Cow::Borrowed),
+            Self::Utf8mb4 | Self::Utf8mb3 | Self::Binary => match std::str::from_utf8(text) {
+                Ok(text) => Some(Cow::Borrowed(text)),
+                Err(_) => with_opaque(text).map(Cow::Owned),
+            },
             Self::Ascii if !text.is_ascii() => None,
             Self::Latin1 if !text.is_ascii() => Some(Cow::Owned(text.iter().copied().map(cp1252).collect())),
             Self::Ascii | Self::Latin1 => std::str::from_utf8(text).ok().map(Cow::Borrowed),
         }
     }
+}
+
+/// What stands for the bytes 0x80 to 0xff where they are no character: the end of the last plane for private use, which
+/// no text has.
+const OPAQUE: std::ops::RangeInclusive<char> = '\u{10ff80}'..='\u{10ffff}';
+
+/// `None` when the text itself holds such characters: two texts may not look the same.
+fn with_opaque(text: &[u8]) -> Option<String> {
+    let mut read = String::with_capacity(text.len() + text.len() / 4);
+    for chunk in text.utf8_chunks() {
+        if chunk.valid().chars().any(|character| OPAQUE.contains(&character)) {
+            return None;
+        }
+        read.push_str(chunk.valid());
+        read.extend(chunk.invalid().iter().filter_map(|byte| char::from_u32(0x10_ff00 + u32::from(*byte))));
+    }
+    Some(read)
 }
 
 /// Code page 1252's 0x80 to 0x9f; the five holes in it are control characters, as both servers have it.
@@ -129,6 +151,12 @@ mod tests {
         assert_eq!(Charset::Utf8mb3.decode("😀".as_bytes()), None);
         assert_eq!(Charset::Utf8mb3.decode("ä€".as_bytes()).as_deref(), Some("ä€"));
         assert_eq!(Charset::Ascii.decode("ä".as_bytes()), None);
-        assert_eq!(Charset::Binary.decode(b"\xff"), None);
+        let bytes = b"SELECT _binary '\xff\xe2\x82' -- \xc3\xa4";
+        for set in [Charset::Utf8mb4, Charset::Binary] {
+            let read = set.decode(bytes);
+            assert_eq!(read.as_deref(), Some("SELECT _binary '\u{10ffff}\u{10ffe2}\u{10ff82}' -- ä"));
+        }
+        assert_eq!(Charset::Utf8mb4.decode("\u{10ff80}".as_bytes()).as_deref(), Some("\u{10ff80}"));
+        assert_eq!(Charset::Utf8mb4.decode(b"\xf4\x8f\xbe\x80 \xff"), None);
     }
 }
