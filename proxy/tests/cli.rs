@@ -18,6 +18,7 @@ user = "h"
 [roles.fixer]
 allow = ["update"]
 max_duration = "8h"
+break_glass = { max_duration = "30m", groups = ["oncall"], review_within = "24h" }
 [[approvals]]
 approvers = ["group:security"]
 [[listeners]]
@@ -135,7 +136,11 @@ fn usage_errors_are_2_and_every_command_has_help() {
     for args in [&["reqest"][..], &["request", "--role", "x"], &["approve", "one"], &["requests", "--url", "ftp://x"]] {
         assert_eq!(code(&world.run(args)), 2, "{args:?}");
     }
-    let commands = "serve check user request requests approve reject cancel grants revoke sessions kill audit";
+    for args in [&["extend", "1"][..], &["break-glass", "--role", "x"], &["review", "1"]] {
+        assert_eq!(code(&world.run(args)), 2, "{args:?}");
+    }
+    let commands = "serve check user request requests approve reject cancel grants extend revoke break-glass review \
+                    sessions kill audit";
     for command in commands.split(' ') {
         assert_eq!(code(&world.run(&[command, "--help"])), 0, "{command}");
     }
@@ -245,4 +250,38 @@ fn a_changed_file_is_followed_and_a_bad_one_is_not() {
     let second = world.run(&["serve"]);
     assert!(text(&second.stderr).contains("is in use by another hallpass"), "{}", text(&second.stderr));
     assert!(world.run(&["requests"]).status.success(), "and the first one still answers");
+}
+
+#[test]
+fn a_grant_is_extended_and_a_broken_glass_reviewed() {
+    let mut world = World::new(CONFIG);
+    let token = |world: &World, name: &str, group: &str| {
+        text(&world.run(&["user", "add", name, "--group", group, "--token"]).stdout).trim().to_owned()
+    };
+    let (alice, bob) = (token(&world, "alice", "oncall"), token(&world, "bob", "security"));
+    world.serve();
+    let glass = ["break-glass", "--role", "fixer", "--database", "shop", "--reason", "INC-2", "--for", "10m"];
+    let nobody = world.run(&glass);
+    assert_eq!(code(&nobody), 1);
+    assert!(text(&nobody.stderr).contains("add `--user NAME`"), "{}", text(&nobody.stderr));
+    let broken = world.run_as(&alice, &glass);
+    assert_eq!(code(&broken), 0, "{}", text(&broken.stderr));
+    let told = text(&broken.stdout);
+    assert!(told.starts_with("the glass is broken: grant 1 for alice on shop until "), "{told}");
+    assert!(told.ends_with(": hallpass review 1 --comment \"…\"\n"), "{told}");
+
+    let extended = world.run_as(&alice, &["extend", "1", "--for", "20m", "--reason", "still down"]);
+    assert_eq!(code(&extended), 0, "{}", text(&extended.stderr));
+    assert!(text(&extended.stdout).starts_with("request 2 is pending, waiting for group:security\n"));
+    assert!(text(&world.run(&["requests"]).stdout).contains("grant 1 longer, role fixer"));
+    let approved = world.run_as(&bob, &["approve", "2"]);
+    assert!(text(&approved.stdout).starts_with("request 2 is approved: grant 1 for alice on shop lasts until "));
+
+    assert_eq!(code(&world.run_as(&alice, &glass)), 1, "not reviewed yet");
+    assert_eq!(code(&world.run_as(&alice, &["review", "1", "--comment", "fine"])), 1, "nobody reviews oneself");
+    let reviewed = world.run_as(&bob, &["review", "1", "--comment", "fine"]);
+    assert_eq!((code(&reviewed), text(&reviewed.stdout).as_str()), (0, "grant 1 of alice is reviewed by bob\n"));
+    let grant = &world.json(&["grants"])[0];
+    assert_eq!((&grant["review"], &grant["review_comment"]), (&"done".into(), &"fine".into()));
+    assert_eq!(world.json(&["grants", "--unreviewed"]), serde_json::json!([]));
 }

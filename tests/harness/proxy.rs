@@ -197,6 +197,19 @@ impl Proxy {
         self.cli_with_input(&arguments, &format!("{PASSWORD}\n")).ok();
     }
 
+    /// A token of a user, for [`Proxy::cli_as`].
+    #[track_caller]
+    pub fn token(&self, user: &str) -> String {
+        let made = self.json(&["user", "token", user]);
+        made["token"].as_str().unwrap_or_else(|| panic!("no token in {made}")).to_owned()
+    }
+
+    /// Runs a `hallpass` command as the user whose token this is.
+    pub fn cli_as(&self, token: &str, arguments: &[&str]) -> Output {
+        let arguments: Vec<&str> = arguments.iter().copied().chain(["--token", token]).collect();
+        self.cli(&arguments)
+    }
+
     /// Asks for a role in somebody's name. Returns the request's id.
     #[track_caller]
     pub fn request(&self, user: &str, role: &str, database: &str, duration: &str) -> u64 {

@@ -14,6 +14,7 @@ both!(
     a_grant_works_on_the_open_connection_and_ends_on_it,
     a_rejected_request_gives_nothing,
     a_grant_expires_by_itself,
+    a_request_that_nobody_decides_lapses,
     a_running_statement_is_cancelled_when_its_grant_ends,
     what_was_prepared_under_a_grant_ends_with_it,
     an_open_transaction_of_an_ended_grant_does_not_commit,
@@ -54,6 +55,18 @@ fn a_grant_expires_by_itself<P: Protocol>() {
     assert_eq!(alice.query(READ).ok().value(), "note 1");
     std::thread::sleep(Duration::from_millis(2200));
     alice.query(READ).fails(Kind::Denied);
+}
+
+fn a_request_that_nobody_decides_lapses<P: Protocol>() {
+    let shop = Shop::<P>::with("lapse", |settings| settings.server = "request_timeout = \"1s\"".to_owned());
+    let request = shop.proxy.request("alice", "reader", "shop", "1h");
+    wait_for("the request lapses", Duration::from_secs(10), || {
+        let found = shop.proxy.json(&["requests"]);
+        (found[0]["state"] == "lapsed").then_some(())
+    });
+    let told = shop.proxy.cli(&["approve", &request.to_string()]).failed();
+    assert!(told.contains("lapsed"), "{told}");
+    shop.alice().query(READ).fails(Kind::Denied);
 }
 
 fn a_running_statement_is_cancelled_when_its_grant_ends<P: Protocol>() {

@@ -2,6 +2,7 @@
 //! sees, and know nothing of the proxy's inside.
 
 mod audit;
+mod break_glass;
 mod cancel;
 mod catalog;
 mod check;
@@ -9,6 +10,7 @@ mod clients;
 mod copy;
 mod denial;
 mod errors;
+mod extend;
 mod fence;
 mod grants;
 mod limits;

@@ -150,6 +150,53 @@ pub struct Ask {
     pub reason: String,
 }
 
+/// `PUT /requests/{id}`: what is to change; absent: as it is.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Change {
+    /// For how long.
+    pub duration: Option<String>,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+/// `POST /break-glass`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BreakGlass {
+    /// For whom; absent: for oneself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// The role.
+    pub role: String,
+    /// Where.
+    pub databases: Vec<String>,
+    /// For how long; absent: as long as the role's `break_glass` allows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration: Option<String>,
+    /// Why.
+    pub reason: String,
+}
+
+/// `POST /grants/{id}/extend`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Extend {
+    /// How much longer.
+    pub duration: String,
+    /// Why; absent: for the reason of the grant's request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// `POST /grants/{id}/review`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Review {
+    /// What was seen.
+    pub comment: String,
+}
+
 /// `POST /requests/{id}/approve`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -193,6 +240,9 @@ pub struct Request {
     /// The grant that is to last longer, of an extension.
     #[serde(default)]
     pub extends: Option<i64>,
+    /// Granted at once, to be reviewed afterwards.
+    #[serde(default)]
+    pub break_glass: bool,
     /// Where.
     pub databases: Vec<String>,
     /// For how long.
@@ -253,6 +303,7 @@ impl Request {
                 Way::Extend(grant) => Some(grant.0),
                 Way::Grant | Way::BreakGlass => None,
             },
+            break_glass: asked.way == Way::BreakGlass,
             databases: asked.targets.iter().map(ToString::to_string).collect(),
             duration: human(asked.duration),
             reason: asked.reason.to_string(),
@@ -299,6 +350,15 @@ pub struct Grant {
     /// Of a break-glass: `due` or `done`.
     #[serde(default)]
     pub review: Option<String>,
+    /// By when somebody else has to review it.
+    #[serde(default)]
+    pub review_due: Option<String>,
+    /// Who reviewed it.
+    #[serde(default)]
+    pub reviewed_by: Option<String>,
+    /// What they said.
+    #[serde(default)]
+    pub review_comment: Option<String>,
     /// Where.
     pub databases: Vec<String>,
     /// The request it came from.
@@ -327,6 +387,11 @@ impl Grant {
             Some(GrantEnd::Revoked { by, reason }) => (Some(by.to_string()), reason.clone()),
             Some(GrantEnd::Expired) | None => (None, None),
         };
+        let (review, due, reviewed_by, comment) = match &record.review {
+            ReviewState::NotNeeded => (None, None, None, None),
+            ReviewState::Due { by } => (Some("due"), Some(*by), None, None),
+            ReviewState::Done { by, comment, .. } => (Some("done"), None, Some(by), Some(comment)),
+        };
         Self {
             id: grant.id.0,
             state: record.state(now).as_str().to_owned(),
@@ -336,11 +401,10 @@ impl Grant {
             export: statement.is_some_and(|statement| statement.export),
             unmask: statement.is_some_and(|statement| statement.unmask),
             max_rows_affected: statement.and_then(|statement| statement.max_rows_affected),
-            review: match record.review {
-                ReviewState::NotNeeded => None,
-                ReviewState::Due { .. } => Some("due".to_owned()),
-                ReviewState::Done { .. } => Some("done".to_owned()),
-            },
+            review: review.map(str::to_owned),
+            review_due: time(due),
+            reviewed_by: reviewed_by.map(ToString::to_string),
+            review_comment: comment.map(ToString::to_string),
             databases: grant.targets.iter().map(ToString::to_string).collect(),
             request: grant.request.0,
             starts: grant.starts.to_string(),

@@ -24,6 +24,7 @@ use crate::{
 pub mod audit;
 mod auth;
 pub mod body;
+mod grants;
 mod input;
 mod policy;
 pub mod problem;
@@ -83,6 +84,7 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/health", get(health))
         .merge(users::routes())
         .merge(requests::routes())
+        .merge(grants::routes())
         .merge(sessions::routes())
         .merge(policy::routes())
         .merge(audit::routes());

@@ -1,4 +1,4 @@
-//! `/api/v1/requests` and `/api/v1/grants`.
+//! `/api/v1/requests`: asked, changed, decided. What they lead to is `grants`.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,7 +9,7 @@ use axum::{
     routing::{get, post},
 };
 use hallpass_policy::{
-    ids::{GrantId, RequestId, RoleName, TargetName, UserName},
+    ids::{RequestId, RoleName, TargetName, UserName},
     statement::Statement,
 };
 use serde::Deserialize;
@@ -24,7 +24,7 @@ use super::{
 use crate::store::{
     RequestFilter,
     actor::Actor,
-    ledger::{Ask, AskFor, Decided},
+    ledger::{Ask, AskFor, Change, Decided},
 };
 
 /// The longest that a question may wait for a decision; a client asks again.
@@ -33,12 +33,10 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 pub(super) fn routes() -> Router<Arc<Api>> {
     Router::new()
         .route("/requests", get(list).post(ask))
-        .route("/requests/{id}", get(show))
+        .route("/requests/{id}", get(show).put(change))
         .route("/requests/{id}/approve", post(approve))
         .route("/requests/{id}/reject", post(reject))
         .route("/requests/{id}/cancel", post(cancel))
-        .route("/grants", get(grants))
-        .route("/grants/{id}/revoke", post(revoke))
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -138,6 +136,21 @@ async fn one(api: &Api, actor: &Actor, id: i64) -> Answer<Decided> {
     Ok(api.ledger.perform(move |ledger| ledger.request(&actor, RequestId(id))).await?)
 }
 
+/// A pending request for another time or reason: approvals it had count no more.
+async fn change(
+    State(api): State<Arc<Api>>,
+    Caller(actor): Caller,
+    Path(id): Path<i64>,
+    Input(input): Input<body::Change>,
+) -> Answer<Json<body::Request>> {
+    if input.duration.is_none() && input.reason.is_none() {
+        return Err(Problem::bad_request("nothing is to change").hint("give `duration`, `reason`, or both"));
+    }
+    let change = Change { duration: input.duration.map(|text| duration(&text)).transpose()?, reason: input.reason };
+    let done = api.ledger.perform(move |ledger| ledger.change_request(&actor, RequestId(id), change)).await?;
+    Ok(Json(api.shown(done)))
+}
+
 async fn approve(
     State(api): State<Arc<Api>>,
     Caller(actor): Caller,
@@ -166,30 +179,4 @@ async fn cancel(
 ) -> Answer<Json<body::Request>> {
     let request = api.ledger.perform(move |ledger| ledger.cancel(&actor, RequestId(id))).await?;
     Ok(Json(api.shown(Decided { request, grant: None, waiting_for: String::new() })))
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct GrantParams {
-    all: bool,
-}
-
-async fn grants(
-    State(api): State<Arc<Api>>,
-    Caller(actor): Caller,
-    Params(params): Params<GrantParams>,
-) -> Answer<Json<Vec<body::Grant>>> {
-    let found = api.ledger.perform(move |ledger| ledger.grants(&actor, params.all)).await?;
-    let now = api.shared.clock.now();
-    Ok(Json(found.iter().map(|record| body::Grant::new(record, now)).collect()))
-}
-
-async fn revoke(
-    State(api): State<Arc<Api>>,
-    Caller(actor): Caller,
-    Path(id): Path<i64>,
-    Input(input): Input<body::Because>,
-) -> Answer<Json<body::Grant>> {
-    let record = api.ledger.perform(move |ledger| ledger.revoke(&actor, GrantId(id), input.reason)).await?;
-    Ok(Json(body::Grant::new(&record, api.shared.clock.now())))
 }

@@ -22,6 +22,8 @@ const CONFIG: &str = r#"
     [roles.reader]
     allow = ["select"]
     request_by = ["group:oncall"]
+    max_duration = "8h"
+    break_glass = { max_duration = "30m", groups = ["oncall"], review_within = "24h" }
     [[masks]]
     columns = ["shop/shop.customers.email"]
     with = { keep_last = 4 }
@@ -210,4 +212,75 @@ async fn a_wrong_question_is_told_what_is_wrong() {
         let said = problem["detail"].as_str().unwrap();
         assert!(said.starts_with(detail), "{path}: {said}");
     }
+}
+
+#[tokio::test]
+async fn a_pending_request_is_changed_by_its_own_user() {
+    let world = World::new().await;
+    let (alice, bob) = (world.user("alice", "oncall").await, world.user("bob", "security").await);
+    world.remote(&alice, "POST", "/requests", ask()).await;
+    let change = json!({ "duration": "2h", "reason": "INC-2" });
+    assert_eq!(world.remote(&bob, "PUT", "/requests/1", change.clone()).await.0, 403);
+    assert_eq!(world.remote(&alice, "PUT", "/requests/1", json!({})).await.0, 400);
+    let (status, changed) = world.remote(&alice, "PUT", "/requests/1", change.clone()).await;
+    assert_eq!((status, changed["duration"].as_str(), changed["reason"].as_str()), (200, Some("2h"), Some("INC-2")));
+    assert_eq!((changed["state"].as_str(), changed["waiting_for"].as_str()), (Some("pending"), Some("group:security")));
+    assert_eq!(world.remote(&alice, "PUT", "/requests/1", json!({ "duration": "9h" })).await.0, 422);
+    world.remote(&bob, "POST", "/requests/1/approve", Value::Null).await;
+    assert_eq!(world.remote(&alice, "PUT", "/requests/1", change).await.0, 409);
+}
+
+#[tokio::test]
+async fn a_broken_glass_awaits_a_review_by_somebody_else() {
+    let world = World::new().await;
+    let (alice, bob) = (world.user("alice", "oncall").await, world.user("bob", "security").await);
+    let eve = world.user("eve", "sales").await;
+    let glass = json!({ "role": "reader", "databases": ["shop"], "reason": "prod down" });
+    assert_eq!(world.remote(&eve, "POST", "/break-glass", glass.clone()).await.0, 403);
+    let (status, made) = world.remote(&alice, "POST", "/break-glass", glass.clone()).await;
+    assert_eq!((status, &made["break_glass"], &made["grant"]["review"]), (201, &json!(true), &json!("due")));
+    let (status, problem) = world.remote(&alice, "POST", "/break-glass", glass.clone()).await;
+    assert_eq!(status, 409);
+    assert!(problem["hint"].as_str().unwrap().contains("hallpass review 1 --comment"), "{problem}");
+
+    world.remote(&alice, "POST", "/grants/1/revoke", Value::Null).await;
+    let (_, due) = world.remote(&bob, "GET", "/grants?review=due", Value::Null).await;
+    assert_eq!((&due[0]["id"], &due[0]["state"]), (&json!(1), &json!("revoked")));
+    assert_eq!(world.remote(&bob, "GET", "/grants", Value::Null).await.1, due, "over, and not done with");
+    assert_eq!(world.remote(&eve, "GET", "/grants?review=due", Value::Null).await.1, json!([]));
+    assert_eq!(world.remote(&eve, "GET", "/grants?review=done", Value::Null).await.0, 400);
+
+    let seen = json!({ "comment": "looked" });
+    for (who, body, status) in
+        [(&alice, seen.clone(), 403), (&eve, seen.clone(), 404), (&bob, Value::Null, 422), (&bob, seen.clone(), 200)]
+    {
+        assert_eq!(world.remote(who, "POST", "/grants/1/review", body).await.0, status);
+    }
+    assert_eq!(world.remote(&bob, "POST", "/grants/1/review", seen).await.0, 409);
+    assert_eq!(world.remote(&alice, "POST", "/break-glass", glass.clone()).await.0, 201);
+
+    // Whoever asks for another does not review it; who runs the proxy could do anything anyway.
+    let mut for_carol = glass;
+    for_carol["user"] = json!("carol");
+    world.user("carol", "oncall").await;
+    assert_eq!(world.remote(&alice, "POST", "/break-glass", for_carol.clone()).await.0, 403);
+    assert_eq!(world.local("POST", "/break-glass", for_carol).await.1["grant"]["user"], "carol");
+}
+
+#[tokio::test]
+async fn a_grant_is_extended_by_an_approval() {
+    let world = World::new().await;
+    let (alice, bob) = (world.user("alice", "oncall").await, world.user("bob", "security").await);
+    world.remote(&alice, "POST", "/requests", ask()).await;
+    let (_, first) = world.remote(&bob, "POST", "/requests/1/approve", Value::Null).await;
+    let longer = json!({ "duration": "30m", "reason": "not done" });
+    assert_eq!(world.remote(&bob, "POST", "/grants/1/extend", longer.clone()).await.0, 403);
+    assert_eq!(world.remote(&alice, "POST", "/grants/1/extend", Value::Null).await.0, 400);
+    assert_eq!(world.remote(&alice, "POST", "/grants/9/extend", longer.clone()).await.0, 404);
+    let (status, asked) = world.remote(&alice, "POST", "/grants/1/extend", longer.clone()).await;
+    assert_eq!((status, &asked["extends"], &asked["state"]), (201, &json!(1), &json!("pending")));
+    assert_eq!(world.remote(&alice, "POST", "/grants/1/extend", longer).await.0, 409, "one at a time");
+    let (_, second) = world.remote(&bob, "POST", "/requests/2/approve", Value::Null).await;
+    assert_eq!(second["grant"]["id"], 1);
+    assert!(second["grant"]["ends"].as_str() > first["grant"]["ends"].as_str(), "{second}");
 }

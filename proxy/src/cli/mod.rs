@@ -9,6 +9,7 @@ mod audit;
 mod check;
 mod client;
 mod failure;
+mod grants;
 mod output;
 mod requests;
 mod serve;
@@ -70,9 +71,15 @@ enum Command {
     /// Withdraw a request
     Cancel(requests::Cancel),
     /// List grants
-    Grants(requests::Grants),
+    Grants(grants::Grants),
+    /// Ask for more time for an active grant
+    Extend(grants::Extend),
     /// End a grant
-    Revoke(requests::Revoke),
+    Revoke(grants::Revoke),
+    /// Take a role at once, in an emergency; somebody else reviews it afterwards
+    BreakGlass(grants::BreakGlass),
+    /// Note that you have looked at somebody else's break-glass
+    Review(grants::Review),
     /// List open sessions
     Sessions(sessions::List),
     /// End a session
@@ -111,7 +118,10 @@ fn ask(common: &Common, command: Command) -> Result<ExitCode, Failure> {
             Command::Reject(reject) => reject.run(common).await,
             Command::Cancel(cancel) => cancel.run(common).await,
             Command::Grants(grants) => grants.run(common).await,
+            Command::Extend(extend) => extend.run(common).await,
             Command::Revoke(revoke) => revoke.run(common).await,
+            Command::BreakGlass(glass) => glass.run(common).await,
+            Command::Review(review) => review.run(common).await,
             Command::Sessions(list) => list.run(common).await,
             Command::Kill(kill) => kill.run(common).await,
             Command::Audit(audit) => audit.run(common).await,

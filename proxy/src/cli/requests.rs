@@ -1,4 +1,4 @@
-//! `hallpass request`, `requests`, `approve`, `reject`, `cancel`, `grants`, `revoke`.
+//! `hallpass request`, `requests`, `approve`, `reject`, `cancel`. Grants are in `grants`.
 
 use std::process::ExitCode;
 
@@ -60,16 +60,8 @@ impl Request {
             duration: self.duration,
             reason: self.reason,
         };
-        let mut request: Answer<body::Request> = client.post("/requests", &body).await?;
-        if self.wait && request.value.state == "pending" {
-            output::note(&format!("request {} waits for {}", request.value.id, request.value.waiting_for));
-            while request.value.state == "pending" {
-                request = client.get(&format!("/requests/{}?wait=30s", request.value.id)).await?;
-            }
-        }
-        tell(common, &request);
-        let granted = request.value.state == "approved" || (request.value.state == "pending" && !self.wait);
-        Ok(if granted { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        let request = client.post("/requests", &body).await?;
+        follow(common, &client, request, self.wait).await
     }
 }
 
@@ -104,8 +96,7 @@ impl Requests {
                     request.id.to_string(),
                     request.state.clone(),
                     request.user.clone(),
-                    subject(request.role.as_ref(), request.statement.as_ref(), request.export, request.unmask)
-                        + &bound(request.max_rows_affected),
+                    wanted(request),
                     request.databases.join(","),
                     request.duration.clone(),
                     output::time(&request.created),
@@ -170,6 +161,24 @@ impl Cancel {
     }
 }
 
+/// Tells what became of a question, when it is decided if that is wanted; only an approval is a success then.
+pub(super) async fn follow(
+    common: &Common,
+    client: &Client,
+    mut request: Answer<body::Request>,
+    wait: bool,
+) -> Result<ExitCode, Failure> {
+    if wait && request.value.state == "pending" {
+        output::note(&format!("request {} waits for {}", request.value.id, request.value.waiting_for));
+        while request.value.state == "pending" {
+            request = client.get(&format!("/requests/{}?wait=30s", request.value.id)).await?;
+        }
+    }
+    tell(common, &request);
+    let granted = request.value.state == "approved" || (request.value.state == "pending" && !wait);
+    Ok(if granted { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
 async fn decide(
     common: &Common,
     auth: &Auth,
@@ -183,7 +192,7 @@ async fn decide(
 }
 
 /// What became of a request, and what to type next.
-fn tell(common: &Common, answer: &Answer<body::Request>) {
+pub(super) fn tell(common: &Common, answer: &Answer<body::Request>) {
     if common.json {
         output::json(&answer.json);
         return;
@@ -192,10 +201,11 @@ fn tell(common: &Common, answer: &Answer<body::Request>) {
     let id = request.id;
     match (&request.grant, &request.note) {
         (Some(grant), _) => output::line(&format!(
-            "request {id} is approved: grant {} for {} on {} until {}",
+            "request {id} is approved: grant {} for {} on {} {} {}",
             grant.id,
             grant.user,
             grant.databases.join(","),
+            if request.extends.is_some() { "lasts until" } else { "until" },
             output::time(&grant.ends)
         )),
         (None, _) if request.state == "pending" => {
@@ -207,75 +217,15 @@ fn tell(common: &Common, answer: &Answer<body::Request>) {
     }
 }
 
-#[derive(Debug, Args)]
-pub(super) struct Grants {
-    /// Ended ones, too
-    #[arg(long)]
-    all: bool,
-    #[command(flatten)]
-    auth: Auth,
+/// What a request is for: a role, a statement, or more time for a grant.
+fn wanted(request: &body::Request) -> String {
+    let longer = request.extends.map_or_else(String::new, |grant| format!("grant {grant} longer, "));
+    let glass = if request.break_glass { " (break-glass)" } else { "" };
+    let what = subject(request.role.as_ref(), request.statement.as_ref(), request.export, request.unmask);
+    format!("{longer}{what}{glass}{}", bound(request.max_rows_affected))
 }
 
-impl Grants {
-    pub(super) async fn run(self, common: &Common) -> Result<ExitCode, Failure> {
-        let path = format!("/grants?all={}", self.all);
-        let found: Answer<Vec<body::Grant>> = common.client(&self.auth)?.get(&path).await?;
-        if common.json {
-            output::json(&found.json);
-            return Ok(ExitCode::SUCCESS);
-        }
-        let rows: Vec<_> = found
-            .value
-            .iter()
-            .map(|grant| {
-                let revoked = grant.revoked_by.as_ref().map(|by| match &grant.note {
-                    Some(note) => format!("by {by}: {}", output::short(note, 40)),
-                    None => format!("by {by}"),
-                });
-                vec![
-                    grant.id.to_string(),
-                    grant.state.clone(),
-                    grant.user.clone(),
-                    subject(grant.role.as_ref(), grant.statement.as_ref(), grant.export, grant.unmask)
-                        + &bound(grant.max_rows_affected),
-                    grant.databases.join(","),
-                    output::time(&grant.starts),
-                    output::time(&grant.ends),
-                    revoked.unwrap_or_else(|| "-".to_owned()),
-                ]
-            })
-            .collect();
-        let heads = ["ID", "STATE", "USER", "FOR", "DATABASE", "STARTED", "ENDS", "REVOKED"];
-        output::table(&heads, &rows, "no grants");
-        Ok(ExitCode::SUCCESS)
-    }
-}
-
-#[derive(Debug, Args)]
-pub(super) struct Revoke {
-    id: i64,
-    /// Why
-    #[arg(long)]
-    reason: Option<String>,
-    #[command(flatten)]
-    auth: Auth,
-}
-
-impl Revoke {
-    pub(super) async fn run(self, common: &Common) -> Result<ExitCode, Failure> {
-        let body = body::Because { reason: self.reason };
-        let client = common.client(&self.auth)?;
-        let grant: Answer<body::Grant> = client.post(&format!("/grants/{}/revoke", self.id), &body).await?;
-        if common.json {
-            output::json(&grant.json);
-        } else {
-            output::line(&format!("grant {} of {} is {}", grant.value.id, grant.value.user, grant.value.state));
-        }
-        Ok(ExitCode::SUCCESS)
-    }
-}
-
-fn subject(role: Option<&String>, statement: Option<&String>, export: bool, unmask: bool) -> String {
+pub(super) fn subject(role: Option<&String>, statement: Option<&String>, export: bool, unmask: bool) -> String {
     let extras = [(export, " +export"), (unmask, " +unmask")];
     let extras: String = extras.iter().filter(|(set, _)| *set).map(|(_, word)| *word).collect();
     match (role, statement) {
@@ -286,6 +236,6 @@ fn subject(role: Option<&String>, statement: Option<&String>, export: bool, unma
 }
 
 /// How many rows a write may change: its approver sees it.
-fn bound(rows: Option<u64>) -> String {
+pub(super) fn bound(rows: Option<u64>) -> String {
     rows.map_or_else(String::new, |rows| format!(" (at most {rows} rows changed)"))
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use hallpass_audit::event::{Event, Kind};
 use hallpass_policy::{
     grant::NoReview,
-    ids::{GrantId, RoleName, TargetName, Timestamp},
+    ids::{GrantId, RoleName, TargetName, Timestamp, UserName},
 };
 
 use super::{
@@ -18,7 +18,7 @@ use crate::{
     config::units::human,
     store::{
         Transaction,
-        actor::Actor,
+        actor::{Actor, is_operator},
         grants::GrantRecord,
         requests::{NewRequest, Objection, Subject, Way},
     },
@@ -27,6 +27,8 @@ use crate::{
 /// An emergency.
 #[derive(Clone, Debug)]
 pub struct BreakGlass {
+    /// For whom; `None`: for the actor.
+    pub user: Option<UserName>,
     /// Which role.
     pub role: RoleName,
     /// Where.
@@ -38,15 +40,15 @@ pub struct BreakGlass {
 }
 
 impl Ledger {
-    /// Grants a role at once, to the actor.
+    /// Grants a role at once: to the actor, or, by an admin, to somebody else.
     ///
     /// # Errors
-    /// When the role has no break-glass for the actor, or nobody has reviewed the actor's last one.
+    /// When the role has no break-glass for the user, or nobody has reviewed the user's last one.
     pub fn break_glass(&self, actor: &Actor, glass: BreakGlass) -> Outcome<Decided> {
         let config = self.shared.config.load_full();
         let now = self.now();
         self.change(|store, events| {
-            let user = check::for_whom(store, actor, None, now)?;
+            let user = check::for_whom(store, actor, glass.user, now)?;
             let targets = check::known_targets(&config, glass.targets)?;
             let reason = check::reasoned(glass.reason)?;
             let role = check::known_role(&config, &glass.role)?;
@@ -60,6 +62,7 @@ impl Ledger {
                 ))
                 .hint(format!("ask for less: `--for {}`", human(most))));
             }
+            let wheres: String = targets.iter().map(|target| format!(" --database {target}")).collect();
             let asked = NewRequest {
                 user: user.name.clone(),
                 asked_by: actor.name.clone(),
@@ -81,7 +84,7 @@ impl Ledger {
             let granting = pending.break_glass(role, &principal, unreviewed, &terms);
             let granting = granting.map_err(|objection| match objection {
                 Objection::NoBreakGlass(_) | Objection::NotForUser { .. } => refused(objection, id)
-                    .hint(format!("ask for it: hallpass request --role {} --for 1h --reason \"…\"", role.name)),
+                    .hint(format!("ask for it: hallpass request --role {}{wheres} --for 1h --reason \"…\"", role.name)),
                 other => refused(other, id),
             })?;
             begin(store, events, granting)
@@ -100,13 +103,18 @@ impl Ledger {
             if !grants::may_see(store, actor, &record)? {
                 return Err(nothing());
             }
+            // As with approvals: who asked for another does not look away for them, unless it is who runs the proxy.
+            let asked = store.request(record.grant.request)?.ok_or_else(nothing)?.asked;
+            if record.review.is_due() && asked.asked_by == actor.name && !is_operator(&actor.name) {
+                return Err(own());
+            }
             let comment = bounded(Some(comment))?.ok_or_else(|| {
                 LedgerError::invalid("a review needs a comment").hint("say what you saw: `--comment \"…\"`")
             })?;
             let holder = &record.grant.user;
             let review = record.review.clone().done(holder, actor.name.clone(), now, comment.as_str().into());
             let review = review.map_err(|why| match why {
-                NoReview::Own => LedgerError::forbidden(why.to_string()).hint("ask somebody else to look at it"),
+                NoReview::Own => own(),
                 NoReview::NotNeeded | NoReview::Done => LedgerError::conflict(format!("grant {id}: {why}")),
             })?;
             store.insert_review(id, &review)?;
@@ -129,6 +137,10 @@ impl Ledger {
         }
         Ok(found)
     }
+}
+
+fn own() -> LedgerError {
+    LedgerError::forbidden(NoReview::Own.to_string()).hint("ask somebody else to look at it")
 }
 
 /// Says of each break-glass whose review is late, once, that it is.

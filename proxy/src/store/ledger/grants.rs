@@ -131,7 +131,8 @@ fn active(store: &dyn Transaction, actor: &Actor, id: GrantId, now: Timestamp) -
     match record.state(now) {
         GrantState::Active => {}
         ended @ (GrantState::Expired | GrantState::Revoked) => {
-            return Err(LedgerError::conflict(format!("grant {id} is {} already", ended.as_str())));
+            return Err(LedgerError::conflict(format!("grant {id} is {} already", ended.as_str()))
+                .hint("ask anew: hallpass request …"));
         }
     }
     let request = store.request(record.grant.request)?.ok_or_else(|| nothing(id))?;

@@ -69,7 +69,7 @@ impl World {
     fn glass(&self, who: &str, minutes: Option<u32>) -> Outcome<Decided> {
         let duration = minutes.map(|minutes| MINUTE * minutes);
         let targets = vec![TargetName::new("shop")];
-        let glass = BreakGlass { role: RoleName::new("fixer"), targets, duration, reason: "INC-2".into() };
+        let glass = BreakGlass { user: None, role: RoleName::new("fixer"), targets, duration, reason: "INC-2".into() };
         self.ledger.break_glass(&self.actor(who), glass)
     }
 

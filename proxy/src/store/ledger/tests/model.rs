@@ -125,7 +125,8 @@ fn play(world: &World, model: &mut Model, step: &Step) {
         Step::Glass { user, minutes } => {
             let targets = vec![TargetName::new("shop")];
             let duration = Some(MINUTE * minutes);
-            let glass = BreakGlass { role: RoleName::new("fixer"), targets, duration, reason: "INC-2".into() };
+            let glass =
+                BreakGlass { user: None, role: RoleName::new("fixer"), targets, duration, reason: "INC-2".into() };
             if let Ok(decided) = ledger.break_glass(&actor(user), glass) {
                 assert!(["alice", "dave"].contains(&PEOPLE[user]) && minutes <= 30);
                 let before = model.unreviewed.insert(user, decided.grant.unwrap().grant.id);
