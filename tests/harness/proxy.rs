@@ -65,7 +65,9 @@ impl Proxy {
 
     fn write_config(&self) {
         let text = self.settings.lock().expect("no panic under the lock").text(&self.data(), &self.ports);
-        fs::write(self.config(), text).expect("the folder is ours");
+        // In one step: a running proxy would read half a file as half a configuration.
+        let whole = self.path("proxy.toml.new");
+        fs::write(&whole, text).and_then(|()| fs::rename(&whole, self.config())).expect("the folder is ours");
     }
 
     /// Changes the configuration file; a running proxy notices by itself or on SIGHUP.
