@@ -207,6 +207,20 @@ fn the_glass_breaks_at_once_and_somebody_else_looks_at_it() {
 }
 
 #[test]
+fn an_admin_who_breaks_the_glass_for_another_does_not_review_it() {
+    let world = world();
+    let (root, targets) = (world.actor("root"), vec![TargetName::new("shop")]);
+    let (user, role) = (Some(UserName::new("alice")), RoleName::new("fixer"));
+    let glass = BreakGlass { user, role, targets, duration: None, reason: "INC-3".into() };
+    assert_eq!(refusal(world.ledger.break_glass(&world.actor("dave"), glass.clone())).0, Refused::Forbidden);
+    let made = world.ledger.break_glass(&root, glass).unwrap().grant.unwrap().grant;
+    assert_eq!(made.user.as_str(), "alice");
+    let own = refusal(world.ledger.review(&root, made.id, "fine".into()));
+    assert_eq!(own, (Refused::Forbidden, "nobody may review their own break-glass".into()));
+    assert!(world.ledger.review(&world.actor("bob"), made.id, "fine".into()).is_ok());
+}
+
+#[test]
 fn a_write_is_bounded_and_its_approver_sees_how() {
     let world = world();
     let alice = world.actor("alice");
