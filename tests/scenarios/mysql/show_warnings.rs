@@ -141,11 +141,7 @@ fn a_plan_of_masked_tables_quotes_nothing() {
 
 #[test]
 fn reminders_are_warnings() {
-    let shop = MySqlShop::with("reminders", |settings| {
-        settings.server.push_str("\n");
-        settings.rules.push_str("\n[approvals_x]\n");
-        settings.rules = settings.rules.replace("\n[approvals_x]\n", "");
-    });
+    let shop = MySqlShop::with("reminders", |settings| settings.server = "remind_before = [\"8s\"]".to_owned());
     for startup in with_eof(&shop.alice_login()) {
         let grant = shop.proxy.grant("alice", "reader", "shop", "10s");
         let mut alice = Client::connect(&startup).expect("alice may connect");
