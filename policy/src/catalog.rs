@@ -1,7 +1,11 @@
 //! What names mean in one target: relations, columns, view definitions, functions, operators, casts.
 //! Data only. The proxy fetches it and replaces it as a whole; nothing here asks a database anything.
 
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+    sync::Arc,
+};
 
 use serde::Serialize;
 
@@ -206,6 +210,8 @@ pub struct Catalog {
     pub by_oid: HashMap<u32, Arc<Relation>>,
     /// About how many rows a table has, where the server has counted; for review rules only, and as old as the catalog.
     pub rows: HashMap<QualifiedName, u64>,
+    /// Tables whose writes no ROLLBACK takes back: those of MySQL's engines without transactions.
+    pub lasting: HashSet<QualifiedName>,
     /// Functions by bare name, built-in ones among them.
     pub functions: HashMap<Arc<str>, Vec<Function>>,
     /// Operators outside `pg_catalog` by symbol.

@@ -138,8 +138,16 @@ impl<P: Protocol> Shop<P> {
 
     /// With another configuration.
     pub fn with(name: &str, change: impl FnOnce(&mut Settings)) -> Self {
+        Self::after("", name, change)
+    }
+
+    /// The same, behind a superuser's SQL: what is there before the proxy starts, it knows from the start.
+    pub fn after(sql: &str, name: &str, change: impl FnOnce(&mut Settings)) -> Self {
         let database = P::database(name);
         database.run_as_owner(P::SCHEMA);
+        if !sql.is_empty() {
+            database.run(sql);
+        }
         let mut settings = Settings::new(vec![P::target("shop", &database)], RULES);
         change(&mut settings);
         let proxy = Proxy::start(settings);

@@ -4,8 +4,9 @@
 use std::sync::Arc;
 
 use hallpass_policy::{
+    catalog::QualifiedName,
     decide::Allowance,
-    statement::{Action, Effect, Outputs, Statement, inner},
+    statement::{Action, Effect, Object, Outputs, Statement, inner},
 };
 
 use super::target::Understanding;
@@ -96,11 +97,18 @@ impl<B, U> Run<B, U> {
         let bound = self.allowance.limits.max_rows_affected?;
         let (of, part) = &self.rows_of;
         let statement = part.of(of)?;
-        let writes = statement
-            .needs
-            .iter()
-            .any(|need| matches!(need.action, Action::Insert | Action::Update | Action::Delete | Action::CopyIn));
+        let writes = statement.needs.iter().any(|need| is_write(need.action));
         (writes && !statement.explain).then_some(bound)
+    }
+
+    /// What it writes to, as its rights name it.
+    pub fn writes(&self) -> impl Iterator<Item = &QualifiedName> {
+        let (of, part) = &self.rows_of;
+        let needs = part.of(of).into_iter().flat_map(|statement| &statement.needs);
+        needs.filter(|need| is_write(need.action)).filter_map(|need| match &need.object {
+            Object::Relation(name) => Some(name),
+            Object::Catalog(_) | Object::Function(_) | Object::Session(_) => None,
+        })
     }
 
     /// The error for the client when the statement has shown more than its grant allows.
@@ -128,4 +136,8 @@ impl<B, U> Run<B, U> {
             sqlstate: "54000",
         }
     }
+}
+
+fn is_write(action: Action) -> bool {
+    matches!(action, Action::Insert | Action::Update | Action::Delete | Action::CopyIn)
 }

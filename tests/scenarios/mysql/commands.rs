@@ -51,7 +51,8 @@ fn the_schema_is_followed() {
         }
         assert_eq!(alice.query("SELECT note FROM shop.orders WHERE id = 7").value(), "note 7");
         for unknown in [alice.command(command::INIT_DB, b"nowhere"), alice.query("USE nowhere")] {
-            assert_eq!(unknown.error().code, 1049, "{unknown:?}");
+            // MariaDB says so to who may not know.
+            assert!([1044, 1049].contains(&unknown.error().code), "{unknown:?}");
         }
         alice.command(command::INIT_DB, b"shop").ok();
         assert_eq!(alice.query("SELECT note FROM orders WHERE id = 7").value(), "note 7");
@@ -104,7 +105,8 @@ fn all_other_commands_are_refused_and_the_session_lives() {
     alice.query("SELECT 1").ok();
     let known = [1, 2, 3, 4, 9, 0x0A, 0x0C, 0x0E, 0x11, 0x16, 0x17, 0x18, 0x19, 0x1A, 0x1B, 0x1C, 0x1F, 0xFA];
     for number in (0..=255u8).filter(|number| !known.contains(number)) {
-        let reply = alice.command(number, b"shop");
+        // COM_DEBUG has nothing behind it.
+        let reply = alice.command(number, if number == 0x0D { b"" } else { b"shop" });
         assert_eq!(reply.errors.len(), 1, "{number:#04x}: {reply:?}");
         assert!([1047, 1235].contains(&reply.errors[0].code), "{number:#04x}: {reply:?}");
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use hallpass_tests::{
     mysql::clients,
     process::wait_for,
-    protocol::{Client as _, MySql, Protocol as _},
+    protocol::{MySql, Protocol as _},
     shop::MySqlShop,
     wire::mysql::{Client, Rows, command},
 };

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use hallpass_policy::{
+    catalog::QualifiedName,
     decide::{Allowance, Fence},
     statement::{
         Dialect, Refusal, RefusalKind, Setting,
@@ -136,7 +137,7 @@ impl Machine {
             Ready::Yes => {}
             wait @ Ready::NotYet(_) => return Ok(wait),
         }
-        match self.ready_wrapped(runs)? {
+        match self.ready_wrapped(gate, runs)? {
             // Last: as little as possible comes between this and the statement.
             Ready::Yes => Ok(self.ready_views(gate, runs)),
             wait @ Ready::NotYet(_) => Ok(wait),
@@ -184,9 +185,17 @@ impl Machine {
     }
 
     /// A bounded write runs in a transaction of ours, or behind a savepoint, so that it can be taken back.
-    fn ready_wrapped(&mut self, runs: &[Run]) -> Result<Ready, ClientError> {
+    fn ready_wrapped(&mut self, gate: &Gate, runs: &[Run]) -> Result<Ready, ClientError> {
         if self.wrapped.is_some() || !runs.iter().any(|run| run.write_bound().is_some()) {
             return Ok(Ready::Yes);
+        }
+        if let Some(table) = lasting(gate, runs) {
+            let message = format!("a write to {table} that max_rows_affected bounds: it could not be taken back");
+            return Err(ClientError::Refused(
+                Refusal::new(RefusalKind::Unsupported, message)
+                    .detail("the table's storage engine knows no transactions")
+                    .hint("ask for a role without max_rows_affected"),
+            ));
         }
         if runs.len() > 1 && runs.iter().any(|run| run.statement().is_some_and(super::query::ends_transaction)) {
             return Err(ClientError::Refused(
@@ -295,6 +304,14 @@ impl Machine {
                 | Own::RollbackQuietly => return Err(End::Upstream("a row that nobody asked for".into())),
             },
             Reply::LocalInfile(_) => return Err(End::Upstream("it asked for a file".into())),
+            // ROLLBACK warns of one thing only: ER_WARNING_NOT_COMPLETE_ROLLBACK.
+            Reply::Ok(ok) if ok.warnings > 0 => {
+                if let Own::TakeBack(_, error) = &mut own
+                    && let ClientError::LimitExceeded { hint, .. } = &mut **error
+                {
+                    *hint = "NOT all of it could be taken back: a storage engine without transactions keeps it".into();
+                }
+            }
             Reply::Ok(_)
             | Reply::End { .. }
             | Reply::Columns { .. }
@@ -394,6 +411,13 @@ impl Machine {
             Dialect::Postgres(_) => MysqlNames::default(),
         }
     }
+}
+
+/// A table that a bounded one of `runs` writes to, and that would keep it.
+fn lasting(gate: &Gate, runs: &[Run]) -> Option<QualifiedName> {
+    let known = gate.known();
+    let mut written = runs.iter().filter(|run| run.write_bound().is_some()).flat_map(Run::writes);
+    written.find(|name| known.catalog.lasting.contains(*name)).cloned()
 }
 
 /// The variable that setting `name` to `value` reads, as SQL; `None` for a constant.

@@ -12,7 +12,7 @@ use super::{
     names::{Cursor, Prepared, Statement},
     own::Ready,
     pending::{Owed, Pending, Then},
-    query::Understood,
+    query::{Understood, is_messages},
 };
 use crate::{
     error::ClientError,
@@ -56,7 +56,9 @@ impl Machine {
             Err(error) => return Ok(self.refuse(&error, None)),
         };
         self.out.forward(&permit, message.raw, self.login.order);
-        self.warnings.statement();
+        if !of.understood.statements.iter().any(is_messages) {
+            self.warnings.statement();
+        }
         let prepared =
             Prepared { part: Part::Whole(0), dialect: gate.dialect().clone(), generation: gate.known().generation, of };
         let reader = ResultReader::new(Request::Prepare, self.held());

@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// The number of warnings of ours.
-const WARNING: i64 = 1105;
+const WARNING: i32 = 1105;
 
 impl Machine {
     /// A message of a running text's answer.
@@ -317,7 +317,7 @@ impl Machine {
         let format = if job.way == Way::Text { RowFormat::Text } else { RowFormat::Binary };
         let mut sequence = self.sequence();
         for text in self.warnings.told() {
-            let values = [OwnValue::Text("Note"), OwnValue::Integer(WARNING), OwnValue::Text(text)];
+            let values = [OwnValue::Text("Note"), OwnValue::Short(WARNING), OwnValue::Text(text)];
             resultset::row(&mut self.out.client, &mut sequence, &values, format);
         }
         self.next = sequence.next();

@@ -40,8 +40,10 @@ pub enum OwnValue<'a> {
     Null,
     /// For a text column.
     Text(&'a str),
-    /// For an integer column.
+    /// For a BIGINT column.
     Integer(i64),
+    /// For an INT column, as the servers' own `Code` of SHOW WARNINGS.
+    Short(i32),
 }
 
 /// Appends a column's definition.
@@ -98,6 +100,7 @@ pub fn row(out: &mut Vec<u8>, sequence: &mut Sequence, values: &[OwnValue<'_>], 
                     OwnValue::Null => payload.push(NULL),
                     OwnValue::Text(text) => put_string(&mut payload, text.as_bytes()),
                     OwnValue::Integer(number) => put_string(&mut payload, number.to_string().as_bytes()),
+                    OwnValue::Short(number) => put_string(&mut payload, number.to_string().as_bytes()),
                 }
             }
         }
@@ -112,6 +115,7 @@ pub fn row(out: &mut Vec<u8>, sequence: &mut Sequence, values: &[OwnValue<'_>], 
                     }
                     OwnValue::Text(text) => put_string(&mut payload, text.as_bytes()),
                     OwnValue::Integer(number) => payload.extend_from_slice(&number.to_le_bytes()),
+                    OwnValue::Short(number) => payload.extend_from_slice(&number.to_le_bytes()),
                 }
             }
         }

@@ -196,6 +196,17 @@ impl Client {
         self.send(&bytes);
     }
 
+    /// Sends several of them in one go: long ones are written beside us, and would overtake each other.
+    pub fn send_payloads(&mut self, payloads: &[&[u8]]) {
+        let mut all = Vec::new();
+        for payload in payloads {
+            let (bytes, next) = packet::packets(self.sequence, payload);
+            self.sequence = next;
+            all.extend(bytes);
+        }
+        self.send(&all);
+    }
+
     /// The next answer begins a new conversation, as when several commands were sent at once.
     pub fn next_answer(&mut self) {
         self.sequence = 1;

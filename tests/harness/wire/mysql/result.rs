@@ -323,10 +323,8 @@ impl Client {
     fn give_file(&mut self, reply: &mut Reply, name: &str) {
         reply.files.push(name.to_owned());
         let content = self.files.get(name).cloned().unwrap_or_default();
-        for part in content.chunks(64 * 1024) {
-            self.send_payload(part);
-        }
-        self.send_payload(&[]);
+        let parts: Vec<&[u8]> = content.chunks(64 * 1024).chain([&[][..]]).collect();
+        self.send_payloads(&parts);
     }
 }
 

@@ -172,6 +172,21 @@ fn kind(name: &QualifiedName, table_type: &str, engine: Option<&str>) -> Option<
     })
 }
 
+/// Those of [`ENGINES`] that take back what a transaction wrote. Sorted.
+const TRANSACTIONAL: &[&str] = &["INNODB", "NDB", "NDBCLUSTER", "ROCKSDB", "TOKUDB"];
+
+/// Tables that keep what was written, whatever becomes of the transaction.
+///
+/// # Errors
+/// When an answer lacks what every server gives.
+pub(super) fn lasting(tables: &Table) -> Result<HashSet<QualifiedName>, UpstreamError> {
+    let keeps = |row: &&Vec<Option<String>>| {
+        let engine = row.get(3).and_then(Option::as_deref).map(str::to_ascii_uppercase);
+        engine.is_some_and(|engine| TRANSACTIONAL.binary_search(&engine.as_str()).is_err())
+    };
+    tables.iter().filter(keeps).map(|row| qualified(row)).collect()
+}
+
 /// All relations, with their columns and definitions.
 ///
 /// # Errors

@@ -145,7 +145,7 @@ impl Reader {
                 continue;
             }
             answers.views = views;
-            let mut catalog = Catalog::default();
+            let mut catalog = Catalog { lasting: build::lasting(&answers.tables)?, ..Catalog::default() };
             for relation in self.system.iter().cloned().chain(build::relations(answers, self.flavour)?) {
                 catalog.relations.insert(relation.name.clone(), relation);
             }
