@@ -2,13 +2,18 @@
 //! on MariaDB and on MySQL.
 
 mod bounded;
+mod charsets;
+mod clients;
 mod commands;
+mod compression;
 mod cursors;
 mod kill;
 mod load_data;
 mod multi;
+mod packets;
 mod prepared;
 mod relogin;
 mod schemas;
 mod servers;
 mod show_warnings;
+mod sysbench;

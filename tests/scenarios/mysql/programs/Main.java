@@ -81,6 +81,7 @@ public class Main {
                 db.rollback(point);
                 db.commit();
                 System.out.println(statement.executeUpdate("DELETE FROM shop.t WHERE name LIKE 'java%'"));
+                db.commit();
                 for (int i = 0; i < 3; i++) statement.addBatch("INSERT INTO shop.t (name) VALUES ('java " + i + "')");
                 System.out.println(Arrays.toString(statement.executeBatch()));
                 db.rollback();
