@@ -3,8 +3,6 @@
 use std::time::Duration;
 
 use hallpass_tests::{
-    mysql::Flavour,
-    protocol::Client as _,
     shop::MySqlShop,
     wire::mysql::{Client, Rows, command, flags},
 };
@@ -32,11 +30,9 @@ fn simple_commands_work() {
 
 #[test]
 fn the_schema_is_followed() {
-    let shop = MySqlShop::new("init_db");
-    shop.database.sql(
-        "CREATE DATABASE other; GRANT ALL ON other.* TO 'shop_app'@'%'; CREATE TABLE other.orders (id int, note text)",
-    );
-    shop.database.sql("INSERT INTO other.orders VALUES (7, 'other')");
+    let other =
+        "CREATE DATABASE other; GRANT ALL ON other.* TO 'shop_app'@'%'; CREATE TABLE other.orders (id int, note text)";
+    let shop = MySqlShop::after(other, "init_db", |_| {});
     let mut alice = shop.alice_as("reader");
     let denied = |alice: &mut Client| alice.query("SELECT note FROM orders WHERE id = 7").error().code;
     assert_eq!(alice.query("SELECT note FROM orders WHERE id = 7").value(), "note 7");
@@ -57,7 +53,6 @@ fn the_schema_is_followed() {
         alice.command(command::INIT_DB, b"shop").ok();
         assert_eq!(alice.query("SELECT note FROM orders WHERE id = 7").value(), "note 7");
     }
-    assert!(!alice.has_received("otherx"));
 }
 
 #[test]
@@ -75,7 +70,6 @@ fn the_columns_of_a_table_are_listed() {
             Client::connect(&shop.alice_login().without(flags::DEPRECATE_EOF).with(eof)).expect("alice may connect");
         for table in [b"customers".as_slice(), b"nothing"] {
             let [expected, got] = [list(&mut direct, table), list(&mut alice, table)];
-            println!("{expected:02x?}");
             if table == b"customers" {
                 assert_eq!(got, expected);
             } else {
@@ -83,7 +77,7 @@ fn the_columns_of_a_table_are_listed() {
             }
         }
         let denied = list(&mut alice, b"vault");
-        println!("{:?}", denied);
+        assert_eq!((denied.len(), denied[0][0]), (1, 0xFF));
         assert_eq!(alice.query("SELECT 1").value(), "1");
     }
 }
@@ -93,7 +87,6 @@ fn processes_are_the_servers_to_show() {
     let shop = MySqlShop::new("process_info");
     let mut alice = shop.alice_as("reader");
     let reply = alice.command(0x0A, b"");
-    println!("{reply:?}");
     assert!(reply.errors.len() == 1 || !reply.rows.is_empty());
     assert_eq!(alice.query("SELECT 1").value(), "1");
 }
@@ -159,5 +152,4 @@ fn malformed_commands_end_the_session_at_most() {
     alice.drain(Duration::from_millis(200));
     assert!(shop.proxy.alive());
     assert_eq!(shop.alice().query("SELECT id FROM shop.orders WHERE id = 7").value(), "7");
-    let _ = Flavour::chosen();
 }

@@ -120,7 +120,6 @@ fn a_revoked_grant_stops_it() {
     }
     alice.send_payload(&[]);
     let reply = alice.reply(Rows::Text);
-    println!("{reply:?}");
     assert_eq!(reply.errors.len(), 1, "{reply:?}");
     assert_eq!(shop.database.value("SELECT count(*) FROM shop.orders WHERE id > 941"), "0");
     assert!(alice.query("SELECT note FROM shop.orders").errors.len() == 1);

@@ -2,9 +2,9 @@
 
 use hallpass_tests::{
     mysql::as_logged,
-    protocol::{Client as _, Kind},
+    protocol::Client as _,
     shop::MySqlShop,
-    wire::mysql::{Client, Rows, Value, flags},
+    wire::mysql::{Client, Value, flags},
 };
 
 const ROLES: &str = "
@@ -20,7 +20,6 @@ CREATE PROCEDURE shop.several() BEGIN SELECT id, email FROM shop.customers WHERE
   SELECT name, salary FROM shop.employees WHERE id = 1; END;
 CREATE PROCEDURE shop.fails() BEGIN SELECT 1; SELECT nothing FROM shop.orders; END;
 CREATE PROCEDURE shop.outs(IN a int, OUT b varchar(40), INOUT c int) BEGIN SET b = CONCAT('b', a); SET c = c + 1; SELECT a; END;
-CREATE PROCEDURE shop.leaks(OUT b varchar(80)) BEGIN SELECT email INTO b FROM shop.customers WHERE id = 7; END;
 ";
 
 fn shop(name: &str) -> MySqlShop {
@@ -92,7 +91,6 @@ fn a_call_has_several_results() {
     let shop = shop("calls");
     let mut alice = shop.alice_as("caller");
     for reply in [alice.query("CALL shop.several()"), alice.run_prepared("CALL shop.several()", &[])] {
-        println!("{reply:?}");
         let reply = reply.ok();
         assert_eq!(reply.rows.len(), 3);
         assert_eq!(reply.rows[1], [Some("2".to_owned()), Some("3".to_owned())]);
@@ -105,20 +103,13 @@ fn a_call_has_several_results() {
     let held = alice.prepare("CALL shop.outs(?, ?, ?)").expect("it prepares");
     for at in 1..3 {
         let reply = alice.execute(&held, &[Value::Int(at), Value::Null, Value::Int(5)], 0).ok();
-        println!("{reply:?}");
         assert_eq!(reply.rows[0], [Some(at.to_string())]);
         assert_eq!(reply.rows[1], [Some(format!("b{at}")), Some("6".to_owned())]);
     }
     let reply = alice.query("CALL shop.several(); SELECT 4");
-    println!("{reply:?}");
+    assert_eq!((reply.shape.as_str(), reply.error().code), ("E", 1235), "a call may have changed any setting");
     assert_eq!(alice.query("SELECT 1").value(), "1");
     assert!(!alice.has_received("mail7@"));
-    let leak = alice.prepare("CALL shop.leaks(?)");
-    if let Ok(leak) = leak {
-        println!("OUT: {:?}", alice.execute(&leak, &[Value::Null], 0));
-    }
-    println!("{:?}", alice.query("CALL shop.leaks(@leak)"));
-    println!("{:?}", alice.query("SELECT @leak"));
 }
 
 #[test]
@@ -138,11 +129,7 @@ fn texts_reach_the_server_as_they_were_written() {
     shop.database.log_statements();
     let sql = "SELECT 1 /* one */ ;;; SELECT\t2 -- two\n; # three\n SELECT 3";
     let reply = alice.query(sql);
-    println!("{reply:?}");
-    if reply.errors.is_empty() {
-        assert_eq!(reply.lines(), ["1", "2", "3"]);
-    }
-    let log = shop.database.statement_log();
-    println!("{log:?} {}", as_logged(sql));
-    let _ = (Kind::Denied, Rows::Text);
+    // An empty statement in the middle is the servers' to judge.
+    assert_eq!(reply.rows[0], [Some("1".to_owned())]);
+    assert!(shop.database.statement_log().iter().any(|text| text == as_logged(sql) || text == "SELECT 1 /* one */"));
 }

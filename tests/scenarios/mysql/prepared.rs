@@ -293,15 +293,9 @@ fn protocol_statements_keep_what_they_were_read_with() {
 fn only_one_statement_is_prepared_and_none_that_prepares() {
     let shop = MySqlShop::new("one");
     let mut alice = shop.alice_as("owner");
-    for (sql, code) in [
-        ("SELECT 1; SELECT 2", 1064),
-        ("PREPARE p FROM 'SELECT 1'", 1295),
-        ("EXECUTE p", 1295),
-        ("KILL 1", 1295),
-        ("", 1065),
-    ] {
+    for sql in ["SELECT 1; SELECT 2", "PREPARE p FROM 'SELECT 1'", "EXECUTE p", "KILL 1", ""] {
         let error = alice.prepare(sql).expect_err(sql);
-        println!("{sql}: {error:?} (server: {code})");
+        assert!([1064, 1065, 1235, 1243, 1295].contains(&error.code), "{sql}: {error:?}");
     }
     assert_eq!(alice.query("SELECT 1").value(), "1");
 }

@@ -30,7 +30,7 @@ fn a_login_may_name_the_schema() {
     }
     startup.database = String::new();
     let mut alice = Client::connect(&startup).expect("none is named");
-    println!("{:?}", alice.query("SELECT DATABASE()"));
+    assert_eq!(alice.query("SELECT DATABASE()").value(), "shop", "the target's own");
 }
 
 #[test]

@@ -1,13 +1,14 @@
 //! SHOW WARNINGS: the server's own words, unless they may quote what is masked; the proxy's own beside them.
 
 use hallpass_tests::{
+    mysql::Flavour,
     protocol::Client as _,
     shop::MySqlShop,
     wire::mysql::{Client, Startup, flags},
 };
 
 /// Warns with the address itself, on both servers.
-const TELLTALE: &str = "SELECT CAST(email AS SIGNED) FROM shop.customers WHERE id = 7";
+const TELLTALE: &str = "SELECT id FROM shop.customers WHERE id = 7 AND email > 5";
 
 const ROLES: &str = "
 [roles.editor]
@@ -16,11 +17,28 @@ tables = [\"shop.*\"]
 ";
 
 fn shop(name: &str) -> MySqlShop {
-    MySqlShop::with(name, |settings| settings.rules.push_str(ROLES))
+    MySqlShop::with(name, |settings| {
+        settings.rules.push_str(ROLES);
+        // So that statements that warn of values get through.
+        let computed = "with = \"email\"\nin_predicates = \"any\"";
+        settings.rules = settings.rules.replace("with = \"email\"", computed);
+    })
 }
 
 fn with_eof(startup: &Startup) -> [Startup; 2] {
     [startup.clone(), startup.clone().without(flags::DEPRECATE_EOF)]
+}
+
+/// SHOW WARNINGS prepared, which MySQL does not.
+#[track_caller]
+fn binary(client: &mut Client) -> Vec<String> {
+    match Flavour::chosen() {
+        Flavour::MariaDb => client.run_prepared("SHOW WARNINGS", &[]).ok().lines(),
+        Flavour::MySql => {
+            assert_eq!(client.run_prepared("SHOW WARNINGS", &[]).error().code, 1295);
+            Vec::new()
+        }
+    }
 }
 
 #[track_caller]
@@ -62,23 +80,20 @@ fn values_that_are_masked_are_not_quoted() {
         let mut alice = Client::connect(&startup).expect("alice may connect");
         let shows = |alice: &mut Client| {
             let shown = alice.query("SHOW WARNINGS").ok();
-            let again = alice.run_prepared("SHOW WARNINGS", &[]);
+            let again = binary(alice);
             alice.query("SHOW ERRORS").ok();
             let count = alice.query("SHOW COUNT(*) WARNINGS").ok().value();
             let count_errors = alice.query("SHOW COUNT(*) ERRORS").ok().value();
             alice.query("SHOW WARNINGS").ok();
             alice.query("SHOW WARNINGS LIMIT 0, 5").ok();
             assert!(count.parse::<usize>().expect("a number") >= count_errors.parse().expect("a number"));
-            assert!(again.errors.is_empty(), "{again:?}");
+            assert!(again.is_empty() || again == shown.lines(), "{again:?}");
             let told = shown.lines();
             assert!(told.iter().all(|line| line.ends_with("details hidden: a masked column takes part")), "{told:?}");
             told.len()
         };
-        let text = alice.query(TELLTALE);
-        println!("{text:?}");
-        if text.errors.is_empty() {
-            assert!(shows(&mut alice) > 0);
-        }
+        assert!(alice.query(TELLTALE).ok().done[0].warnings > 0);
+        assert!(shows(&mut alice) > 0);
         // None of these clears the server's list.
         for between in [
             "SELECT 1",
@@ -104,7 +119,7 @@ fn values_that_are_masked_are_not_quoted() {
             "UPDATE shop.customers SET email = 'mail8@example.test' WHERE id = 9",
         ] {
             if !sql.contains("mail7@") {
-                println!("{:?}", alice.query(sql));
+                alice.query(sql);
                 shows(&mut alice);
             }
         }
@@ -117,7 +132,7 @@ fn values_that_are_masked_are_not_quoted() {
 
 #[test]
 fn a_plan_of_masked_tables_quotes_nothing() {
-    let shop = shop("plan_words");
+    let shop = MySqlShop::new("plan_words");
     let mut alice = shop.alice_as("reader");
     for sql in [
         "EXPLAIN SELECT email FROM shop.customers WHERE id = 7",
@@ -131,8 +146,8 @@ fn a_plan_of_masked_tables_quotes_nothing() {
         "EXPLAIN ANALYZE SELECT o.id FROM shop.customers c JOIN shop.orders o ON o.note = c.email WHERE c.id = 7",
     ] {
         let plan = alice.query(sql);
-        println!("{sql}: {:?} {:?}", plan.errors, plan.lines());
-        println!("{:?}", alice.query("SHOW WARNINGS").lines());
+        assert!(plan.errors.len() == 1 || !plan.rows.is_empty(), "{sql}: {plan:?}");
+        alice.query("SHOW WARNINGS").ok();
         assert_hidden(&alice);
         alice.run_prepared(sql, &[]);
         alice.query("SHOW WARNINGS");
@@ -156,7 +171,9 @@ fn reminders_are_warnings() {
         for _ in 0..2 {
             let shown = alice.query("SHOW WARNINGS").ok().lines();
             assert!(shown.len() == 1 && shown[0].starts_with("Note|1105|grant "), "{shown:?}");
-            assert_eq!(alice.run_prepared("SHOW WARNINGS", &[]).ok().lines(), shown);
+            if Flavour::chosen() == Flavour::MariaDb {
+                assert_eq!(binary(&mut alice), shown);
+            }
         }
         alice.query("SELECT id FROM shop.orders WHERE id = 8").ok();
         assert!(alice.query("SHOW WARNINGS").ok().rows.is_empty());
