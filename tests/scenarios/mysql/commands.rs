@@ -76,8 +76,8 @@ fn the_columns_of_a_table_are_listed() {
                 assert_eq!((got.len(), got[0][0]), (1, 0xFF));
             }
         }
-        let denied = list(&mut alice, b"vault");
-        assert_eq!((denied.len(), denied[0][0]), (1, 0xFF));
+        // Names are no secret.
+        assert_eq!(list(&mut alice, b"vault"), list(&mut direct, b"vault"));
         assert_eq!(alice.query("SELECT 1").value(), "1");
     }
 }

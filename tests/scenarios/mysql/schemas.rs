@@ -1,6 +1,12 @@
 //! Several schemas behind one target: names without a schema are those of the session's own.
 
-use hallpass_tests::{protocol::Client as _, shop::MySqlShop, wire::mysql::Client};
+use std::time::Duration;
+
+use hallpass_tests::{
+    process::wait_for,
+    shop::MySqlShop,
+    wire::mysql::{Client, Reply},
+};
 
 const SECOND: &str = "CREATE DATABASE second; GRANT ALL ON second.* TO 'shop_app'@'%'; \
     CREATE TABLE second.customers (id int, email varchar(80)); INSERT INTO second.customers VALUES (7, 'second7@example.test')";
@@ -47,12 +53,15 @@ fn masks_follow_the_schema() {
     // By somebody else, behind our back: the same name now is a view of what is masked.
     shop.database
         .sql("DROP TABLE second.customers; CREATE VIEW second.customers AS SELECT id, email FROM shop.customers");
-    for _ in 0..2 {
-        alice.execute(&held, &[], 0);
-        alice.query("SELECT email FROM second.customers WHERE id = 7");
+    // MySQL's own descriptions do not tell a view from a table: names are looked at again after a while.
+    let masked = |reply: Reply| (!reply.errors.is_empty() || !reply.value().contains("mail7")).then_some(());
+    wait_for("the view is known", Duration::from_secs(20), || {
+        masked(alice.query("SELECT email FROM second.customers WHERE id = 7"))
+    });
+    for _ in 0..3 {
+        assert!(masked(alice.execute(&held, &[], 0)).is_some());
+        assert!(masked(alice.query("SELECT email FROM second.customers WHERE id = 7").ok()).is_some());
     }
-    alice.query("SELECT email FROM second.customers WHERE id = 7").ok();
-    assert!(!alice.has_received("mail7@"));
 }
 
 #[test]
