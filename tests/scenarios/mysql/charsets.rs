@@ -14,8 +14,8 @@ fn mysql_clients_of_other_character_sets_are_understood() {
     let reply = client.query_bytes(b"SELECT note AS gr\xfcn FROM shop.t WHERE name = '\xfcber'").ok();
     assert_eq!((reply.value().as_str(), reply.rows.len()), ("eins", 1));
     assert!(client.received_after_login().windows(4).any(|part| part == b"gr\xfcn"));
-    let text =
-        client.query_bytes(b"SELECT HEX(name), email FROM shop.t, shop.customers WHERE t.id = 1 AND customers.id = 1");
+    let text = client
+        .query_bytes(b"SELECT HEX(t.name), email FROM shop.t, shop.customers WHERE t.id = 1 AND customers.id = 1");
     assert_eq!(text.ok().rows[0], [Some("C3BC626572".to_owned()), Some("m****@****.test".to_owned())]);
     // The audit has it in UTF-8.
     shop.proxy.audit().wait_for("attempt", "SELECT note AS grün FROM shop.t WHERE name = 'über'");

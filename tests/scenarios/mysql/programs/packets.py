@@ -13,9 +13,15 @@ db = pymysql.connect(
 cursor = db.cursor()
 
 
-def show(*columns):
+def shown(value):
+    if not isinstance(value, (bytes, str)) or len(value) < 100:
+        return value
+    return hashlib.md5(value.encode() if isinstance(value, str) else value).hexdigest(), len(value)
+
+
+def show():
     for row in cursor:
-        print(*[hashlib.md5(value.encode() if isinstance(value, str) else value).hexdigest() + f" {len(value)}" if isinstance(value, (bytes, str)) and len(value) > 100 else value for value in row])
+        print(*map(shown, row))
 
 
 head = "INSERT INTO shop.big (id, clear) VALUES (1, '"
@@ -28,12 +34,8 @@ for length in [PACKET - 2, PACKET - 1, PACKET, PACKET + 1, 17 << 20, 2 * PACKET 
     cursor.execute("SELECT clear FROM shop.big WHERE id = 1")
     show()
     cursor.execute("DELETE FROM shop.big WHERE id = 1")
-cursor.execute("INSERT INTO shop.big (id, clear, secret) VALUES (2, REPEAT('c', 17000000), REPEAT('s', 17000000)), (3, 'small', 'small')")
+cursor.execute("INSERT INTO shop.big (id, clear) VALUES (2, REPEAT('c', 17000000)), (3, 'small')")
 cursor.execute("SELECT clear, id FROM shop.big WHERE id > 1 ORDER BY id")
-show()
-cursor.execute("SELECT secret, id FROM shop.big WHERE id > 1 ORDER BY id")
-show()
-cursor.execute("SELECT clear, secret, id FROM shop.big WHERE id > 1 ORDER BY id")
 show()
 cursor.execute("SELECT REPEAT('a', %s - 5), 1", (PACKET,))
 show()
