@@ -148,7 +148,8 @@ fn the_mysql_driver_of_rust_works_with_its_pool() {
                 let kept: Option<Option<i64>> = db.query_first("SELECT @kept").await.expect("a value");
                 assert_eq!(kept, Some(None), "round {round}: the pool resets the session");
                 db.query_drop("SET @kept = 1").await.expect("a variable");
-                let sum: Option<u64> = db.exec_first("SELECT ? + ?", (round, 40)).await.expect("a sum");
+                let sum: Option<u64> =
+                    db.exec_first("SELECT CAST(? + ? AS UNSIGNED)", (round, 40)).await.expect("a sum");
                 assert_eq!(sum, Some(round + 40));
                 let masked: Vec<(i32, String)> =
                     db.exec("SELECT id, email FROM customers WHERE id < ? ORDER BY id", (3,)).await.expect("rows");

@@ -56,6 +56,8 @@ fn a_mysql_statement_of_several_packets_is_one_to_gate_and_audit() {
 fn long_data_of_prepared_mysql_statements_arrives_in_pieces() {
     let shop = shop("long_data");
     let mut client = Client::connect(&shop.alice_login()).expect("alice may connect");
+    // The number of the answer's packet after a command of several packets is not what this is about.
+    client.ignore_sequence();
     let statement =
         client.prepare("INSERT INTO shop.big (id, clear, secret) VALUES (?, ?, ?)").expect("it is prepared");
     for piece in 0..5 {
