@@ -229,7 +229,7 @@ async fn logs_in_to_mysql() {
     let opened = try_connect(sha(UpstreamTls::Disable), &wanted()).await.unwrap();
     assert_eq!(opened.greeting.capabilities.flavour(), Flavour::MySql);
     speaks_tls_as_strictly_as_told(&server, &ours).await;
-    refuses_what_cannot_be(&server, Capabilities::CACHE_METADATA).await;
+    refuses_what_cannot_be(&server, Capabilities::EXTENDED_METADATA).await;
 }
 
 #[tokio::test]

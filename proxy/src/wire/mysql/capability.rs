@@ -243,9 +243,9 @@ mod tests {
         assert_eq!(mysql.extended(), 0);
         let mariadb = announced(MARIADB, Listener { tls: Offer::Prefer, compression: Compression::Offered });
         assert_eq!(mariadb.flavour(), Flavour::MariaDb);
-        assert!(mariadb.has(Capabilities::CACHE_METADATA | Capabilities::SSL | Capabilities::COMPRESS));
+        assert!(mariadb.has(Capabilities::EXTENDED_METADATA | Capabilities::SSL | Capabilities::COMPRESS));
         let none = Capabilities::QUERY_ATTRIBUTES | Capabilities::ZSTD_COMPRESSION | Capabilities::PROGRESS;
-        assert_eq!(mariadb & none, Capabilities::NONE);
+        assert_eq!(mariadb & (none | Capabilities::CACHE_METADATA), Capabilities::NONE);
     }
 
     #[test]
