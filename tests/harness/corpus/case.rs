@@ -1,6 +1,11 @@
 //! The corpus' cases as they stand in the files. Reads and names things; runs nothing.
 
-use std::{collections::BTreeMap, fs, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::PathBuf,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -151,12 +156,16 @@ pub fn path(name: &str) -> PathBuf {
     checkout().join("tests/corpus").join(name)
 }
 
+/// How often cases were loaded: what one run leaves behind is not what the next one finds.
+static LOADS: AtomicUsize = AtomicUsize::new(0);
+
 /// The cases of a file that are meant for this server; `HALLPASS_CASE` picks those whose id starts so.
 pub fn load(name: &str, server: Option<&str>) -> Vec<Case> {
     let text = fs::read_to_string(path(name)).expect("the corpus is part of the checkout");
     let only = std::env::var("HALLPASS_CASE").unwrap_or_default();
+    let load = LOADS.fetch_add(1, Ordering::Relaxed);
     let cases = text.lines().enumerate().map(|(line, text)| {
-        let text = text.replace("{nonce}", &format!("nonce{}x{line}", std::process::id()));
+        let text = text.replace("{nonce}", &format!("nonce{}x{load}x{line}", std::process::id()));
         serde_json::from_str::<Case>(&text).unwrap_or_else(|error| panic!("{name}:{}: {error}", line + 1))
     });
     let meant = |case: &Case| server.is_none_or(|server| case.servers.iter().any(|label| label == server));

@@ -59,7 +59,7 @@ fn set_names_of_mysql_is_followed_in_mid_session() {
     ] {
         let told = client.query(refused);
         let error = told.errors.first().expect("it is refused");
-        assert!(error.code == 1235 && error.message.contains("is not supported"), "{refused}: {error:?}");
+        assert!(error.code == 1115 && error.message.contains("is not supported"), "{refused}: {error:?}");
         assert_eq!(client.query("SELECT @@character_set_client").value(), "utf8mb4");
     }
 }

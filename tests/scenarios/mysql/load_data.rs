@@ -45,8 +45,7 @@ fn an_error_in_mid_file_is_the_servers() {
 
 #[test]
 fn a_file_over_16_megabytes_in_packets_of_any_size() {
-    let shop = MySqlShop::new("load_long");
-    shop.database.owner_sql("CREATE TABLE shop.lines (id int, filler varchar(2000))");
+    let shop = MySqlShop::after("CREATE TABLE shop.lines (id int, filler varchar(2000))", "load_long", |_| {});
     let mut alice = shop.alice_as("exporter");
     let line = format!("1\t{}\n", "x".repeat(1000));
     let content = line.repeat(17_500).into_bytes();

@@ -232,7 +232,8 @@ impl Machine {
 fn preparable(statements: &[Read]) -> Result<(), ClientError> {
     let refuse = |kind, message: &str| Err(ClientError::Refused(Refusal::new(kind, message)));
     match statements {
-        [] => refuse(RefusalKind::Unparsed, "Query was empty"),
+        // The server says so itself, in its own words.
+        [] => Ok(()),
         [Read { effect: Effect::Kill { .. } | Effect::Prepare { .. } | Effect::Execute { .. }, .. }] => {
             refuse(RefusalKind::Unsupported, "This command is not supported in the prepared statement protocol yet")
         }

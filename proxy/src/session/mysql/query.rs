@@ -18,7 +18,7 @@ use super::{
 use crate::{
     error::ClientError,
     session::{
-        gate::{Gate, Refused},
+        gate::{Gate, Outcome, Refused},
         machine::{End, Stop},
         target::Understanding,
     },
@@ -39,7 +39,14 @@ impl Machine {
         if let [Statement { effect: Effect::Kill { connection, what }, .. }] = of.understood.statements.as_slice()
             && self.kill_own(gate, *connection, *what)
         {
-            self.reply_ok();
+            let (baseline, reason) = (gate.baseline(), Some("answered by the proxy"));
+            match gate.permit(&of.text, &of.understood.fingerprint, None, baseline, reason) {
+                Ok(permit) => {
+                    gate.outcome(&permit, Outcome::default());
+                    self.reply_ok();
+                }
+                Err(error) => self.tell(&error, super::refuse::about(None, &error)),
+            }
             return Ok(Flow::Taken);
         }
         Ok(self.run(gate, message, &of, Request::Query))

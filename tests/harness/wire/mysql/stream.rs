@@ -51,6 +51,8 @@ pub struct Stream {
     packing: Option<Packing>,
     sequence: u8,
     packed: Vec<u8>,
+    /// A large write under way; the next one waits for it.
+    writing: Option<std::thread::JoinHandle<()>>,
 }
 
 /// What a read gave.
@@ -72,7 +74,7 @@ impl Stream {
     pub fn open(port: u16) -> std::io::Result<Self> {
         let socket = TcpStream::connect(("127.0.0.1", port))?;
         socket.set_nodelay(true)?;
-        Ok(Self { pipe: Pipe::Plain(socket), packing: None, sequence: 0, packed: Vec::new() })
+        Ok(Self { pipe: Pipe::Plain(socket), packing: None, sequence: 0, packed: Vec::new(), writing: None })
     }
 
     fn socket(&self) -> Option<&TcpStream> {
@@ -120,11 +122,14 @@ impl Stream {
             Some(packing) => self.pack(packing, bytes),
             None => bytes.to_vec(),
         };
+        if let Some(writing) = self.writing.take() {
+            writing.join().expect("a write does not panic");
+        }
         match &mut self.pipe {
             // A large write can block while the other side waits for us to read: both directions must move.
             Pipe::Plain(socket) if packed.len() >= 32 * 1024 => {
                 let mut writer = socket.try_clone().expect("a socket can be cloned");
-                std::thread::spawn(move || writer.write_all(&packed));
+                self.writing = Some(std::thread::spawn(move || drop(writer.write_all(&packed))));
             }
             Pipe::Plain(socket) => drop(socket.write_all(&packed)),
             Pipe::Tls(stream) => drop(stream.write_all(&packed).and_then(|()| stream.flush())),
