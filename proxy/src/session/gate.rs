@@ -499,6 +499,15 @@ pub fn session_denial(message: &str, detail: &str, hint: &str) -> ClientError {
     ClientError::Denied(Denial { message: message.into(), detail: detail.into(), hint: hint.into() })
 }
 
+/// The error of a statement whose relations are no longer what they were.
+pub fn changed() -> ClientError {
+    session_denial(
+        "a relation that this statement reads was changed",
+        "its columns may come from elsewhere now, so that the masks have to be looked up again",
+        "run the statement again",
+    )
+}
+
 fn grant_of(allowance: &Allowance) -> Option<GrantId> {
     match allowance.authority {
         Authority::Baseline => None,

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use hallpass_policy::{
     catalog::QualifiedName,
-    decide::Allowance,
-    statement::{Action, Effect, Object, Outputs, Statement, inner},
+    decide::{Allowance, Authority, Fence},
+    statement::{Action, Effect, Object, Outputs, Refusal, RefusalKind, Statement, inner},
 };
 
-use super::target::Understanding;
+use super::{gate::Gate, target::Understanding};
 use crate::error::ClientError;
 
 /// Which statement of a text.
@@ -140,4 +140,36 @@ impl<B, U> Run<B, U> {
 
 fn is_write(action: Action) -> bool {
     matches!(action, Action::Insert | Action::Update | Action::Delete | Action::CopyIn)
+}
+
+/// The allowance that the text's record names: that of the first statement that runs on a grant.
+pub fn most_telling<B, U>(runs: &[Run<B, U>]) -> Option<Arc<Allowance>> {
+    let granted = runs.iter().find(|run| matches!(run.allowance.authority, Authority::Grant(_)));
+    granted.or_else(|| runs.first()).map(|run| Arc::clone(&run.allowance))
+}
+
+/// The fence that `runs` need; statements that need nothing leave the role as it is.
+///
+/// # Errors
+/// When they need different roles: one message has one.
+pub fn wanted_fence<B, U>(gate: &Gate, standing: Option<&Fence>, runs: &[Run<B, U>]) -> Result<Fence, ClientError> {
+    let mut role = None;
+    for run in runs {
+        if run.statement().is_some_and(|statement| statement.needs.is_empty()) {
+            continue;
+        }
+        let wanted = &run.allowance.fence.upstream_role;
+        if role.is_some_and(|role| role != wanted) {
+            return Err(ClientError::Refused(
+                Refusal::new(
+                    RefusalKind::Unsupported,
+                    "statements of roles with different upstream roles in one message",
+                )
+                .hint("send them one by one"),
+            ));
+        }
+        role = Some(wanted);
+    }
+    let standing = standing.and_then(|fence| fence.upstream_role.clone());
+    Ok(Fence { read_only: !gate.may_write(), upstream_role: role.cloned().unwrap_or(standing) })
 }

@@ -136,10 +136,6 @@ impl Machine {
             }
             Command::ProcessInfo => self.stand_in(gate, message, b"SHOW PROCESSLIST", Request::Query),
             Command::ProcessKill(connection) => {
-                if self.kill_own(gate, u64::from(connection), Kill::Connection) {
-                    self.reply_ok();
-                    return Ok(Flow::Taken);
-                }
                 self.stand_in(gate, message, format!("KILL {connection}").as_bytes(), Request::Simple)
             }
             Command::Ping => Ok(self.forwarded_or_ok(message, Then::Nothing)),

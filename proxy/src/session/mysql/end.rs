@@ -14,7 +14,7 @@ use super::{
 use crate::{
     error::ClientError,
     session::{
-        gate::{Gate, Outcome, session_denial},
+        gate::{Gate, Outcome},
         machine::{End, Loss},
     },
     wire::mysql::{
@@ -192,13 +192,4 @@ impl Machine {
         let mut sequence = if self.pending.is_some() { self.sequence() } else { Sequence::at(1, self.login.order) };
         err_packet(&mut self.out.client, &mut sequence, error, about(None, error), UsingPassword::Yes);
     }
-}
-
-/// The error of a statement whose relations are no longer what they were.
-pub(super) fn changed() -> ClientError {
-    session_denial(
-        "a relation that this statement reads was changed",
-        "its columns may come from elsewhere now, so that the masks have to be looked up again",
-        "run the statement again",
-    )
 }

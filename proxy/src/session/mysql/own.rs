@@ -24,6 +24,7 @@ use crate::{
     session::{
         gate::Gate,
         machine::{End, Stop},
+        run::wanted_fence,
         target::{Understanding, ViewRevision},
         upstream::mysql::Facts,
     },
@@ -125,7 +126,7 @@ impl Machine {
         if let Some(error) = self.own_error.take() {
             return Err(error);
         }
-        let fence = self.wanted_fence(gate, runs)?;
+        let fence = wanted_fence(gate, self.fence.as_ref(), runs)?;
         if !self.connected {
             return Ok(Ready::NotYet(Stop::Connect(fence)));
         }
@@ -142,29 +143,6 @@ impl Machine {
             Ready::Yes => Ok(self.ready_views(gate, runs)),
             wait @ Ready::NotYet(_) => Ok(wait),
         }
-    }
-
-    /// The fence that `runs` need; statements that need nothing leave the role as it is.
-    fn wanted_fence(&self, gate: &Gate, runs: &[Run]) -> Result<Fence, ClientError> {
-        let mut role = None;
-        for run in runs {
-            if run.statement().is_some_and(|statement| statement.needs.is_empty()) {
-                continue;
-            }
-            let wanted = &run.allowance.fence.upstream_role;
-            if role.is_some_and(|role| role != wanted) {
-                return Err(ClientError::Refused(
-                    Refusal::new(
-                        RefusalKind::Unsupported,
-                        "statements of roles with different upstream roles in one message",
-                    )
-                    .hint("send them one by one"),
-                ));
-            }
-            role = Some(wanted);
-        }
-        let standing = self.fence.as_ref().and_then(|fence| fence.upstream_role.clone());
-        Ok(Fence { read_only: !gate.may_write(), upstream_role: role.cloned().unwrap_or(standing) })
     }
 
     /// Sets the fence, if it is not as wanted. One step at a time: this is asked again for the other one.
@@ -344,7 +322,7 @@ impl Machine {
             Own::Begin(wrap) => self.wrapped = Some(wrap),
             Own::Keep(mut job) => {
                 let tail = std::mem::take(&mut job.tail);
-                self.release(gate, &tail);
+                self.release(&tail);
                 self.finish(gate, job);
             }
             Own::TakeBack(mut job, error) => {

@@ -3,10 +3,7 @@
 
 use std::sync::Arc;
 
-use hallpass_policy::{
-    decide::{Allowance, Authority},
-    statement::{Action, Effect, Outputs, Refusal, RefusalKind, Statement},
-};
+use hallpass_policy::statement::{Action, Effect, Outputs, Refusal, RefusalKind, Statement};
 
 use super::{
     Machine,
@@ -20,6 +17,7 @@ use crate::{
     session::{
         gate::{Gate, Outcome, Refused},
         machine::{End, Stop},
+        run::most_telling,
         target::Understanding,
     },
     wire::mysql::{
@@ -36,19 +34,6 @@ impl Machine {
             Ok(Understood::NotYet(stop)) => return Ok(Flow::Stop(stop)),
             Err(error) => return Ok(self.deny(gate, &String::from_utf8_lossy(text), None, error)),
         };
-        if let [Statement { effect: Effect::Kill { connection, what }, .. }] = of.understood.statements.as_slice()
-            && self.kill_own(gate, *connection, *what)
-        {
-            let (baseline, reason) = (gate.baseline(), Some("answered by the proxy"));
-            match gate.permit(&of.text, &of.understood.fingerprint, None, baseline, reason) {
-                Ok(permit) => {
-                    gate.outcome(&permit, Outcome::default());
-                    self.reply_ok();
-                }
-                Err(error) => self.tell(&error, super::refuse::about(None, &error)),
-            }
-            return Ok(Flow::Taken);
-        }
         Ok(self.run(gate, message, &of, Request::Query))
     }
 
@@ -87,6 +72,19 @@ impl Machine {
 
     /// Decides a text's statements, records and forwards it.
     fn run(&mut self, gate: &mut Gate, message: &Message<'_>, of: &Arc<Understanding>, request: Request) -> Flow {
+        if let [Statement { effect: Effect::Kill { connection, what }, .. }] = of.understood.statements.as_slice()
+            && self.kill_own(gate, *connection, *what)
+        {
+            let (baseline, reason) = (gate.baseline(), Some("answered by the proxy"));
+            match gate.permit(&of.text, &of.understood.fingerprint, None, baseline, reason) {
+                Ok(permit) => {
+                    gate.outcome(&permit, Outcome::default());
+                    self.reply_ok();
+                }
+                Err(error) => self.tell(&error, super::refuse::about(None, &error)),
+            }
+            return Flow::Taken;
+        }
         let statements = &of.understood.statements;
         let rolls_back = matches!(statements.as_slice(), [Statement { effect: Effect::Rollback, .. }]);
         if let Some(error) = self.aborted.take()
@@ -201,10 +199,4 @@ fn orderly(statements: &[Statement]) -> Result<(), ClientError> {
         }
     }
     Ok(())
-}
-
-/// The allowance that the text's record names: that of the first statement that runs on a grant.
-fn most_telling(runs: &[Run]) -> Option<Arc<Allowance>> {
-    let granted = runs.iter().find(|run| matches!(run.allowance.authority, Authority::Grant(_)));
-    granted.or_else(|| runs.first()).map(|run| Arc::clone(&run.allowance))
 }

@@ -16,7 +16,10 @@ use super::{
 };
 use crate::{
     error::ClientError,
-    session::{gate::Gate, machine::End},
+    session::{
+        gate::{Gate, changed},
+        machine::End,
+    },
     wire::mysql::{
         backend::{ErrPacket, Metadata, OkPacket, Status},
         codec::{self, Message, Order, Sequence},
@@ -101,7 +104,7 @@ impl Machine {
                 tracing::info!(target_name = %gate.target().name(), %error, "a result is not what its text promised");
                 self.catalog_dirty = true;
                 gate.target().mark_changed();
-                self.stop(job, super::end::changed());
+                self.stop(job, changed());
             }
         }
     }
@@ -265,7 +268,7 @@ impl Machine {
     }
 
     /// The kept back completion goes to the client, with the state that the session is in now.
-    pub(super) fn release(&mut self, _: &Gate, tail: &[u8]) {
+    pub(super) fn release(&mut self, tail: &[u8]) {
         let mut sequence = Sequence::start(Order::Loose);
         let ok = match codec::message(tail, &mut sequence, tail.len()) {
             Ok(Some(message)) if message.payload.first() == Some(&0) => {

@@ -8,12 +8,14 @@ use super::{
     bound::Unbound,
     job::Run,
     outbox::OwnSql,
-    own::changed,
     pending::{Own, Pending},
 };
 use crate::{
     error::ClientError,
-    session::{gate::Gate, machine::Loss},
+    session::{
+        gate::{Gate, changed},
+        machine::Loss,
+    },
     wire::postgres::{
         backend::TransactionStatus,
         codec,

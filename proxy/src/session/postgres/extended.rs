@@ -11,14 +11,14 @@ use super::{
     job::{Job, Run, Way},
     names::{Portal, Prepared, Shape},
     outbox::Control,
-    own::{Ready, changed},
+    own::Ready,
     pending::{Errors, Own, Pending},
     query::Flow,
 };
 use crate::{
     error::ClientError,
     session::{
-        gate::{Gate, Refused},
+        gate::{Gate, Refused, changed},
         machine::Stop,
         parameters,
         run::Part,

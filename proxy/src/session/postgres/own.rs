@@ -14,7 +14,7 @@ use super::{
 use crate::{
     error::ClientError,
     session::{
-        gate::{Gate, session_denial},
+        gate::{Gate, changed, session_denial},
         machine::Stop,
         target::{Understanding, ViewRevision},
     },
@@ -250,15 +250,6 @@ impl Machine {
         }
         Ok(())
     }
-}
-
-/// The error of a statement whose relations are no longer what they were.
-pub(super) fn changed() -> ClientError {
-    session_denial(
-        "a relation that this statement reads was changed",
-        "its columns may come from elsewhere now, so that the masks have to be looked up again",
-        "run the statement again",
-    )
 }
 
 fn same(a: &Arc<Allowance>, b: &Arc<Allowance>) -> bool {

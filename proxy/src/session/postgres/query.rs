@@ -1,9 +1,6 @@
 //! Query messages: one or several statements, decided as a whole before the first is sent.
 
-use hallpass_policy::{
-    decide::Fence,
-    statement::{Action, Effect, Refusal, RefusalKind, Statement},
-};
+use hallpass_policy::statement::{Action, Effect, Refusal, RefusalKind, Statement};
 
 use super::{
     End, Machine, Wait,
@@ -17,6 +14,7 @@ use crate::{
     session::{
         gate::{Gate, Refused},
         machine::Stop,
+        run::{most_telling, wanted_fence},
     },
     wire::postgres::{backend::TransactionStatus, codec::Frame, frontend},
 };
@@ -114,7 +112,7 @@ impl Machine {
 
     /// What statements need of the upstream session before they may be sent: that it stands, behind the right fence.
     pub(super) fn ready_upstream(&mut self, gate: &mut Gate, runs: &[Run]) -> Result<Ready, ClientError> {
-        let fence = self.wanted_fence(gate, runs)?;
+        let fence = wanted_fence(gate, self.fence.as_ref(), runs)?;
         if self.connected { self.ready_fence(&fence) } else { Ok(Ready::NotYet(Stop::Connect(fence))) }
     }
 
@@ -154,29 +152,6 @@ impl Machine {
             }
         }
     }
-
-    /// The fence that `runs` need; statements that need nothing leave the role as it is.
-    fn wanted_fence(&self, gate: &Gate, runs: &[Run]) -> Result<Fence, ClientError> {
-        let mut role = None;
-        for run in runs {
-            if run.statement().is_some_and(|statement| statement.needs.is_empty()) {
-                continue;
-            }
-            let wanted = &run.allowance.fence.upstream_role;
-            if role.is_some_and(|role| role != wanted) {
-                return Err(ClientError::Refused(
-                    Refusal::new(
-                        RefusalKind::Unsupported,
-                        "statements of roles with different upstream roles in one message",
-                    )
-                    .hint("send them one by one"),
-                ));
-            }
-            role = Some(wanted);
-        }
-        let standing = self.fence.as_ref().and_then(|fence| fence.upstream_role.clone());
-        Ok(Fence { read_only: !gate.may_write(), upstream_role: role.cloned().unwrap_or(standing) })
-    }
 }
 
 /// Refuses texts whose later statements would be understood with names that an earlier one changes, and those that
@@ -207,11 +182,4 @@ fn orderly(statements: &[Statement]) -> Result<(), ClientError> {
 
 fn ends_transaction(statement: &Statement) -> bool {
     matches!(statement.effect, Effect::Begin | Effect::Commit | Effect::Rollback)
-}
-
-/// The allowance that the text's record names: that of the first statement that runs on a grant.
-fn most_telling(runs: &[Run]) -> Option<std::sync::Arc<hallpass_policy::decide::Allowance>> {
-    use hallpass_policy::decide::Authority;
-    let granted = runs.iter().find(|run| matches!(run.allowance.authority, Authority::Grant(_)));
-    granted.or_else(|| runs.first()).map(|run| std::sync::Arc::clone(&run.allowance))
 }
