@@ -76,14 +76,16 @@ start_mariadb() {
   local script=$1 data=$state/mariadb/data
   # Without the asynchronous requests of a big server, of which a small machine has few.
   local innodb=(--innodb-use-native-aio=0 --innodb-log-file-size=64M)
+  # One that starts removes the temporary tables of every other server in its folder for them.
+  local folders=("--datadir=$data" "--tmpdir=$state/mariadb/tmp")
   shift
   mariadb_port=$(free_port)
-  mkdir "$state/mariadb"
-  [ "$(id -u)" != 0 ] || chown "$server_uid:$server_gid" "$state/mariadb"
+  mkdir "$state/mariadb" "$state/mariadb/tmp"
+  [ "$(id -u)" != 0 ] || chown "$server_uid:$server_gid" "$state/mariadb" "$state/mariadb/tmp"
   say "starting $("$HALLPASS_MARIADB_BIN/mariadbd" --version) on port $mariadb_port"
   (cd / && "${as_server[@]}" mariadb-install-db --no-defaults --auth-root-authentication-method=normal --skip-test-db \
-    --skip-name-resolve "${innodb[@]}" "--datadir=$data") >"$state/mariadb-install.log" 2>&1
-  (cd / && exec setsid "${as_server[@]}" "$HALLPASS_MARIADB_BIN/mariadbd" --no-defaults "--datadir=$data" "--port=$mariadb_port" \
+    --skip-name-resolve "${innodb[@]}" "${folders[@]}") >"$state/mariadb-install.log" 2>&1
+  (cd / && exec setsid "${as_server[@]}" "$HALLPASS_MARIADB_BIN/mariadbd" --no-defaults "${folders[@]}" "--port=$mariadb_port" \
     --bind-address=127.0.0.1 "--socket=$state/mariadb/socket" --skip-name-resolve --character-set-server=utf8mb4 \
     --default-time-zone=+00:00 --max-connections=200 --innodb-flush-log-at-trx-commit=0 "${innodb[@]}" "$@") \
     >"$state/mariadb.log" 2>&1 &

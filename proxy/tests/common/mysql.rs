@@ -41,7 +41,11 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) fn start(kind: Kind, options: &[&str], identity: Option<&Identity>) -> Self {
         let folder = TempDir::new().unwrap();
-        give_away_to("mysql", folder.path());
+        let temporary = folder.path().join("tmp");
+        fs::create_dir(&temporary).unwrap();
+        for folder in [folder.path(), &temporary] {
+            give_away_to("mysql", folder);
+        }
         initialise(kind, folder.path());
         let port = free_port();
         let mut words = program(kind);
@@ -49,6 +53,7 @@ impl Server {
         words.extend(
             [
                 format!("--datadir={}", path("data")),
+                format!("--tmpdir={}", temporary.display()),
                 format!("--socket={}", path("mysqld.sock")),
                 format!("--pid-file={}", path("pid")),
                 format!("--port={port}"),
@@ -142,6 +147,8 @@ fn initialise(kind: Kind, folder: &Path) {
         Kind::MySql => [program(kind), vec!["--initialize-insecure".into(), "--skip-log-bin".into()]].concat(),
     };
     words.push(data.into());
+    // A MariaDB that starts removes the temporary tables of every other server in its folder for them.
+    words.push(format!("--tmpdir={}", folder.join("tmp").display()).into());
     let made = command(&words).output().expect("the server's programs run");
     assert!(made.status.success(), "no data folder: {}", String::from_utf8_lossy(&made.stderr));
 }
