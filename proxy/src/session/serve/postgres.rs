@@ -168,7 +168,8 @@ async fn run(logged_in: LoggedIn, welcome: Welcome, origin: Arc<Origin>, port: &
     let search_path = login.startup.setting("search_path").unwrap_or(&catalog.catalog.default_search_path);
     let dialect = Dialect::Postgres(Names { search_path: Arc::from(search_path) });
     let gate = Gate::new(standing(target, login.principal, &origin, running, port, house), dialect);
-    let mut relay = Relay::new(stream, leftover, machine, gate, login.startup.settings, signals);
+    let mut relay =
+        Relay::new(stream, leftover, machine, gate, login.startup.settings, signals, Arc::clone(&house.desk));
     relay.expires(login.expires);
     if let Some(upstream) = upstream {
         relay.attach(upstream, OPEN);
