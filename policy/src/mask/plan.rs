@@ -272,7 +272,7 @@ impl Masks {
         let risky = statement.needs.iter().any(|need| match &need.object {
             Object::Relation(name) => masked(name) || (need.action.writes() && self.triggered.contains(name)),
             Object::Function(_) => true,
-            Object::Catalog(_) | Object::Session(_) => need.action == Action::Admin,
+            Object::Catalog(_) | Object::Listing(_) | Object::Session(_) => need.action == Action::Admin,
         });
         let inner = match &statement.effect {
             Effect::Prepare { statement, .. } | Effect::Declare { statement, .. } => self.scrubs(statement),

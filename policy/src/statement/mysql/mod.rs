@@ -36,6 +36,7 @@ mod gate;
 mod identity;
 mod inband;
 mod lexer;
+mod listing;
 mod load;
 mod maintain;
 mod names;
