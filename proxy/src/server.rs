@@ -18,6 +18,7 @@ use hallpass_policy::{
     mask::apply::HashKey,
     statement::{Refusal, RefusalKind},
 };
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use thiserror::Error;
 use tokio::{
     signal::unix::{Signal as OsSignal, SignalKind, signal},
@@ -175,11 +176,24 @@ fn key_file(data_dir: &Path, name: &str) -> io::Result<[u8; 32]> {
 /// # Errors
 /// When it cannot start.
 pub fn run(config: Config) -> Result<(), ServeError> {
+    raise_descriptors();
     let proxy = Arc::new(Proxy::open(config, Clock::system())?);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ServeError::System)?;
     let done = runtime.block_on(serve(Arc::clone(&proxy)));
     runtime.shutdown_timeout(LINGER);
     done
+}
+
+/// Allows as many open files as the system lets this process have: every session needs two, and the limit that
+/// programs start with is meant for those that `select()`.
+fn raise_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if limit.current != limit.maximum
+        && let Err(error) = setrlimit(Resource::Nofile, raised)
+    {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
 }
 
 async fn serve(proxy: Arc<Proxy>) -> Result<(), ServeError> {

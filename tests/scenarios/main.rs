@@ -8,6 +8,7 @@ mod catalog;
 mod check;
 mod clients;
 mod copy;
+mod crowd;
 mod denial;
 mod errors;
 mod extend;

@@ -16,6 +16,7 @@ use tokio::{net::TcpListener, runtime, sync::watch};
 
 use super::{
     inband::Desk,
+    lobby::Lobby,
     login::mysql::Keyring,
     recorder::Recorder,
     serve::{House, Port, serve},
@@ -100,12 +101,14 @@ pub fn start(desk: &Arc<Desk>) -> Result<Workers, ListenError> {
         workers.push(sockets);
     }
     let keyring = Arc::new(Keyring::default());
+    let lobby = Arc::new(Lobby::default());
     for (number, sockets) in workers.into_iter().enumerate() {
         let house = House {
             shared: Arc::clone(shared),
             lookup: Arc::clone(&lookup),
             recorder: Recorder::new(shared.journal.clone()),
             desk: Arc::clone(desk),
+            lobby: Arc::clone(&lobby),
             keyring: Arc::clone(&keyring),
         };
         let stopping = stopping.clone();

@@ -6,6 +6,7 @@ pub mod fetcher;
 pub mod gate;
 pub mod inband;
 pub mod listen;
+pub mod lobby;
 pub mod login;
 pub mod machine;
 pub mod mysql;

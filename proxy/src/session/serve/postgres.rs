@@ -48,7 +48,13 @@ pub(super) async fn serve(socket: TcpStream, peer: SocketAddr, port: &Port, hous
         clock: &shared.clock,
         timeout: shared.config.load().server.login_timeout,
     };
-    match login(socket, peer.ip(), &door).await {
+    let place = house.lobby.enter(peer.ip());
+    let entered = tokio::select! {
+        entered = login(socket, peer.ip(), &door) => entered,
+        () = place.displaced() => Err(LoginEnd::Crowded),
+    };
+    drop(place);
+    match entered {
         Ok(logged_in) => admit(logged_in, peer, port, house).await,
         Err(LoginEnd::Cancel(key)) => shared.sessions.cancel(key.process, &key.secret),
         Err(LoginEnd::Refused { user, database, error }) => {
@@ -60,6 +66,7 @@ pub(super) async fn serve(socket: TcpStream, peer: SocketAddr, port: &Port, hous
             login_failed(house, origin, &error);
         }
         Err(LoginEnd::TimedOut) => tracing::info!(%peer, "a login took too long"),
+        Err(LoginEnd::Crowded) => tracing::info!(%peer, "a login gave way to others"),
         Err(LoginEnd::Gone(error)) => tracing::debug!(%peer, %error, "a client went away before it logged in"),
     }
 }
