@@ -132,7 +132,7 @@ fn every_fault_names_line_key_and_mend() {
             "[[notify]]\nurl = \"https://x.example/secret\"\n[[notify]]\nurl = { env = \"HALLPASS_NO_SUCH_URL\" }\nevents = [\"requests\"]\nformat = \"xml\"\ntimeout = \"0s\"\n[[notify]]\nevents = []",
             &[
                 "proxy.toml:2: notify[1].url: a secret does not belong in this file | write `{ env = \"NAME\" }` or `{ file = \"PATH\" }`, or set `allow_inline_secrets = true` under [server]",
-                "proxy.toml:4: notify[2].url: the environment has no variable `HALLPASS_NO_SUCH_URL` | set it before the proxy starts: `export HALLPASS_NO_SUCH_URL=…`",
+                "proxy.toml:4: notify[2].url.env: the environment has no variable `HALLPASS_NO_SUCH_URL` | set it before the proxy starts: `export HALLPASS_NO_SUCH_URL=…`",
                 "proxy.toml:5: notify[2].events: unknown value `requests` | did you mean `request`?",
                 "proxy.toml:6: notify[2].format: unknown value `xml` | known: json, slack",
                 "proxy.toml:7: notify[2].timeout: must be longer than nothing | remove it for the default",

@@ -240,6 +240,14 @@ impl Notifier {
         self.hooks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Everything that waits for the first webhook, which then waits no more.
+    #[cfg(test)]
+    pub(crate) fn take_all(&self) -> Vec<Notification> {
+        let hooks = self.hooks();
+        let waiting = hooks.first().map(|hook| hook.take()).unwrap_or_default();
+        waiting.into_iter().map(|numbered| numbered.notification.clone()).collect()
+    }
+
     fn hooks(&self) -> Vec<Arc<Hook>> {
         self.lock().clone()
     }

@@ -84,7 +84,7 @@ impl Hook {
     }
 
     /// Everything unsent, oldest first; it is nobody's any more.
-    fn take(&self) -> VecDeque<Arc<Numbered>> {
+    pub(super) fn take(&self) -> VecDeque<Arc<Numbered>> {
         let mut waiting = self.lock();
         let mut all = std::mem::take(&mut waiting.queue);
         if let Some(sending) = waiting.sending.take() {
