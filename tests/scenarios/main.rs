@@ -34,3 +34,4 @@ mod streaming;
 mod tls;
 mod transaction;
 mod upstream;
+mod webhooks;
