@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 both!(
     a_request_is_told_from_asking_to_its_end,
+    what_is_asked_and_decided_in_sql_is_told,
     what_time_does_is_told,
     a_break_glass_is_told_and_so_is_a_refused_one,
     slack_gets_text_and_blocks_in_which_users_format_nothing,
@@ -88,6 +89,34 @@ fn a_request_is_told_from_asking_to_its_end<P: Protocol>() {
         events.iter().find(|event| event.kind == "approval" && event.decision.as_deref() == Some("deny")).cloned()
     });
     assert_eq!(denied.user.as_deref(), Some("alice"));
+}
+
+fn what_is_asked_and_decided_in_sql_is_told<P: Protocol>() {
+    let hook = Webhook::start();
+    let shop = shop::<P>("hook_sql", &hook, "");
+    let (mut alice, mut bob) = (shop.alice(), shop.connect("bob"));
+    alice.query(READ).fails(Kind::Denied);
+    alice.query("CALL hallpass.request('reader', '1 hour', 'INC-5 in SQL')").ok();
+    let asked = hook.wait_for("request/asked");
+    let expected = json!({ "user": "alice", "role": "reader", "targets": ["shop"], "reason": "INC-5 in SQL" });
+    assert_eq!(fields(&asked, &["user", "role", "targets", "reason"]), expected);
+    // What is told to be typed works as it stands, for who may; and not for who asked.
+    let approve = asked["commands"][1].as_str().expect("a command");
+    assert!(!alice.query(approve).errors.is_empty());
+    bob.query(approve).ok();
+    assert_eq!(alice.query(READ).ok().value(), "note 1");
+    assert_eq!(hook.wait_for("decision/approved")["by"], "bob");
+    assert!(!bob.query("CALL hallpass.break_glass('owner', '15 min', 'prod down')").errors.is_empty());
+    assert_eq!(hook.wait_for("break_glass/refused")["user"], "bob");
+    assert!(!alice.query("CALL hallpass.request_statement('SELEC 1', '1 hour', 'a slip')").errors.is_empty());
+
+    let denied = shop.proxy.audit().wait("three refusals", |events| {
+        let denied = events.iter().filter(|event| event.decision.as_deref() == Some("deny") && event.kind != "denied");
+        let denied: Vec<_> = denied.map(|event| (event.kind.clone(), event.user.clone().unwrap_or_default())).collect();
+        (denied.len() >= 3).then_some(denied)
+    });
+    let of = |kind: &str, user: &str| (kind.to_owned(), user.to_owned());
+    assert_eq!(denied, [of("approval", "alice"), of("break_glass", "bob"), of("request", "alice")]);
 }
 
 fn what_time_does_is_told<P: Protocol>() {

@@ -99,6 +99,14 @@ impl Ledger {
         outcome
     }
 
+    /// Records that somebody asks for a statement that cannot be asked for, as it is not understood on its targets.
+    ///
+    /// # Errors
+    /// [`LedgerError::Audit`]; the asker then hears that.
+    pub fn not_understood(&self, actor: &Actor, text: Arc<str>, targets: Vec<TargetName>, why: &str) -> Outcome<()> {
+        self.refused(Tried { statement: Some(text), targets, ..Tried::new(Kind::Request, actor) }, why)
+    }
+
     fn refused(&self, mut tried: Tried<'_>, message: &str) -> Outcome<()> {
         let (now, config) = (self.now(), self.shared.config.load_full());
         // What somebody made up is no target.
