@@ -30,6 +30,7 @@ use crate::{
     api::{self, Api, StatementReader, Understanding},
     clock::Clock,
     config::{Config, NativePasswords, reload},
+    notify,
     session::{
         fetcher,
         inband::Desk,
@@ -44,6 +45,8 @@ use crate::{
 const DRAIN: Duration = Duration::from_secs(30);
 /// How long a killed session or an API call may take after that.
 const LINGER: Duration = Duration::from_secs(2);
+/// How long notifications that wait may take in the end.
+const LAST_WORDS: Duration = Duration::from_secs(3);
 /// How often grants' ends and requests' ages are looked at.
 const SWEEP: Duration = Duration::from_secs(1);
 
@@ -206,6 +209,9 @@ async fn serve(proxy: Arc<Proxy>) -> Result<(), ServeError> {
     let workers = listen::start(&proxy.desk())?;
     tasks.spawn(reload::follow(Arc::clone(&proxy.shared), hangups));
     tasks.spawn(sweep(Arc::clone(&proxy.ledger)));
+    tasks.spawn(notify::watch::audit(Arc::clone(&proxy.shared), Arc::clone(&proxy.importer)));
+    // Not among the others: it goes on until the end.
+    let telling = tokio::spawn(notify::deliver(Arc::clone(&proxy.shared)));
     proxy.record(concat!("hallpass ", env!("CARGO_PKG_VERSION"), " started"))?;
     tracing::info!(data_dir = %proxy.shared.config.load().server.data_dir.display(), "hallpass runs");
 
@@ -225,6 +231,8 @@ async fn serve(proxy: Arc<Proxy>) -> Result<(), ServeError> {
     let _ = tokio::time::timeout(LINGER, workers.join()).await;
     tasks.shutdown().await;
     remove_socket(&proxy.shared);
+    proxy.shared.notifier.settle(LAST_WORDS).await;
+    telling.abort();
     proxy.record("stopped")
 }
 

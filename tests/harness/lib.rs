@@ -14,4 +14,5 @@ pub mod psql;
 pub mod python;
 pub mod shop;
 pub mod tls;
+pub mod webhook;
 pub mod wire;

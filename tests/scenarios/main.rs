@@ -35,3 +35,4 @@ mod streaming;
 mod tls;
 mod transaction;
 mod upstream;
+mod webhooks;

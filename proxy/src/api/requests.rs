@@ -70,7 +70,7 @@ async fn ask(
                 .hint("ask for one statement: `--statement \"SELECT …\"`"));
         }
         (None, Some(text)) => {
-            let understood = understand(&api, &targets, &text).await?;
+            let understood = understood_or_recorded(&api, &actor, &targets, &text).await?;
             let (export, unmask) = (input.export, input.unmask);
             AskFor::Statement { text: text.into(), understood, export, unmask, max_rows_affected: None }
         }
@@ -83,6 +83,21 @@ async fn ask(
     let ask = Ask { user, subject, targets, duration, reason: input.reason };
     let made = api.ledger.perform(move |ledger| ledger.ask(&actor, ask)).await?;
     Ok((StatusCode::CREATED, Json(api.shown(made))))
+}
+
+/// The statement as each target understands it; a refusal is in the audit before anybody hears of it.
+async fn understood_or_recorded(
+    api: &Api,
+    actor: &Actor,
+    targets: &[TargetName],
+    text: &str,
+) -> Answer<Vec<Arc<Statement>>> {
+    let found = understand(api, targets, text).await;
+    if let Err(problem) = &found {
+        let (actor, text, targets, why) = (actor.clone(), text.into(), targets.to_vec(), problem.detail.clone());
+        api.ledger.perform(move |ledger| ledger.not_understood(&actor, text, targets, &why)).await?;
+    }
+    found
 }
 
 /// The statement as each target understands it.

@@ -217,7 +217,15 @@ impl Desk {
                 }
             }
         }
-        let understood = self.reader.understand(asker.target.name(), &text).await.map_err(ClientError::Refused)?;
+        let understood = match self.reader.understand(asker.target.name(), &text).await {
+            Ok(understood) => understood,
+            Err(refusal) => {
+                let (targets, why) = (vec![asker.target.name().clone()], refusal.message.clone());
+                let refused = move |ledger: &Ledger, actor: &Actor| ledger.not_understood(actor, text, targets, &why);
+                self.perform(asker, refused).await?;
+                return Err(ClientError::Refused(refusal));
+            }
+        };
         Ok(AskFor::Statement { text, understood: vec![understood], export, unmask, max_rows_affected: None })
     }
 

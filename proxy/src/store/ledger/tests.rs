@@ -18,6 +18,8 @@ use hallpass_policy::{
 
 mod flow;
 mod model;
+mod time;
+mod told;
 
 use super::{AddUser, Ask, AskFor, Decided, Ledger, LedgerError, NewToken, Outcome, Refused};
 use crate::{
