@@ -125,7 +125,7 @@ fn refused(end: LoginEnd, peer: SocketAddr, port: &Port, house: &House) {
             login_failed(house, origin, &error);
         }
         LoginEnd::TimedOut => tracing::info!(%peer, "a login took too long"),
-        LoginEnd::Crowded => tracing::info!(%peer, "a login gave way to others"),
+        LoginEnd::Crowded => tracing::debug!(%peer, "a login gave way to others"),
         LoginEnd::Gone(error) => tracing::debug!(%peer, %error, "a client went away before it logged in"),
         // Postgres alone has such connections.
         LoginEnd::Cancel(_) => tracing::debug!(%peer, "a cancel request on a MySQL port"),

@@ -66,7 +66,7 @@ pub(super) async fn serve(socket: TcpStream, peer: SocketAddr, port: &Port, hous
             login_failed(house, origin, &error);
         }
         Err(LoginEnd::TimedOut) => tracing::info!(%peer, "a login took too long"),
-        Err(LoginEnd::Crowded) => tracing::info!(%peer, "a login gave way to others"),
+        Err(LoginEnd::Crowded) => tracing::debug!(%peer, "a login gave way to others"),
         Err(LoginEnd::Gone(error)) => tracing::debug!(%peer, %error, "a client went away before it logged in"),
     }
 }
