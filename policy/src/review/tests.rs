@@ -198,11 +198,7 @@ fn statements_of_both_dialects_break_the_same_rules() {
     for (text, rule, finding) in [
         ("LOCK TABLES guests READ, orders WRITE", "lock-table", "LOCK TABLES locks all of shop.guests"),
         ("DROP DATABASE shop", "drop-table", "DROP DATABASE removes database shop with everything in it"),
-        (
-            "ALTER TABLE orders MODIFY note text",
-            "table-rewrite",
-            "ALTER TABLE may change the type of shop.orders.note",
-        ),
+        ("ALTER TABLE orders MODIFY note text", "table-rewrite", "ALTER TABLE may change the type of shop.orders.note"),
         ("SELECT sleep(10)", "side-effects", "SELECT does more than read: function sleep"),
         ("SELECT get_lock('a', 1)", "side-effects", "SELECT does more than read: named locks"),
         ("ALTER TABLE orders DROP PARTITION p0", "truncate", "ALTER TABLE empties a partition of shop.orders"),

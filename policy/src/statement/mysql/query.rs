@@ -101,11 +101,9 @@ fn body_of(walk: &mut Walk<'_>, scope: &Scope<'_>, body: &SetExpr, tail: &Tail<'
             Ok(found)
         }
         // TABLE is said as SELECT * FROM.
-        SetExpr::Table(_)
-        | SetExpr::Insert(_)
-        | SetExpr::Update(_)
-        | SetExpr::Delete(_)
-        | SetExpr::Merge(_) => Err(unexpected("a query")),
+        SetExpr::Table(_) | SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_) => {
+            Err(unexpected("a query"))
+        }
     })
 }
 

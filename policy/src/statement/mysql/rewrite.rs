@@ -204,10 +204,7 @@ mod tests {
             ("ALTER TABLE orders ADD COLUMN k datetime DEFAULT now()", None),
             ("ALTER TABLE orders ADD COLUMN k int", None),
             ("ALTER TABLE orders DROP COLUMN note", None),
-            (
-                "ALTER TABLE customers DROP COLUMN email_key",
-                Some("copies shop.customers without its column email_key"),
-            ),
+            ("ALTER TABLE customers DROP COLUMN email_key", Some("copies shop.customers without its column email_key")),
             ("ALTER TABLE orders ADD INDEX k (id)", None),
             ("ALTER TABLE orders ADD CONSTRAINT k UNIQUE (id)", None),
             ("ALTER TABLE orders ADD PRIMARY KEY (id)", Some("sorts shop.orders for a key or a check")),
@@ -215,10 +212,7 @@ mod tests {
             ("ALTER TABLE orders DROP PRIMARY KEY", Some("copies shop.orders without its primary key")),
             ("ALTER TABLE orders ENGINE = InnoDB", Some("changes how shop.orders is stored (ENGINE)")),
             ("ALTER TABLE orders FORCE", Some("changes how shop.orders is stored (FORCE)")),
-            (
-                "ALTER TABLE orders CONVERT TO CHARACTER SET utf8mb4",
-                Some("changes the character set of shop.orders"),
-            ),
+            ("ALTER TABLE orders CONVERT TO CHARACTER SET utf8mb4", Some("changes the character set of shop.orders")),
             ("ALTER TABLE orders COMMENT = 'x', RENAME INDEX a TO b, ALTER note SET DEFAULT 'x'", None),
             ("ALTER TABLE orders COMMENT = 'x', ORDER BY id", Some("sorts shop.orders")),
             ("ALTER TABLE orders REMOVE PARTITIONING", Some("writes partitions of shop.orders anew")),

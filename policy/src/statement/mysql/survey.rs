@@ -102,9 +102,8 @@ pub(super) fn condition(walk: &mut Walk<'_>, scope: &Scope<'_>, filter: &Expr) -
 
 /// The items of a join by names that have one of them belong together.
 pub(super) fn joined_by<'e>(walk: &mut Walk<'_>, entries: impl Iterator<Item = &'e Entry>, names: &[Arc<str>]) {
-    let named = |entry: &&Entry| {
-        entry.fields.iter().any(|field| names.iter().any(|name| same(name, &field.name) != Same::No))
-    };
+    let named =
+        |entry: &&Entry| entry.fields.iter().any(|field| names.iter().any(|name| same(name, &field.name) != Same::No));
     let mut items = entries.filter(named).filter_map(|entry| entry.item);
     if let Some(first) = items.next() {
         items.for_each(|item| walk.items.connect(first.0, item.0));

@@ -6,7 +6,6 @@ use std::time::Instant;
 use super::{
     End, Machine, Wait,
     bound::Unbound,
-    job::Run,
     outbox::OwnSql,
     pending::{Own, Pending},
 };
@@ -15,6 +14,7 @@ use crate::{
     session::{
         gate::{Gate, changed},
         machine::Loss,
+        run::Around,
     },
     wire::postgres::{
         backend::TransactionStatus,
@@ -112,7 +112,10 @@ impl Machine {
 
     /// A write changed more rows than its role allows: it is taken back.
     pub(super) fn write_too_wide(&mut self, gate: &mut Gate, bound: u64, rows: u64) -> Result<(), End> {
-        let error = Run::too_wide(rows, bound);
+        let open = self.tx == TransactionStatus::Open;
+        let Some(Pending::Query(job) | Pending::Execute(job)) = self.pending.front_mut() else { return Ok(()) };
+        let around = if open && !job.wrapped { Around::Fails } else { Around::None };
+        let Some(error) = job.run().map(|run| run.too_wide(rows, bound, around)) else { return Ok(()) };
         match self.pending.front_mut() {
             Some(Pending::Execute(job)) => {
                 error_response(&mut self.out.client, &error, Phase::Session);
