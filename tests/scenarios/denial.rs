@@ -188,7 +188,11 @@ fn denied_catalogs_say_who_may_read_them<P: Protocol>() {
             "SELECT rolpassword FROM pg_authid",
             "SELECT most_common_vals FROM pg_stats",
         ],
-        ["SELECT INFO FROM information_schema.PROCESSLIST", "SELECT User FROM mysql.user", "SHOW FULL PROCESSLIST"],
+        [
+            "SELECT INFO FROM information_schema.PROCESSLIST",
+            "SELECT trx_query FROM information_schema.INNODB_TRX",
+            "SHOW FULL PROCESSLIST",
+        ],
     );
     for sql in reads {
         let answer = alice.query(sql);

@@ -233,5 +233,7 @@ fn rows_that_come_and_go_change_no_names<P: Protocol>() {
     // Asked for with the whole catalog only.
     let part = P::pick("FROM pg_catalog.pg_attribute a", "SELECT ROUTINE_SCHEMA, ROUTINE_NAME, ROUTINE_TYPE");
     let log = shop.database.statement_log();
-    assert!(!log.is_empty() && !log.iter().any(|statement| statement.contains(part)), "{log:?}");
+    // On MySQL names are read once more when they are first summed up: then there is a sum to compare with.
+    let read = log.iter().filter(|statement| statement.contains(part)).count();
+    assert!(!log.is_empty() && read <= P::pick(0, 1), "{read} times: {log:?}");
 }
