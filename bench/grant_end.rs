@@ -18,8 +18,6 @@ use hallpass_tests::{
     shop::Shop,
 };
 
-/// Everybody may have the role at once: asking is not what is measured.
-const APPROVAL: &str = "[[approvals]]\nsource = \"role\"\nauto = true\n";
 /// An end that takes longer is a fault.
 const PATIENCE: Duration = Duration::from_secs(15);
 
@@ -75,7 +73,7 @@ fn main() {
 }
 
 fn measure<P: Protocol>(plan: &Plan) {
-    let shop = Shop::<P>::with("grant_end", |settings| settings.rules = format!("{APPROVAL}{}", settings.rules));
+    let shop = Shop::<P>::new("grant_end");
     let users: Vec<String> = (0..plan.sessions).map(|number| format!("user{number}")).collect();
     users.iter().for_each(|user| shop.proxy.user(user, &[]));
     shop.proxy.user("everybody", &[]);
