@@ -1,5 +1,5 @@
-//! How long it takes until the end of a grant is felt: 200 sessions run what takes long, half of them in transactions, a
-//! grant is revoked, and two clocks run from the moment its revocation is answered: until the server itself shows nothing of
+//! How long it takes until the end of a grant is felt: 200 sessions of 20 users run what takes long, half of them in
+//! transactions, a grant is revoked, and two clocks run from the moment its revocation is answered: until the server itself shows nothing of
 //! the statement any more, and until the client has its error. Prints a table; asserts no time.
 
 use std::{
@@ -20,6 +20,9 @@ use hallpass_tests::{
 
 /// An end that takes longer is a fault.
 const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Users, among whom the sessions are dealt out.
+const USERS: usize = 20;
 
 /// What is asked for on the command line.
 struct Plan {
@@ -42,6 +45,25 @@ struct Told {
 struct Times {
     upstream: Vec<Duration>,
     client: Vec<Duration>,
+}
+
+impl Times {
+    /// Waits until `sessions`, whose grant's revocation was answered, are over on both sides.
+    fn add<P: Protocol>(
+        &mut self,
+        answered: Instant,
+        eyes: &mut P::Client,
+        told: &Receiver<Told>,
+        sessions: &HashSet<usize>,
+    ) {
+        let unseen = gone::<P>(eyes, sessions);
+        self.upstream.extend(unseen.into_iter().map(|at| at.saturating_duration_since(answered)));
+        for _ in sessions {
+            let told = told.recv_timeout(PATIENCE).expect("the client is told");
+            assert!(sessions.contains(&told.session) && told.message.contains("was revoked"), "{}", told.message);
+            self.client.push(told.at.saturating_duration_since(answered));
+        }
+    }
 }
 
 fn main() {
@@ -74,7 +96,7 @@ fn main() {
 
 fn measure<P: Protocol>(plan: &Plan) {
     let shop = Shop::<P>::new("grant_end");
-    let users: Vec<String> = (0..plan.sessions).map(|number| format!("user{number}")).collect();
+    let users: Vec<String> = (0..USERS).map(|number| format!("user{number}")).collect();
     users.iter().for_each(|user| shop.proxy.user(user, &[]));
     shop.proxy.user("everybody", &[]);
     print::<P>("one by one", &one_by_one(&shop, plan, &users));
@@ -98,22 +120,20 @@ fn print<P: Protocol>(ended: &str, times: &Times) {
     }
 }
 
-/// Each session has a user and a grant of its own; they are ended one after the other while all others go on.
+/// Each user has a grant; they are ended one after the other while all others' sessions go on.
 fn one_by_one<P: Protocol>(shop: &Shop<P>, plan: &Plan, users: &[String]) -> Times {
-    let mut grants: Vec<u64> = users.iter().map(|user| shop.proxy.grant(user, "owner", "shop", "1h")).collect();
-    let names: Vec<&str> = users.iter().map(String::as_str).collect();
+    let mut grants: Vec<u64> = users.iter().map(|user| grant(&shop.proxy.data(), user)).collect();
+    let names: Vec<&str> = users.iter().map(String::as_str).cycle().take(plan.sessions).collect();
     busy(shop, plan, &names, |told, again| {
         let mut times = Times::default();
         let mut eyes = shop.database.client();
-        for session in 0..plan.sessions {
-            let answered = revoke(&shop.proxy.data(), grants[session]);
-            let unseen = gone::<P>(&mut eyes, &HashSet::from([session]));
-            times.upstream.push(unseen[0].1.saturating_duration_since(answered));
-            let told = told.recv_timeout(PATIENCE).expect("the client is told");
-            assert!(told.session == session && told.message.contains("was revoked"), "{}", told.message);
-            times.client.push(told.at.saturating_duration_since(answered));
-            grants[session] = shop.proxy.grant(&users[session], "owner", "shop", "1h");
-            again[session].send(()).expect("the session goes on");
+        for (number, user) in users.iter().enumerate() {
+            let theirs: HashSet<usize> = (number..plan.sessions).step_by(users.len()).collect();
+            let answered = revoke(&shop.proxy.data(), grants[number]);
+            times.add::<P>(answered, &mut eyes, told, &theirs);
+            grants[number] = grant(&shop.proxy.data(), user);
+            theirs.iter().for_each(|session| again[*session].send(()).expect("the session goes on"));
+            thread::sleep(Duration::from_millis(300));
         }
         times
     })
@@ -121,23 +141,17 @@ fn one_by_one<P: Protocol>(shop: &Shop<P>, plan: &Plan, users: &[String]) -> Tim
 
 /// All sessions are one user's, whose grant is ended.
 fn all_at_once<P: Protocol>(shop: &Shop<P>, plan: &Plan) -> Times {
-    let mut grant = shop.proxy.grant("everybody", "owner", "shop", "1h");
+    let mut held = grant(&shop.proxy.data(), "everybody");
     busy(shop, plan, &vec!["everybody"; plan.sessions], |told, again| {
         let mut times = Times::default();
         let mut eyes = shop.database.client();
+        let all = (0..plan.sessions).collect();
         for _ in 0..plan.rounds {
-            let answered = revoke(&shop.proxy.data(), grant);
-            let all = (0..plan.sessions).collect();
-            let unseen = gone::<P>(&mut eyes, &all).into_iter();
-            times.upstream.extend(unseen.map(|(_, at)| at.saturating_duration_since(answered)));
-            for _ in 0..plan.sessions {
-                let told = told.recv_timeout(PATIENCE).expect("the client is told");
-                assert!(told.message.contains("was revoked"), "{}", told.message);
-                times.client.push(told.at.saturating_duration_since(answered));
-            }
-            grant = shop.proxy.grant("everybody", "owner", "shop", "1h");
+            let answered = revoke(&shop.proxy.data(), held);
+            times.add::<P>(answered, &mut eyes, told, &all);
+            held = grant(&shop.proxy.data(), "everybody");
             again.iter().for_each(|again| again.send(()).expect("the session goes on"));
-            thread::sleep(Duration::from_secs(3));
+            thread::sleep(Duration::from_secs(2));
         }
         times
     })
@@ -200,8 +214,8 @@ fn session<P: Protocol>(mut client: P::Client, number: usize, scans: bool, tell:
     }
 }
 
-/// Looks at the server until none of these sessions' statements is running; says when each was first not seen.
-fn gone<P: Protocol>(eyes: &mut P::Client, sessions: &HashSet<usize>) -> Vec<(usize, Instant)> {
+/// Looks at the server until none of these sessions' statements is running; the moments at which each was first not seen.
+fn gone<P: Protocol>(eyes: &mut P::Client, sessions: &HashSet<usize>) -> Vec<Instant> {
     let look = P::pick(
         "SELECT substring(query FROM '/[*] s([0-9]+) [*]/') FROM pg_stat_activity \
          WHERE state = 'active' AND pid <> pg_backend_pid() AND query LIKE 'SELECT %'",
@@ -216,22 +230,39 @@ fn gone<P: Protocol>(eyes: &mut P::Client, sessions: &HashSet<usize>) -> Vec<(us
         let at = Instant::now();
         let number = |text: &String| text.trim_end_matches(" */").parse::<usize>().ok();
         let running: HashSet<usize> = rows.iter().filter_map(|row| number(row[0].as_ref()?)).collect();
-        found.extend(left.iter().filter(|session| !running.contains(*session)).map(|session| (*session, at)));
+        found.extend(left.iter().filter(|session| !running.contains(*session)).map(|_| at));
         left.retain(|session| running.contains(session));
     }
     found
 }
 
-/// Revokes over the proxy's socket; the moment at which it answered.
+/// Revokes a grant; the moment at which the proxy answered.
 fn revoke(data: &Path, grant: u64) -> Instant {
+    post(data, &format!("grants/{grant}/revoke"), "{}").0
+}
+
+/// Gives a user the role of everything. Returns the grant.
+fn grant(data: &Path, user: &str) -> u64 {
+    let body = format!(
+        r#"{{"user":"{user}","role":"owner","databases":["shop"],"duration":"1h","reason":"how long its end takes"}}"#
+    );
+    let asked = post(data, "requests", &body).1["id"].as_u64().expect("a request");
+    let approved = post(data, &format!("requests/{asked}/approve"), "{}").1;
+    approved["grant"]["id"].as_u64().unwrap_or_else(|| panic!("no grant: {approved}"))
+}
+
+/// One call over the proxy's socket: when its answer began, and what it was.
+fn post(data: &Path, path: &str, body: &str) -> (Instant, serde_json::Value) {
     let mut socket = UnixStream::connect(data.join("api.sock")).expect("the proxy's socket");
-    let head = format!("POST /api/v1/grants/{grant}/revoke HTTP/1.1\r\nHost: hallpass\r\nConnection: close\r\n");
-    socket
-        .write_all(format!("{head}Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{{}}").as_bytes())
-        .expect("sent");
+    let head = format!("POST /api/v1/{path} HTTP/1.1\r\nHost: hallpass\r\nConnection: close\r\n");
+    let content = format!("Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    socket.write_all(format!("{head}{content}").as_bytes()).expect("sent");
     let mut answer = vec![0; 12];
     socket.read_exact(&mut answer).expect("an answer");
     let answered = Instant::now();
-    assert_eq!(String::from_utf8_lossy(&answer), "HTTP/1.1 200");
-    answered
+    socket.read_to_end(&mut answer).expect("the rest of it");
+    let text = String::from_utf8_lossy(&answer);
+    assert!(text.starts_with("HTTP/1.1 20"), "{text}");
+    let json = text.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+    (answered, serde_json::from_str(json).unwrap_or_else(|error| panic!("{error}: {text}")))
 }
