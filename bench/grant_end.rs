@@ -171,7 +171,7 @@ fn busy<P: Protocol>(
             let (sender, go) = mpsc::channel();
             again.push(sender);
             let client = shop.log_in(user, PASSWORD, "shop").unwrap_or_else(|refused| panic!("{refused:?}"));
-            let (tell, scans) = (tell.clone(), number % plan.scans == 0);
+            let (tell, scans) = (tell.clone(), number.is_multiple_of(plan.scans));
             scope.spawn(move || session::<P>(client, number, scans, &tell, &go));
         }
         thread::sleep(Duration::from_secs(3));
@@ -194,7 +194,7 @@ fn session<P: Protocol>(mut client: P::Client, number: usize, scans: bool, tell:
         "SELECT count(*) FROM shop.orders a JOIN shop.orders b JOIN shop.orders c WHERE a.id + b.id + c.id = 0",
     );
     let sql = format!("{} /* s{number} */", if scans { scan } else { sleep });
-    let (in_transaction, prepared) = (number % 2 == 0, number % 4 < 2);
+    let (in_transaction, prepared) = (number.is_multiple_of(2), number % 4 < 2);
     loop {
         if in_transaction {
             client.query("BEGIN").ok();
