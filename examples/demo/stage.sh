@@ -87,15 +87,13 @@ as_operator() {
 
 # The command of the last HINT, run as alice with a reason of her own.
 follow_hint() {
-  local hint words
+  local hint
   hint=$(sed -n 's/.*HINT: *//p' <<<"$shown" | head -n 1)
-  if [[ $hint != hallpass\ request\ * ]]; then
-    fail "the hint is no command: $hint"
+  if [[ $hint != "CALL hallpass.request("* ]]; then
+    fail "the hint is no statement: $hint"
     return
   fi
-  hint=${hint//…/INC-1234 stuck order}
-  eval "words=(${hint#hallpass })"
-  as_alice "${words[@]}"
+  alice_types "${hint//why/INC-1234 stuck order};"
 }
 
 # recorded_first STATEMENT — compares the audit's time with the one in the server's own log.

@@ -226,7 +226,7 @@ fn arguments(bin: &Path, data: &Path, port: u16, options: &Options) -> Vec<std::
         "unix_socket_directories=".to_owned(),
         "fsync=off".to_owned(),
         "full_page_writes=off".to_owned(),
-        "max_connections=200".to_owned(),
+        "max_connections=300".to_owned(),
         "max_wal_senders=8".to_owned(),
         "wal_level=logical".to_owned(),
         "max_prepared_transactions=10".to_owned(),

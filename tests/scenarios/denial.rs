@@ -15,6 +15,10 @@ both!(
     review_rules_hold_whatever_the_grant,
     denials_are_recorded,
     explain_is_everybodys_and_analyze_nobodys,
+    a_denied_explain_names_the_role_that_explains,
+    beside_a_statement_grant_the_denial_names_what_it_allows,
+    what_no_role_allows_is_asked_for_by_statement,
+    denied_catalogs_say_who_may_read_them,
 );
 
 fn a_denial_says_what_is_missing_and_what_to_type<P: Protocol>() {
@@ -23,7 +27,7 @@ fn a_denial_says_what_is_missing_and_what_to_type<P: Protocol>() {
     let answer = alice.query("UPDATE shop.orders SET note = 'x' WHERE id = 1");
     let error = answer.fails(Kind::Denied);
     assert_eq!(error.message, "no grant allows UPDATE on shop.orders");
-    let hint = "hallpass request --role fixer --database shop --for 1h --reason \"…\"";
+    let hint = "CALL hallpass.request('fixer', '1 hour', 'why')";
     assert!(error.says(&["you hold: baseline (explain)", hint]), "{error:?}");
     assert!(!answer.in_transaction && answer.rows.is_empty());
     assert_eq!(alice.query("SELECT 1").value(), "1", "the session lives on");
@@ -40,7 +44,7 @@ fn without_a_grant_the_denial_names_the_command() {
     assert_eq!(error.code(), "42501");
     assert_eq!(error.message(), "no grant allows UPDATE on shop.orders");
     assert_eq!(error.detail(), "you hold: baseline (explain)");
-    assert_eq!(error.hint(), "hallpass request --role fixer --database shop --for 1h --reason \"…\"");
+    assert_eq!(error.hint(), "CALL hallpass.request('fixer', '1 hour', 'why')");
     assert_eq!(reply.shape, "EZ");
     assert_eq!(reply.status, 'I');
     assert_eq!(alice.query("SELECT 1").value(), "1", "the session lives on");
@@ -119,4 +123,82 @@ fn explain_is_everybodys_and_analyze_nobodys<P: Protocol>() {
     alice.query("EXPLAIN SELECT id FROM shop.orders WHERE id = 1").ok();
     alice.query("EXPLAIN ANALYZE UPDATE shop.orders SET note = 'ran' WHERE id = 1").fails(Kind::Denied);
     assert_eq!(shop.database.value("SELECT note FROM shop.orders WHERE id = 1"), "note 1");
+}
+
+fn a_denied_explain_names_the_role_that_explains<P: Protocol>() {
+    let shop = Shop::<P>::with("denied_explain", |settings| {
+        settings.rules = format!("[baseline]\nallow = []\n{}", settings.rules);
+    });
+    let mut alice = shop.alice();
+    let explain = "EXPLAIN SELECT id FROM shop.orders WHERE id = 1";
+    for answer in [alice.query(explain), alice.prepared(explain, &[])] {
+        let error = answer.fails(Kind::Denied);
+        assert_eq!(error.message, "no grant allows EXPLAIN on shop.orders");
+        assert_eq!(error.detail, "you hold: baseline (session statements and catalogs)");
+        assert_eq!(error.hint, "CALL hallpass.request('reader', '1 hour', 'why')");
+    }
+    shop.grant("reader");
+    alice.query(explain).ok();
+}
+
+fn beside_a_statement_grant_the_denial_names_what_it_allows<P: Protocol>() {
+    let shop = Shop::<P>::new("denied_beside");
+    let approved = "SELECT id FROM shop.orders WHERE id = 7";
+    shop.proxy.approve(shop.proxy.request_statement("alice", approved, "shop", &[]));
+    let mut alice = shop.alice();
+    alice.query(approved).ok();
+    let other = alice.query("SELECT id FROM shop.orders WHERE id = 8");
+    let error = other.fails(Kind::Denied);
+    assert_eq!(error.message, "no grant allows SELECT on shop.orders");
+    let allowed = format!("allows another statement: {approved}");
+    assert!(error.detail.contains("(one statement until ") && error.detail.ends_with(&allowed), "{error:?}");
+    // The weakest of the roles that would allow it.
+    assert_eq!(error.hint, "CALL hallpass.request('bytes', '1 hour', 'why')");
+}
+
+fn what_no_role_allows_is_asked_for_by_statement<P: Protocol>() {
+    let shop = Shop::<P>::with("denied_statement", |settings| {
+        // Nobody may ask for the role that covers everything.
+        let nobody = "[roles.owner]\nrequest_by = [\"group:nobody\"]";
+        settings.rules =
+            settings.rules.replace("[roles.owner]", nobody).replace("tables = [\"shop.*\"]", "tables = [\"shop.o*\"]");
+    });
+    let mut alice = shop.alice();
+    let vault = alice.query("SELECT secret FROM shop.vault WHERE secret = 'it''s'");
+    let error = vault.fails(Kind::Denied);
+    assert_eq!(error.message, "no grant allows SELECT on shop.vault");
+    let hint =
+        "CALL hallpass.request_statement('SELECT secret FROM shop.vault WHERE secret = ''it''''s''', '30 min', 'why')";
+    assert_eq!(error.hint, hint);
+    let email = alice.query("SELECT name FROM shop.customers WHERE upper(email) = 'X'");
+    let hint = "CALL hallpass.request_statement('SELECT name FROM shop.customers WHERE upper(email) = ''X''', '30 min', \
+                'why', 'unmask')";
+    assert_eq!(email.fails(Kind::Denied).hint, hint, "{email:?}");
+    let write = alice.query("DELETE FROM shop.vault WHERE id = 1");
+    let hint = "role owner would allow it, but only group:nobody may request it: ask them, or an administrator";
+    assert_eq!(write.fails(Kind::Denied).hint, hint);
+}
+
+fn denied_catalogs_say_who_may_read_them<P: Protocol>() {
+    let shop = Shop::<P>::new("denied_catalog");
+    let mut alice = shop.alice_as("reader");
+    let reads = P::pick(
+        [
+            "SELECT query FROM pg_stat_activity",
+            "SELECT rolpassword FROM pg_authid",
+            "SELECT most_common_vals FROM pg_stats",
+        ],
+        [
+            "SELECT INFO FROM information_schema.PROCESSLIST",
+            "SELECT trx_query FROM information_schema.INNODB_TRX",
+            "SHOW FULL PROCESSLIST",
+        ],
+    );
+    for sql in reads {
+        let answer = alice.query(sql);
+        let error = answer.fails(Kind::Denied);
+        assert!(error.message.starts_with("no grant allows "), "{sql}: {error:?}");
+        assert!(error.detail.contains("role reader until"), "{sql}: {error:?}");
+        assert_eq!(error.hint, "CALL hallpass.request('owner', '1 hour', 'why')", "{sql}: {error:?}");
+    }
 }

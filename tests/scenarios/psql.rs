@@ -26,7 +26,7 @@ fn a_denial_reads_well() {
     assert_eq!(
         told.stderr,
         "ERROR:  no grant allows DELETE on shop.orders\nDETAIL:  you hold: baseline (explain)\n\
-         HINT:  hallpass request --role fixer --database shop --for 1h --reason \"…\"\n"
+         HINT:  CALL hallpass.request('fixer', '1 hour', 'why')\n"
     );
 }
 

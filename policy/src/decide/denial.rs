@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     grant::{Grant, GrantKind, at, bounded_write},
-    ids::{GrantId, RequestId, RoleName, TargetName, Timestamp},
+    ids::{GrantId, RequestId, RoleName, Timestamp},
     mask::plan::{MaskConflict, Masks},
     review::Broken,
     role::Role,
@@ -17,54 +17,71 @@ use crate::{
 
 /// Most grants that a denial lists.
 const LISTED: usize = 5;
-/// Bytes of a statement that a hint repeats; a longer one is named by its verb.
+/// Bytes of a statement that a hint repeats; a longer one is named by its first word.
 const LONGEST: usize = 300;
+/// Characters of an approved statement that a denial of another one repeats.
+const BEGINNING: usize = 60;
 /// What a hint asks for when nothing bounds it.
 const USUAL: Duration = Duration::from_secs(3600);
 
-/// The command that asks for `role` on `target`, for an hour or what the role allows at most.
-pub fn request_role(role: &RoleName, max_duration: Option<Duration>, target: &TargetName) -> String {
+/// How the message of every statement begins that a review rule blocks.
+const BLOCKED: &str = "blocked by review rule";
+
+impl Denial {
+    /// Whether a review rule blocks the statement, whatever is granted.
+    pub fn is_by_rule(&self) -> bool {
+        self.message.starts_with(BLOCKED)
+    }
+}
+
+/// The statement that asks for `role` on the session's own target, for an hour or what the role allows at most.
+fn request_role(role: &RoleName, max_duration: Option<Duration>) -> String {
     let duration = for_time(max_duration.map_or(USUAL, |max| max.min(USUAL)));
-    format!("hallpass request --role {role} --database {target} --for {duration} --reason \"…\"")
+    format!("CALL hallpass.request({}, '{duration}', 'why')", quoted(role.as_str()))
 }
 
-/// The command that asks for one statement.
-fn request_statement(text: &str, target: &TargetName, flags: &str) -> String {
-    format!("hallpass request --statement {} --database {target}{flags} --for 30m --reason \"…\"", shell(text))
+/// The statement that asks for one statement; `flags`: `unmask`, `export`, both or none.
+fn request_statement(text: &str, flags: &str) -> String {
+    let flags = if flags.is_empty() { String::new() } else { format!(", '{flags}'") };
+    format!("CALL hallpass.request_statement({}, '30 min', 'why'{flags})", quoted(text))
 }
 
-/// The command that asks for what `grant` allowed, on `target`, again.
-pub fn ask_again(grant: &Grant, target: &TargetName) -> String {
+/// What to type to be allowed again what `grant` allowed.
+pub fn ask_again(grant: &Grant) -> String {
     match &grant.kind {
-        GrantKind::Role(role) => request_role(role, Some(grant.starts.until(grant.ends)), target),
+        GrantKind::Role(role) => request_role(role, Some(grant.starts.until(grant.ends))),
         GrantKind::Statement(approved) => {
-            let flags = flags(approved.export, approved.unmask);
-            request_statement(&approved.text, target, &flags)
+            request_statement(&shortened(&approved.text, "the statement"), &flags(approved.export, approved.unmask))
         }
     }
 }
 
 fn flags(export: bool, unmask: bool) -> String {
-    format!("{}{}", if export { " --export" } else { "" }, if unmask { " --unmask" } else { "" })
+    let flags = [("unmask", unmask), ("export", export)];
+    flags.iter().filter(|(_, wanted)| *wanted).map(|(flag, _)| *flag).collect::<Vec<_>>().join(",")
 }
 
-/// `1h`, `30m`, `45s`.
+/// `1 hour`, `30 min`, `45 s`.
 fn for_time(duration: Duration) -> String {
     let seconds = duration.as_secs().max(1);
     match (seconds % 3600, seconds % 60) {
-        (0, _) => format!("{}h", seconds / 3600),
-        (_, 0) => format!("{}m", seconds / 60),
-        _ => format!("{seconds}s"),
+        (0, _) if seconds == 3600 => "1 hour".to_owned(),
+        (0, _) => format!("{} hours", seconds / 3600),
+        (_, 0) => format!("{} min", seconds / 60),
+        _ => format!("{seconds} s"),
     }
 }
 
-/// Quoted for a POSIX shell, by double quotes where nothing in it is special there.
-fn shell(text: &str) -> String {
-    if text.contains(['"', '$', '`', '\\', '!']) {
-        format!("'{}'", text.replace('\'', "'\\''"))
-    } else {
-        format!("\"{text}\"")
-    }
+/// As a string of SQL. What one dialect would read otherwise than the other does not get here: see [`shortened`].
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+/// A statement to be repeated in a hint: itself, or `what` and a mark where it is too long, or has backslashes, which not
+/// every server takes for what they are.
+fn shortened(text: &str, what: &str) -> String {
+    let text = text.trim().trim_end_matches(';');
+    if text.len() > LONGEST || text.contains('\\') { format!("{what} …") } else { text.to_owned() }
 }
 
 /// EXECUTE or FETCH that the caller did not look up.
@@ -83,8 +100,8 @@ pub(super) fn blocked(question: &Question<'_>, broken: &Broken) -> Denial {
     let of = of.filter(|_| statement.reach != Reach::Some).map_or(String::new(), |need| format!(" of {}", need.object));
     let ask = format!("ask an administrator about [[review]] rule = \"{}\"", broken.rule);
     Denial {
-        message: format!("blocked by review rule {}", broken.rule),
-        detail: format!("{}{of}; the rule holds whatever the grant", broken.finding),
+        message: format!("{BLOCKED} {}", broken.rule),
+        detail: format!("review rule {}: {}{of}; the rule holds whatever the grant", broken.rule, broken.finding),
         hint: if broken.mend.is_empty() { ask } else { format!("{}, or {ask}", broken.mend) },
     }
 }
@@ -186,11 +203,23 @@ fn holdings(question: &Question<'_>, unfit: &[(Holder<'_>, Lack)]) -> String {
             GrantKind::Statement(_) => "one statement".to_owned(),
         };
         let _ = write!(text, "; grant {} ({what} until {}) {}", grant.id, at(grant.ends), lacks(lack));
+        if let (Lack::OtherStatement, GrantKind::Statement(approved)) = (lack, &grant.kind) {
+            let _ = write!(text, ": {}", beginning(&approved.text));
+        }
     }
     if total > LISTED {
         let _ = write!(text, "; {} more grants that do not allow it", total - LISTED);
     }
     text
+}
+
+/// The first words of a statement, on one line.
+fn beginning(text: &str) -> String {
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match words.char_indices().nth(BEGINNING) {
+        Some((end, _)) => format!("{}…", words.get(..end).unwrap_or_default()),
+        None => words,
+    }
 }
 
 fn lacks(lack: &Lack) -> String {
@@ -230,7 +259,7 @@ fn hint(question: &Question<'_>, closest: &Closest) -> String {
         question.policy.roles.values().filter(|r| in_scope(question, &r.name) && judged(r)).collect();
     roles.sort_by(|a, b| (breadth(a), &a.name).cmp(&(breadth(b), &b.name)));
     if let Some(role) = roles.iter().find(|role| role.may_be_requested_by(question.principal)) {
-        return request_role(&role.name, role.max_duration, question.target);
+        return request_role(&role.name, role.max_duration);
     }
     if let Some(command) = statement_hint(question) {
         return command;
@@ -268,9 +297,9 @@ fn statement_hint(question: &Question<'_>) -> Option<String> {
         Ok(_) => false,
         Err(_) => question.masks.plan(statement, true).map(|_| true).ok()?,
     };
-    let placeholder = format!("{} …", statement.verb);
-    let text = question.text.map(|text| text.trim().trim_end_matches(';')).filter(|text| text.len() <= LONGEST);
-    Some(request_statement(text.unwrap_or(&placeholder), question.target, &flags(exports(statement), unmask)))
+    let text = shortened(question.text.unwrap_or("…"), statement.verb);
+    let text = if text == "…" { format!("{} …", statement.verb) } else { text };
+    Some(request_statement(&text, &flags(exports(statement), unmask)))
 }
 
 /// A grant that nobody holds, to see what it would allow.

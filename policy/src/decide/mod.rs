@@ -10,7 +10,7 @@ mod holder;
 #[cfg(test)]
 mod tests;
 
-pub use denial::{ask_again, request_role};
+pub use denial::ask_again;
 use holder::Holder;
 
 use crate::{

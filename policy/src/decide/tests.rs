@@ -291,7 +291,7 @@ fn a_scoped_listener_leaves_its_roles_only() {
         denial.detail.contains("grant 1 (role reader until 2026-01-31 13:00:00Z) is not usable on this listener"),
         "{denial:?}"
     );
-    assert_eq!(denial.hint, "hallpass request --role fixer --database shop --for 1h --reason \"…\"");
+    assert_eq!(denial.hint, "CALL hallpass.request('fixer', '1 hour', 'why')");
 }
 
 #[test]
@@ -385,7 +385,7 @@ fn exports_need_an_exporting_grant() {
         denial.detail,
         "you hold: baseline (explain); grant 1 (role reader until 2026-01-31 13:00:00Z) does not export"
     );
-    assert_eq!(denial.hint, "hallpass request --role exporter --database shop --for 30m --reason \"…\"");
+    assert_eq!(denial.hint, "CALL hallpass.request('exporter', '30 min', 'why')");
     world.allow(&copy, &[holds(1, "exporter")]);
     world.deny(&copy, &[approved(2, &copy, false, true)]);
     world.allow(&copy, &[approved(2, &copy, true, false)]);
@@ -393,10 +393,7 @@ fn exports_need_an_exporting_grant() {
     let email = copy.showing(&[("shop.customers.email", Via::Copy)]);
     let denial = world.deny(&email, &[holds(1, "exporter"), approved(2, &email, true, false)]);
     assert_eq!(denial.message, "no grant allows copying masked column shop.customers.email to COPY");
-    assert_eq!(
-        denial.hint,
-        "hallpass request --statement \"COPY …\" --database shop --export --unmask --for 30m --reason \"…\""
-    );
+    assert_eq!(denial.hint, "CALL hallpass.request_statement('COPY …', '30 min', 'why', 'unmask,export')");
     assert_eq!(world.allow(&email, &[approved(2, &email, true, true)]).plan, MaskPlan::Unmasked);
 }
 
@@ -425,10 +422,7 @@ fn masks_follow_the_authority() {
          about the value; you hold: baseline (explain); grant 2 (one statement until 2026-01-31 13:00:00Z) masks \
          shop.customers.ssn; grant 1 (role reader until 2026-01-31 13:00:00Z) masks shop.customers.ssn"
     );
-    assert_eq!(
-        denial.hint,
-        "hallpass request --statement \"SELECT …\" --database shop --unmask --for 30m --reason \"…\""
-    );
+    assert_eq!(denial.hint, "CALL hallpass.request_statement('SELECT …', '30 min', 'why', 'unmask')");
 
     let moving = update().using("shop.customers.ssn", Usage::Travel(Arc::from("shop.orders.note")));
     let denial = world.deny(&moving, &[holds(1, "admin")]);
@@ -448,7 +442,7 @@ fn a_denial_teaches() {
         denial.detail,
         "you hold: baseline (explain); grant 3 (role reader until 2026-01-31 13:00:00Z) lacks update"
     );
-    assert_eq!(denial.hint, "hallpass request --role fixer --database shop --for 1h --reason \"…\"");
+    assert_eq!(denial.hint, "CALL hallpass.request('fixer', '1 hour', 'why')");
 
     world.principal.groups.clear();
     let denial = world.deny(&update(), &[]);
@@ -464,14 +458,11 @@ fn a_denial_teaches() {
         denial.detail,
         "you hold: baseline (explain); grant 3 (role reader until 2026-01-31 13:00:00Z) does not cover hr.payroll"
     );
-    assert_eq!(denial.hint, "hallpass request --statement \"SELECT …\" --database shop --for 30m --reason \"…\"");
+    assert_eq!(denial.hint, "CALL hallpass.request_statement('SELECT …', '30 min', 'why')");
 
     world.text = Some("SELECT 'it' FROM hr.payroll;\n");
     let denial = world.deny(&select("hr.payroll"), &[]);
-    assert_eq!(
-        denial.hint,
-        "hallpass request --statement \"SELECT 'it' FROM hr.payroll\" --database shop --for 30m --reason \"…\""
-    );
+    assert_eq!(denial.hint, "CALL hallpass.request_statement('SELECT ''it'' FROM hr.payroll', '30 min', 'why')");
 
     world.policy.roles.clear();
     world.policy.baseline.clear();
@@ -504,27 +495,26 @@ fn a_denial_tells_of_the_grant_that_ended() {
     revoked.revoked = Some(GrantEnd::Revoked { by: UserName::new("bob"), reason: None });
     assert_eq!(revoked.ended(NOON).as_deref(), Some("grant 4 (role fixer) was revoked by bob"));
     assert_eq!(holds(3, "fixer").ended(NOON), None);
-    assert_eq!(
-        ask_again(&expired, &world.target),
-        "hallpass request --role fixer --database shop --for 3599s --reason \"…\""
-    );
+    assert_eq!(ask_again(&expired), "CALL hallpass.request('fixer', '3599 s', 'why')");
     let statement = approved(5, &select("shop.orders"), true, true);
     assert_eq!(
-        ask_again(&statement, &world.target),
-        "hallpass request --statement \"SELECT 'x'\" --database shop --export --unmask --for 30m --reason \"…\""
+        ask_again(&statement),
+        "CALL hallpass.request_statement('SELECT ''x''', '30 min', 'why', 'unmask,export')"
     );
 }
 
 #[test]
-fn statement_texts_are_quoted_for_a_shell() {
+fn statement_texts_are_quoted_for_sql() {
     let mut quoted = approved(5, &select("shop.orders"), false, false);
     if let GrantKind::Statement(approved) = &mut quoted.kind {
         approved.text = Arc::from("SELECT \"a\", 'it' $1");
     }
-    assert_eq!(
-        ask_again(&quoted, &TargetName::new("shop")),
-        "hallpass request --statement 'SELECT \"a\", '\\''it'\\'' $1' --database shop --for 30m --reason \"…\""
-    );
+    assert_eq!(ask_again(&quoted), "CALL hallpass.request_statement('SELECT \"a\", ''it'' $1', '30 min', 'why')");
+    if let GrantKind::Statement(approved) = &mut quoted.kind {
+        approved.text = Arc::from("SELECT 'a\\'");
+    }
+    let backslash = "CALL hallpass.request_statement('the statement …', '30 min', 'why')";
+    assert_eq!(ask_again(&quoted), backslash, "servers differ on what a backslash is");
 }
 
 #[test]
@@ -536,7 +526,8 @@ fn review_rules_hold_whatever_the_grant() {
     assert_eq!(denial.message, "blocked by review rule update-without-where");
     assert_eq!(
         denial.detail,
-        "UPDATE without a WHERE that can be false changes every row of shop.orders; the rule holds whatever the grant"
+        "review rule update-without-where: UPDATE without a WHERE that can be false changes every row of shop.orders; \
+         the rule holds whatever the grant"
     );
     let mut prepare = statement("PREPARE");
     prepare.effect = Effect::Prepare { name: Arc::from("p"), statement: Box::new(every.clone()) };

@@ -10,6 +10,9 @@ use crate::{
 
 use super::Level;
 
+/// Levels of partitions below a table that are added up.
+const LEVELS: u32 = 4;
+
 /// A built-in rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub enum BuiltIn {
@@ -76,8 +79,8 @@ impl BuiltIn {
                 "a SELECT without WHERE and LIMIT on a table that the catalog estimates at `rows` or more"
             }
             Self::CartesianJoin => "two tables in FROM that no condition connects",
-            Self::SideEffects => "a SELECT that calls a function which may change something",
-            Self::LockTable => "LOCK TABLE, or FOR UPDATE of every row",
+            Self::SideEffects => "a SELECT that writes, locks, waits, or calls a function which may do so",
+            Self::LockTable => "LOCK TABLE, LOCK TABLES, or FOR UPDATE of every row",
         }
     }
 
@@ -124,7 +127,8 @@ impl BuiltIn {
                     .then(|| format!("{} removes {} with everything in it", statement.verb, what.object))
             }
             Self::Truncate => {
-                needs(statement, Action::Truncate).map(|need| format!("TRUNCATE empties {}", need.object))
+                let of = if statement.verb.starts_with("ALTER") { "a partition of " } else { "" };
+                needs(statement, Action::Truncate).map(|need| format!("{} empties {of}{}", statement.verb, need.object))
             }
             Self::TableRewrite => statement.features.rewrite.as_ref().map(|why| format!("{} {why}", statement.verb)),
             Self::SelectEverything => {
@@ -138,18 +142,37 @@ impl BuiltIn {
                 Some(format!("no condition connects {one} and {other}, so each row meets every other"))
             }
             Self::SideEffects => {
-                let call = |need: &&Need| matches!(need.object, Object::Function(_));
-                let called = statement.needs.iter().find(call)?;
-                (statement.verb == "SELECT")
-                    .then(|| format!("SELECT calls {}, which may change something", called.object))
+                let found = statement.needs.iter().find_map(side_effect)?;
+                (statement.verb == "SELECT").then(|| format!("SELECT {found}"))
             }
             Self::LockTable => {
-                let locked = needs(statement, Action::Lock)?;
-                let Object::Relation(table) = &locked.object else { return None };
-                let whole = statement.verb.starts_with("LOCK") || statement.features.whole.contains(table);
-                whole.then(|| format!("{} locks all of {table}", statement.verb))
+                let whole = |table: &&QualifiedName| {
+                    statement.verb.starts_with("LOCK") || statement.features.whole.contains(*table)
+                };
+                let table = statement.needs.iter().filter_map(locked).find(whole)?;
+                Some(format!("{} locks all of {table}", statement.verb))
             }
         }
+    }
+}
+
+/// What a SELECT does besides reading, by one of the needs it has.
+fn side_effect(need: &Need) -> Option<String> {
+    match (&need.object, need.action) {
+        (Object::Function(_), _) => Some(format!("calls {}, which may change something", need.object)),
+        // FOR UPDATE locks what it reads, and says so.
+        (Object::Relation(_) | Object::Catalog(_), Action::Lock) => None,
+        (Object::Relation(_) | Object::Catalog(_), action) => {
+            action.writes().then(|| format!("changes {}", need.object))
+        }
+        (Object::Session(what), action) => action.writes().then(|| format!("does more than read: {what}")),
+    }
+}
+
+fn locked(need: &Need) -> Option<&QualifiedName> {
+    match (&need.object, need.action) {
+        (Object::Relation(table), Action::Lock) => Some(table),
+        _ => None,
     }
 }
 
@@ -157,7 +180,13 @@ fn needs(statement: &Statement, action: Action) -> Option<&Need> {
     statement.needs.iter().find(|need| need.action == action)
 }
 
-/// How many rows the catalog thinks a table has; children count for their parents.
-fn rows(catalog: &Catalog, table: &QualifiedName) -> u64 {
-    catalog.rows.get(table).copied().unwrap_or(0)
+/// How many rows the catalog thinks a table has: its own, or those of its children, whichever were counted.
+pub(super) fn rows(catalog: &Catalog, table: &QualifiedName) -> u64 {
+    fn below(catalog: &Catalog, table: &QualifiedName, levels: u32) -> u64 {
+        let own = catalog.rows.get(table).copied().unwrap_or(0);
+        let children = catalog.relations.get(table).filter(|_| levels > 0).map(|relation| relation.children.iter());
+        let children = children.into_iter().flatten().map(|child| below(catalog, child, levels - 1));
+        own.max(children.fold(0, u64::saturating_add))
+    }
+    below(catalog, table, LEVELS)
 }

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, sync::LazyLock};
 
+use super::built_in::rows;
 use crate::{
     condition::{Facts, Fields, Type, Variables},
     decide::Question,
@@ -57,7 +58,7 @@ pub(super) fn of(question: &Question<'_>, statement: &Statement) -> Facts {
     let actions: BTreeSet<&str> = statement.needs.iter().map(|need| need.action.as_str()).collect();
     let features = &statement.features;
     let whole: Vec<String> = features.whole.iter().map(ToString::to_string).collect();
-    let rows = features.whole.iter().filter_map(|table| question.catalog.rows.get(table)).max();
+    let rows = features.whole.iter().map(|table| rows(question.catalog, table)).max();
     let facts = Fields::new()
         .text("verb", statement.verb)
         .texts("actions", actions)
@@ -67,7 +68,7 @@ pub(super) fn of(question: &Question<'_>, statement: &Statement) -> Facts {
         .flag("writes", statement.needs.iter().any(|need| need.action.writes()))
         .flag("every_row", statement.reach != Reach::Some)
         .texts("whole_tables", whole.iter().map(String::as_str))
-        .number("rows", rows.copied().unwrap_or(0))
+        .number("rows", rows.unwrap_or(0))
         .flag("cartesian", features.unconnected.is_some())
         .flag("rewrites", features.rewrite.is_some())
         .flag("exports", statement.export);

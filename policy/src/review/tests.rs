@@ -4,10 +4,14 @@ use super::*;
 use crate::{
     catalog::Catalog,
     decide::Policy,
-    fixtures::{catalog, name, statement},
+    fixtures::{self, catalog, name, statement},
     ids::{GroupName, Principal, TargetName, UserName},
     mask::plan::Masks,
-    statement::{Action, Effect, Object, Reach, Usage, Via},
+    statement::{
+        Action, Effect, Names, Object, Reach, Usage, Via,
+        mysql::{self, MysqlNames},
+        postgres,
+    },
 };
 
 fn review(rules: &[BuiltIn]) -> Review {
@@ -60,7 +64,7 @@ fn each_built_in_rule_finds_what_it_is_about() {
         (
             BuiltIn::Truncate,
             statement("TRUNCATE TABLE").needing(Action::Truncate, "shop.orders"),
-            "TRUNCATE empties shop.orders",
+            "TRUNCATE TABLE empties shop.orders",
         ),
         (BuiltIn::TableRewrite, rewrite, "ALTER TABLE changes the type of shop.orders.total"),
         (
@@ -141,4 +145,77 @@ fn own_rules_speak_of_the_facts() {
     let unclear = check(&own("statement.tables[7] == 'a'"), &read);
     assert!(unclear[0].1.contains("cannot be evaluated"), "{unclear:?}");
     assert!(Condition::compile("statement.tabels == []", &VARIABLES).is_err());
+}
+
+/// What the texts of both dialects mean, in database or schema shop.
+fn both(text: &str) -> [Vec<String>; 2] {
+    let mut catalog = fixtures::catalog();
+    catalog.schemas.push("shop".into());
+    let postgres = postgres::understand(text, &catalog, &Names { search_path: "shop".into() });
+    let names = MysqlNames { database: Some("shop".into()), ..MysqlNames::default() };
+    let mysql = mysql::understand(text, &catalog, &names);
+    [postgres, mysql].map(|understood| {
+        let mut understood = understood.unwrap_or_else(|refusal| panic!("{text}: {refusal}"));
+        let statement = understood.statements.remove(0);
+        check(&review(&BuiltIn::ALL), &statement).into_iter().map(|(rule, _)| rule).collect()
+    })
+}
+
+#[test]
+fn statements_of_both_dialects_break_the_same_rules() {
+    let rules = |one: &str| if one.is_empty() { Vec::new() } else { vec![one.to_owned()] };
+    for (text, expected) in [
+        ("UPDATE orders SET note = 'x'", "update-without-where"),
+        ("UPDATE orders SET note = 'x' WHERE 1 = 1", "update-without-where"),
+        ("UPDATE orders SET note = 'x' WHERE id = 1", ""),
+        ("DELETE FROM orders", "delete-without-where"),
+        ("DELETE FROM orders WHERE id > 7", ""),
+        ("DROP TABLE orders", "drop-table"),
+        ("DROP TABLE IF EXISTS shop.orders, shop.guests", "drop-table"),
+        ("DROP VIEW contacts", ""),
+        ("TRUNCATE TABLE orders", "truncate"),
+        ("ALTER TABLE orders ADD COLUMN k int", ""),
+        ("ALTER TABLE orders ADD COLUMN k int DEFAULT 7", ""),
+        ("ALTER TABLE orders ADD COLUMN k bigint GENERATED ALWAYS AS (id + 1) STORED", "table-rewrite"),
+        ("ALTER TABLE orders RENAME COLUMN note TO remark", ""),
+        ("SELECT * FROM orders", "select-everything"),
+        ("SELECT * FROM orders LIMIT 10", ""),
+        ("SELECT * FROM orders WHERE id = 1", ""),
+        ("SELECT * FROM guests", ""),
+        ("SELECT o.id FROM orders o, guests c WHERE o.id = 7", "cartesian-join"),
+        ("SELECT o.id FROM orders o JOIN guests c ON c.id = o.id WHERE o.id = 7", ""),
+        ("SELECT id FROM guests FOR UPDATE", "lock-table"),
+        ("SELECT id FROM guests WHERE id = 7 FOR UPDATE", ""),
+        ("EXPLAIN DELETE FROM orders", ""),
+    ] {
+        assert_eq!(both(text), [expected, expected].map(rules), "{text}");
+    }
+    let mysql = |text: &str| {
+        let names = MysqlNames { database: Some("shop".into()), ..MysqlNames::default() };
+        let mut understood = mysql::understand(text, &fixtures::catalog(), &names).expect("understood");
+        check(&review(&BuiltIn::ALL), &understood.statements.remove(0))
+    };
+    for (text, rule, finding) in [
+        ("LOCK TABLES guests READ, orders WRITE", "lock-table", "LOCK TABLES locks all of shop.guests"),
+        ("DROP DATABASE shop", "drop-table", "DROP DATABASE removes database shop with everything in it"),
+        ("ALTER TABLE orders MODIFY note text", "table-rewrite", "ALTER TABLE may change the type of shop.orders.note"),
+        ("SELECT sleep(10)", "side-effects", "SELECT does more than read: function sleep"),
+        ("SELECT get_lock('a', 1)", "side-effects", "SELECT does more than read: named locks"),
+        ("ALTER TABLE orders DROP PARTITION p0", "truncate", "ALTER TABLE empties a partition of shop.orders"),
+    ] {
+        assert_eq!(mysql(text), [(rule.to_owned(), finding.to_owned())], "{text}");
+    }
+}
+
+#[test]
+fn rows_of_partitions_count_for_their_table() {
+    let mut catalog = fixtures::catalog();
+    let mut parent = catalog.relations[&name("shop.orders")].as_ref().clone();
+    parent.children = vec![name("shop.orders_1"), name("shop.orders_2")];
+    catalog.add_relation(parent);
+    catalog.rows.insert(name("shop.orders_1"), 70_000);
+    catalog.rows.insert(name("shop.orders_2"), 50_000);
+    assert_eq!(built_in::rows(&catalog, &name("shop.orders")), 120_000);
+    catalog.rows.insert(name("shop.orders"), 200_000);
+    assert_eq!(built_in::rows(&catalog, &name("shop.orders")), 200_000);
 }

@@ -459,7 +459,7 @@ impl Gate {
                 && self.reminded.insert((grant.id, grant.ends, *before))
             {
                 let text = format!("{grant} ends at {}", hallpass_policy::grant::at(grant.ends));
-                due.push((text, ask_again(grant, self.target.name())));
+                due.push((text, ask_again(grant)));
             }
         }
         due
@@ -480,7 +480,7 @@ impl Gate {
     }
 
     fn grant_ended(&self, id: GrantId, grant: Option<&Grant>, now: Timestamp) -> ClientError {
-        let ended = grant.and_then(|grant| Some((grant.ended(now)?, ask_again(grant, self.target.name()))));
+        let ended = grant.and_then(|grant| Some((grant.ended(now)?, ask_again(grant))));
         let (message, hint) = ended.unwrap_or_else(|| (format!("grant {id} ended"), String::new()));
         ClientError::GrantEnded { message, hint }
     }

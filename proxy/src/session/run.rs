@@ -126,16 +126,36 @@ impl<B, U> Run<B, U> {
         })
     }
 
-    /// The error for the client when the write has changed more rows than its grant allows.
-    pub fn too_wide(rows: u64, bound: u64) -> ClientError {
+    /// The error for the client when the write has changed more rows than its grant allows: what is taken back is said.
+    pub fn too_wide(&self, rows: u64, bound: u64, transaction: Around) -> ClientError {
+        let several = self.of.understood.statements.len() > 1;
+        let undone = if several { "all of its message is rolled back" } else { "it is rolled back" };
+        let (then, first) = match transaction {
+            Around::None => ("", ""),
+            Around::GoesOn => (", and the transaction goes on", ""),
+            Around::Fails => (", and the transaction has failed", "send ROLLBACK; then "),
+        };
         ClientError::LimitExceeded {
             message: format!(
-                "the statement changed {rows} rows, more than max_rows_affected of this grant allows ({bound})"
+                "the statement changed {rows} rows, more than max_rows_affected of this grant allows ({bound}): \
+                 {undone}{then}"
             ),
-            hint: "nothing was changed; narrow the statement's WHERE, or ask for a role that allows more".into(),
+            hint: format!("{first}narrow the statement's WHERE, or ask for a role that allows more"),
             sqlstate: "54000",
         }
     }
+}
+
+/// What becomes of the client's transaction when a write in it changed too many rows: the same as after any error of
+/// the server's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Around {
+    /// There is none.
+    None,
+    /// It goes on without the write: MySQL.
+    GoesOn,
+    /// It has failed: Postgres.
+    Fails,
 }
 
 fn is_write(action: Action) -> bool {

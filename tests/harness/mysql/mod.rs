@@ -199,7 +199,7 @@ fn arguments(folder: &Path, port: u16, flavour: Flavour, options: &Options) -> V
         "default-time-zone=+00:00".to_owned(),
         "secure-file-priv=".to_owned(),
         "local-infile=1".to_owned(),
-        "max-connections=200".to_owned(),
+        "max-connections=300".to_owned(),
         "max-allowed-packet=128M".to_owned(),
         "innodb-buffer-pool-size=32M".to_owned(),
         "innodb-flush-log-at-trx-commit=0".to_owned(),

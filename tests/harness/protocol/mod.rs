@@ -121,6 +121,9 @@ pub trait Client: std::fmt::Debug + Send {
     /// One statement in every way that rows can take: as text, prepared, binary, and on MySQL by a cursor.
     fn every_way(&mut self, sql: &str) -> Vec<Answer>;
 
+    /// Runs a statement, which has to work, and says what the client was warned of: by notices, by SHOW WARNINGS.
+    fn warned(&mut self, sql: &str) -> Vec<String>;
+
     /// Prepares and keeps.
     fn hold(&mut self, sql: &str) -> Self::Held;
 

@@ -113,6 +113,12 @@ impl Client for wire::Client {
     }
 
     #[track_caller]
+    fn warned(&mut self, sql: &str) -> Vec<String> {
+        self.query(sql).ok();
+        self.query("SHOW WARNINGS").ok().rows.into_iter().filter_map(|row| row.into_iter().nth(2).flatten()).collect()
+    }
+
+    #[track_caller]
     fn hold(&mut self, sql: &str) -> Prepared {
         self.prepare(sql).unwrap_or_else(|error| panic!("`{sql}` should be prepared: {error:?}"))
     }

@@ -112,6 +112,11 @@ impl Client for wire::Client {
     }
 
     #[track_caller]
+    fn warned(&mut self, sql: &str) -> Vec<String> {
+        self.query(sql).ok().notices.iter().map(|notice| notice.message().to_owned()).collect()
+    }
+
+    #[track_caller]
     fn hold(&mut self, sql: &str) {
         self.send(&[frame::parse("held", sql.as_bytes(), &[]), frame::sync()].concat());
         self.reply().ok();

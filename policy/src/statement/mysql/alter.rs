@@ -10,7 +10,7 @@ use super::{
     lexer::Lexed,
     maintain::change,
     refusal::unsupported,
-    relation,
+    relation, rewrite,
     table_parts::{self, columns_named},
     walk::Walk,
 };
@@ -69,10 +69,14 @@ fn table(walk: &mut Walk<'_>, cursor: &mut Cursor<'_>) -> Result<Draft, Refusal>
     let relation = relation::resolve(walk, Some(&name.schema), &name.name)?;
     change(walk, Action::Ddl, &relation.name);
     super::maintain::wait(cursor);
+    let all = cursor.rest();
+    let mut each = Vec::new();
     while !cursor.done() {
         let mut spec = one_spec(cursor);
+        each.push(cursor.over(spec.rest()));
         specification(walk, &mut spec, &relation)?;
     }
+    rewrite::note(walk, &relation, all, each);
     Ok(Draft::of("ALTER TABLE").effect(Effect::ChangesCatalog))
 }
 

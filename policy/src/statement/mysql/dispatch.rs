@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     catalog::Catalog,
-    statement::{Effect, Features, Output, Outputs, Reach, Refusal, RefusalKind, Statement, Verb},
+    statement::{Effect, Output, Outputs, Reach, Refusal, RefusalKind, Statement, Verb},
 };
 
 /// What a statement is besides what its walk has found.
@@ -98,7 +98,7 @@ fn finish(mut walk: Walk<'_>, draft: Draft, tokens: &[Lexed<'_>], names: &MysqlN
         reach: if runs { walk.reach } else { Reach::Some },
         explain,
         export: false,
-        features: Features::default(),
+        features: walk.features,
         identity: identity(tokens, names),
     }
 }

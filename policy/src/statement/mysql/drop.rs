@@ -67,8 +67,6 @@ fn index(walk: &mut Walk<'_>, cursor: &mut Cursor<'_>) -> Result<Draft, Refusal>
 
 fn other(walk: &mut Walk<'_>, cursor: &mut Cursor<'_>) -> Result<Draft, Refusal> {
     const ADMIN: &[&str] = &[
-        "DATABASE",
-        "SCHEMA",
         "FUNCTION",
         "PROCEDURE",
         "TRIGGER",
@@ -84,6 +82,13 @@ fn other(walk: &mut Walk<'_>, cursor: &mut Cursor<'_>) -> Result<Draft, Refusal>
         "SPATIAL",
         "LIBRARY",
     ];
+    if cursor.one_of(&["DATABASE", "SCHEMA"]).is_some() {
+        cursor.words(&["IF", "EXISTS"]);
+        let name = cursor.name()?;
+        cursor.end()?;
+        walk.admin(&format!("database {name}"));
+        return Ok(Draft::of("DROP DATABASE").effect(Effect::ChangesCatalog));
+    }
     match cursor.one_of(ADMIN) {
         Some(what) => {
             walk.admin(&format!("DROP {what}"));

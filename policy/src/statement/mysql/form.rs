@@ -39,6 +39,10 @@ impl Forms {
             self.matching = true;
             return Some(Form::Tokens(vec![keyword("MATCH"), Token::LParen]));
         }
+        // The parser takes three tokens for a table's name, whatever they are.
+        if token.is_word("TABLE") {
+            return Some(Form::Tokens(vec![keyword("SELECT"), Token::Mul, keyword("FROM")]));
+        }
         if token.is_word("AGAINST") && std::mem::take(&mut self.matching) {
             return Some(Form::Tokens(vec![Token::RParen, keyword("AGAINST")]));
         }

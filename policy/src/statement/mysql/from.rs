@@ -12,6 +12,7 @@ use super::{
     refusal::{unexpected, unknown_column, unsupported},
     relation,
     scope::{Entry, Field, Knowledge, Reachable, Same, Scope, only, same},
+    survey,
     walk::Walk,
 };
 use crate::{
@@ -43,7 +44,7 @@ fn joined(walk: &mut Walk<'_>, scope: &mut Scope<'_>, item: &TableWithJoins) -> 
         factor(walk, scope, &join.relation)?;
         match constraint(join)? {
             JoinConstraint::None => {}
-            JoinConstraint::On(filter) => condition::condition(walk, scope, filter)?,
+            JoinConstraint::On(filter) => survey::condition(walk, scope, filter)?,
             JoinConstraint::Using(columns) => {
                 let names: Vec<&str> = columns.iter().map(|name| column_of(walk, name)).collect::<Result<_, _>>()?;
                 let names: Vec<Arc<str>> = names.into_iter().map(Arc::from).collect();
@@ -123,6 +124,7 @@ fn by_names(
         lineage.merge(&other);
         fields.push(Field { name: Arc::clone(name), lineage: Arc::new(lineage) });
     }
+    survey::joined_by(walk, scope.entries.iter().skip(start), names);
     let apart = |field: &Field| names.iter().all(|name| same(name, &field.name) != Same::Yes);
     fields.extend(left.into_iter().chain(right).filter(apart));
     let mut knowledge = knowledge;
@@ -160,40 +162,45 @@ fn factor(walk: &mut Walk<'_>, scope: &mut Scope<'_>, factor: &TableFactor) -> R
             with_hints,
             version: None,
             with_ordinality: false,
-            partitions: _,
+            partitions,
             json_path: None,
             sample: None,
             index_hints: _,
         } if with_hints.is_empty() => {
             let entry = named(walk, scope, name)?;
-            let entry = aliased(walk, entry, alias.as_ref())?;
-            scope.entries.extend(entry);
+            if let Some(entry) = aliased(walk, entry, alias.as_ref())? {
+                // Of partitions, only those rows are read.
+                survey::item(walk, scope, entry, partitions.is_empty());
+            }
             Ok(())
         }
         TableFactor::Derived { lateral, subquery, alias: Some(alias), sample: None } => {
             let writing = std::mem::take(&mut walk.writing);
-            let found = if *lateral {
-                query::query(walk, Some(scope), subquery)?
-            } else {
+            let (found, item) = survey::inner(walk, |walk| {
+                if *lateral {
+                    return query::query(walk, Some(scope), subquery);
+                }
                 // The items beside it are not in reach, those of the queries around are.
                 let beside = std::mem::take(&mut scope.entries);
                 let found = query::query(walk, Some(scope), subquery);
                 scope.entries = beside;
-                found?
-            };
+                found
+            })?;
             walk.writing = writing;
-            let entry = Entry { behind: found.behind, ..Entry::new("", found.fields) };
+            let entry = Entry { behind: found.behind, item: Some(item), ..Entry::new("", found.fields) };
             let entry = aliased(walk, Some(entry), Some(alias))?;
             scope.entries.extend(entry);
             Ok(())
         }
         TableFactor::NestedJoin { table_with_joins, alias: None } => joined(walk, scope, table_with_joins),
         TableFactor::JsonTable { json_expr, json_path: _, columns, alias: Some(alias) } => {
-            let document = expression::expression(walk, scope, json_expr)?.through(Via::Partial);
+            let (document, item) = survey::inner(walk, |walk| expression::expression(walk, scope, json_expr))?;
+            let document = document.through(Via::Partial);
             walk.used(&document, &Usage::Inference);
             let mut fields = Vec::new();
             json_columns(walk, columns, &Arc::new(document), &mut fields)?;
-            let entry = aliased(walk, Some(Entry::new("", fields)), Some(alias))?;
+            let entry = Entry { item: Some(item), ..Entry::new("", fields) };
+            let entry = aliased(walk, Some(entry), Some(alias))?;
             scope.entries.extend(entry);
             Ok(())
         }

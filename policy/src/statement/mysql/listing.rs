@@ -52,11 +52,6 @@ struct Instance<'q> {
     schemas: Option<BTreeSet<Arc<str>>>,
 }
 
-/// Whether `relation` of `schema` lists names of all schemas.
-pub(super) fn lists(schema: &str, relation: &str) -> bool {
-    catalogs::caseless_schema(schema) == Some("information_schema") && columns_of(relation).is_some()
-}
-
 fn columns_of(relation: &str) -> Option<&'static [&'static str]> {
     let found = LISTS.iter().find(|(name, _)| name.eq_ignore_ascii_case(relation));
     found.map(|(_, columns)| *columns)

@@ -5,8 +5,9 @@
 //! Top-down: [`parse`] bounds the text, [`text`] splits it, [`dispatch`] sends each kind to its file: `session`,
 //! `setting`, `show`, `explain`, `prepared`, `load`, `create`, `alter`, `drop`, `maintain` and `admin` for utility
 //! statements, `query` and `dml` for those with rows, which find columns and their lineage through `scope` and
-//! `expression`. `function` says what a call may do, `catalogs` which system relations hold only names. `lexer`,
-//! `comment`, `reserved`, `gate` and `form` stand before the parser, `cursor` is our place in the tokens.
+//! `expression`. `function` says what a call may do, `catalogs` which system relations hold only names. `survey` and
+//! `rewrite` find what review rules look at. `lexer`, `comment`, `reserved`, `gate` and `form` stand before the parser,
+//! `cursor` is our place in the tokens.
 
 use std::sync::Arc;
 
@@ -49,10 +50,12 @@ mod reach;
 mod refusal;
 mod relation;
 mod reserved;
+mod rewrite;
 mod scope;
 mod session;
 mod setting;
 mod show;
+mod survey;
 mod table_parts;
 #[cfg(test)]
 mod testing;

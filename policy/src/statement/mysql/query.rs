@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sqlparser::ast::{
     Distinct, Expr, GroupByExpr, GroupByWithModifier, LimitClause, LockClause, NamedWindowExpr, OrderBy, OrderByExpr,
     OrderByKind, OrderBySort, Query as Tree, Select, SelectFlavor, SelectItem, SelectItemQualifiedWildcardKind,
-    SetExpr, SetOperator, SetQuantifier, Table, Value, Values, WildcardAdditionalOptions,
+    SetExpr, SetOperator, SetQuantifier, Value, Values, WildcardAdditionalOptions,
 };
 
 use super::{
@@ -14,8 +14,8 @@ use super::{
     condition::{self, infer},
     expression, from, listing, node, output_name,
     refusal::{unexpected, unsupported},
-    relation,
     scope::{Aliases, Entry, Field, Scope},
+    survey,
     walk::Walk,
     with,
 };
@@ -62,7 +62,11 @@ pub(super) fn query(walk: &mut Walk<'_>, outer: Option<&Scope<'_>>, tree: &Tree)
             with::items(walk, &mut scope, with)?;
         }
         let tail = Tail { order: order_by.as_ref(), locks };
-        let found = body_of(walk, &scope, body, &tail)?;
+        let limited = u32::from(limit_clause.as_ref().is_some_and(survey::is_limit));
+        walk.limited += limited;
+        let found = body_of(walk, &scope, body, &tail);
+        walk.limited -= limited;
+        let found = found?;
         if let Some(limit) = limit_clause {
             self::limit(walk, &scope, limit)?;
         }
@@ -96,12 +100,10 @@ fn body_of(walk: &mut Walk<'_>, scope: &Scope<'_>, body: &SetExpr, tail: &Tail<'
             behind_outputs(walk, scope, &found, tail)?;
             Ok(found)
         }
-        SetExpr::Table(table) => {
-            let found = self::table(walk, scope, table)?;
-            behind_outputs(walk, scope, &found, tail)?;
-            Ok(found)
+        // TABLE is said as SELECT * FROM.
+        SetExpr::Table(_) | SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_) => {
+            Err(unexpected("a query"))
         }
-        SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_) => Err(unexpected("a query")),
     })
 }
 
@@ -111,8 +113,9 @@ fn select(walk: &mut Walk<'_>, outer: &Scope<'_>, select: &Select, tail: &Tail<'
     from::items(walk, &mut scope, &select.from)?;
     listing::of_select(walk, select);
     if let Some(filter) = &select.selection {
-        condition::condition(walk, &scope, filter)?;
+        survey::condition(walk, &scope, filter)?;
     }
+    survey::level(walk, &scope, select.selection.as_ref());
     let fields = targets(walk, &mut scope, &select.projection)?;
     scope.seen = Aliases::Seen;
     match &select.group_by {
@@ -271,23 +274,6 @@ fn values(walk: &mut Walk<'_>, scope: &Scope<'_>, values: &Values) -> Result<Vec
     }
     let named = columns.unwrap_or_default().into_iter().enumerate();
     Ok(named.map(|(at, lineage)| Field::new(format!("column_{at}"), lineage)).collect())
-}
-
-/// `TABLE t`
-fn table(walk: &mut Walk<'_>, scope: &Scope<'_>, table: &Table) -> Result<Query, Refusal> {
-    let Some(name) = &table.table_name else { return Err(unexpected("TABLE")) };
-    if table.schema_name.is_none()
-        && let Some(item) = scope.with_item(name)?
-    {
-        return Ok(Query { fields: item.to_vec(), behind: Vec::new() });
-    }
-    let relation = relation::resolve(walk, table.schema_name.as_deref(), name)?;
-    from::read(walk, &relation);
-    if listing::lists(&relation.name.schema, &relation.name.name) {
-        listing::tell(walk, None);
-    }
-    let entry = relation::entry(walk, &relation)?;
-    Ok(Query { fields: entry.fields, behind: entry.behind })
 }
 
 fn set_operation(

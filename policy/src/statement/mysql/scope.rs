@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::{
     refusal::{ambiguous, unknown_column, unsupported},
+    survey::Item,
     walk::Walk,
 };
 use crate::{
@@ -112,6 +113,8 @@ pub(super) struct Entry {
     pub(super) target: Option<QualifiedName>,
     /// The stored relations behind it, which FOR UPDATE locks.
     pub(super) behind: Vec<QualifiedName>,
+    /// Which of the statement's FROM items it is.
+    pub(super) item: Option<Item>,
 }
 
 impl Entry {
@@ -125,6 +128,7 @@ impl Entry {
             reachable: Reachable::Both,
             target: None,
             behind: Vec::new(),
+            item: None,
         }
     }
 
@@ -208,12 +212,21 @@ pub(super) struct Scope<'s> {
     pub(super) seen: Aliases,
     /// WITH items of this level.
     pub(super) with: Vec<With>,
+    /// The user's tables and views among the FROM items, as they are called there, all of whose rows are read.
+    pub(super) tables: Vec<(Arc<str>, QualifiedName, Item)>,
 }
 
 impl<'s> Scope<'s> {
     /// A level without a level around it.
     pub(super) fn top() -> Self {
-        Self { parent: None, entries: Vec::new(), aliases: Vec::new(), seen: Aliases::FromInside, with: Vec::new() }
+        Self {
+            parent: None,
+            entries: Vec::new(),
+            aliases: Vec::new(),
+            seen: Aliases::FromInside,
+            with: Vec::new(),
+            tables: Vec::new(),
+        }
     }
 
     /// A level inside `parent`.
@@ -275,6 +288,7 @@ impl<'s> Scope<'s> {
             return Err(unknown_column(&format!("{table}.{name}")));
         };
         read(walk, entry);
+        walk.items.speak(entry.item);
         entry.field(name)?.ok_or_else(|| unknown_column(&format!("{table}.{name}")))
     }
 
@@ -288,6 +302,7 @@ impl<'s> Scope<'s> {
                         return Err(ambiguous(name));
                     }
                     read(walk, entry);
+                    scope.speak(walk, entry, name);
                     found = Some(lineage);
                 }
             }
@@ -300,6 +315,19 @@ impl<'s> Scope<'s> {
             }
         }
         Err(unknown_column(name))
+    }
+
+    /// A condition speaks of `entry` by its column `name`; of a join by names, of the tables that have it.
+    pub(super) fn speak(&self, walk: &mut Walk<'_>, entry: &Entry, name: &str) {
+        match entry.reachable {
+            Reachable::Both | Reachable::ByName => walk.items.speak(entry.item),
+            Reachable::Columns => {
+                let has = |entry: &&Entry| entry.fields.iter().any(|field| same(&field.name, name) != Same::No);
+                for entry in self.entries.iter().filter(has) {
+                    walk.items.speak(entry.item);
+                }
+            }
+        }
     }
 
     /// All columns of the select list that may be called `name`.

@@ -253,6 +253,7 @@ fn needs_are_found() {
         ("SELECT account FROM v_payroll", "select shop.v_payroll"),
         ("SELECT (SELECT GROUP_CONCAT(v) FROM shop.vault)", "select shop.vault"),
         ("SELECT id FROM orders FOR UPDATE", "select shop.orders, lock shop.orders"),
+        ("TABLE orders FOR UPDATE", "select shop.orders, lock shop.orders"),
         ("SELECT id FROM orders LOCK IN SHARE MODE", "select shop.orders, lock shop.orders"),
         (
             "SELECT TABLE_NAME FROM information_schema.tables",

@@ -6,10 +6,10 @@ use std::{
     sync::Arc,
 };
 
-use super::{names::MysqlNames, scope::Field};
+use super::{names::MysqlNames, scope::Field, survey::Items};
 use crate::{
     catalog::{Catalog, ColumnRef, QualifiedName},
-    statement::{Action, ColumnUse, Lineage, Need, Object, Reach, Refusal, RefusalKind, Usage, Via},
+    statement::{Action, ColumnUse, Features, Lineage, Need, Object, Reach, Refusal, RefusalKind, Usage, Via},
 };
 
 /// Nodes one statement may visit, views and the rounds of recursive queries counted.
@@ -43,6 +43,12 @@ pub(super) struct Walk<'a> {
     pub(super) writing: bool,
     /// How many rows of its target the statement reaches.
     pub(super) reach: Reach,
+    /// What the statement looks like, as far as it was walked.
+    pub(super) features: Features,
+    /// Above zero inside a query with a LIMIT.
+    pub(super) limited: u32,
+    /// The FROM items so far, and which of them conditions connect.
+    pub(super) items: Items,
     /// Columns of relations expanded so far.
     pub(super) shapes: HashMap<QualifiedName, Arc<[Field]>>,
 }
@@ -62,6 +68,9 @@ impl<'a> Walk<'a> {
             target_reads: 0,
             writing: false,
             reach: Reach::Some,
+            features: Features::default(),
+            limited: 0,
+            items: Items::default(),
             shapes: HashMap::new(),
         }
     }

@@ -54,6 +54,9 @@ impl Machine {
 /// What a denial is about: a masked column, a table, or something else.
 pub(super) fn about(statement: Option<&Statement>, error: &ClientError) -> Denied {
     let ClientError::Denied(denial) = error else { return Denied::Other };
+    if denial.is_by_rule() {
+        return Denied::Other;
+    }
     if denial.message.contains("masked") {
         return Denied::Column;
     }

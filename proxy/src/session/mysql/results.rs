@@ -19,6 +19,7 @@ use crate::{
     session::{
         gate::{Gate, changed},
         machine::End,
+        run::Around,
     },
     wire::mysql::{
         backend::{ErrPacket, Metadata, OkPacket, Status},
@@ -142,7 +143,10 @@ impl Machine {
         if let Some((bound, rows)) = changed
             && rows > bound
         {
-            self.stop(&mut job, Run::too_wide(rows, bound));
+            let around = if job.wrapped == Some(Wrap::Savepoint) { Around::GoesOn } else { Around::None };
+            if let Some(error) = job.run().map(|run| run.too_wide(rows, bound, around)) {
+                self.stop(&mut job, error);
+            }
             self.cancel = false;
             return self.stopped(gate, job, reader, last);
         }

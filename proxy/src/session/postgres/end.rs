@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::{
     End, Machine, Wait,
     bound::Unbound,
-    job::Run,
+    job::Job,
     outbox::OwnSql,
     pending::{Own, Pending},
 };
@@ -15,6 +15,7 @@ use crate::{
     session::{
         gate::{Gate, changed},
         machine::Loss,
+        run::Around,
     },
     wire::postgres::{
         backend::TransactionStatus,
@@ -32,6 +33,7 @@ impl Machine {
             && job.stopped.is_none()
         {
             job.stopped = Some(error);
+            job.cancelled = true;
             self.cancel = true;
         }
     }
@@ -45,14 +47,36 @@ impl Machine {
         self.stop_first(changed());
     }
 
-    /// What was stopped while it waited in a pipeline is cancelled when its turn comes.
+    /// What was stopped while it waited behind another message is cancelled when its turn comes.
     pub(super) fn stop_next(&mut self) {
-        if let Some(Pending::Query(job) | Pending::Execute(job)) = self.pending.front()
-            && job.stopped.is_some()
-            && !job.finished
+        let stopped = |job: &&mut Job| job.stopped.is_some() && !job.cancelled;
+        let cancel = self.at_work().filter(stopped).map(|job| job.cancelled = true).count() > 0;
+        self.cancel |= cancel;
+        self.start_clock();
+    }
+
+    /// The time of what runs now begins.
+    pub(super) fn start_clock(&mut self) {
+        if let Some(job) = self.at_work().next()
+            && job.began.is_none()
         {
-            self.cancel = true;
+            job.began = Some(Instant::now());
         }
+    }
+
+    /// The jobs that the upstream may be at.
+    fn at_work(&mut self) -> impl Iterator<Item = &mut Job> {
+        let reached = self.pending.iter_mut().scan(false, |over, pending| {
+            let reached = !*over;
+            *over |= pending.is_answered_at_once();
+            reached.then_some(pending)
+        });
+        reached.filter_map(Pending::job_mut)
+    }
+
+    /// Why something of the batch that failed just now was stopped.
+    pub(super) fn stopped_behind(&mut self) -> Option<ClientError> {
+        self.at_work().find_map(|job| job.stopped.take())
     }
 
     /// A stopped statement was over before its cancel came. Nothing else of its message or batch reaches the client,
@@ -112,7 +136,10 @@ impl Machine {
 
     /// A write changed more rows than its role allows: it is taken back.
     pub(super) fn write_too_wide(&mut self, gate: &mut Gate, bound: u64, rows: u64) -> Result<(), End> {
-        let error = Run::too_wide(rows, bound);
+        let open = self.tx == TransactionStatus::Open;
+        let Some(Pending::Query(job) | Pending::Execute(job)) = self.pending.front_mut() else { return Ok(()) };
+        let around = if open && !job.wrapped { Around::Fails } else { Around::None };
+        let Some(error) = job.run().map(|run| run.too_wide(rows, bound, around)) else { return Ok(()) };
         match self.pending.front_mut() {
             Some(Pending::Execute(job)) => {
                 error_response(&mut self.out.client, &error, Phase::Session);
@@ -151,57 +178,47 @@ impl Machine {
         self.wait = Some(Wait::Own);
     }
 
-    /// The earliest moment at which something that runs must be over.
+    /// The moment at which what runs must be over. Of a batch it is not known which statement runs: all of them together
+    /// have the time of each.
     pub fn deadline(&self) -> Option<Instant> {
-        self.pending
-            .iter()
-            .filter_map(|pending| match pending {
-                Pending::Query(job) | Pending::Execute(job) if !job.finished && job.stopped.is_none() => job.deadline,
-                Pending::Query(_)
-                | Pending::Execute(_)
-                | Pending::Parse(..)
-                | Pending::Bind(..)
-                | Pending::Describe(_)
-                | Pending::Close(_)
-                | Pending::Sync
-                | Pending::CopyEnd
-                | Pending::Local { .. }
-                | Pending::Substitute { .. }
-                | Pending::Own(_) => None,
-            })
-            .min()
+        let reached = self.pending.iter().scan(false, |over, pending| {
+            let reached = !*over;
+            *over |= pending.is_answered_at_once();
+            reached.then_some(pending)
+        });
+        let mut jobs = reached.filter_map(Pending::job);
+        let first = jobs.next().filter(|job| job.stopped.is_none())?;
+        let mut time = first.allotted()?;
+        for job in jobs {
+            time = time.checked_add(job.allotted()?)?;
+        }
+        // What has no time of its own, by itself.
+        let time = if time.is_zero() { first.timeout? } else { time };
+        first.began?.checked_add(time)
     }
 
     /// Stops what has run for too long.
     pub fn expire(&mut self, now: Instant) {
-        if let Some(Pending::Query(job) | Pending::Execute(job)) = self.pending.front()
-            && job.deadline.is_some_and(|deadline| deadline <= now)
-        {
-            let error = ClientError::LimitExceeded {
-                message: "canceling statement due to statement_timeout of this grant's role".into(),
-                hint: "make the statement cheaper, or ask for a role with a longer statement_timeout".into(),
-                sqlstate: "57014",
-            };
-            self.stop_first(error);
+        if self.deadline().is_none_or(|deadline| deadline > now) {
+            return;
         }
+        let error = ClientError::LimitExceeded {
+            message: "canceling statement due to statement_timeout of this grant".into(),
+            hint: "make the statement cheaper, or ask for a role with a longer statement_timeout".into(),
+            sqlstate: "57014",
+        };
+        if let Some(job) = self.at_work().next() {
+            job.stopped = Some(error);
+        }
+        self.stop_next();
     }
 
     /// Looks at every grant in use anew: what runs under one that ended is stopped, and so is a transaction that did.
     pub fn recheck_grants(&mut self, gate: &mut Gate) {
-        let mut first = true;
-        for pending in &mut self.pending {
-            if let Pending::Query(job) | Pending::Execute(job) = pending
-                && !job.finished
-                && job.stopped.is_none()
-            {
-                let ended = job.runs.iter().find_map(|run| gate.still_granted(&run.allowance).err());
-                if let Some(error) = ended {
-                    job.stopped = Some(error);
-                    self.cancel |= first;
-                }
-            }
-            first = false;
+        for job in self.pending.iter_mut().filter_map(Pending::job_mut).filter(|job| job.stopped.is_none()) {
+            job.stopped = job.runs.iter().find_map(|run| gate.still_granted(&run.allowance).err());
         }
+        self.stop_next();
         let ended = self.tx_allowances.iter().find_map(|allowance| gate.still_granted(allowance).err());
         if let Some(error) = ended
             && self.tx == TransactionStatus::Open

@@ -70,8 +70,9 @@ impl Machine {
             }
             Some(Pending::Parse(undo, errors) | Pending::Bind(undo, errors)) => {
                 self.undo(gate, undo);
+                let stopped = self.stopped_behind();
                 // A plan or a parameter may be quoted while it is bound.
-                self.tell_error(frame, &sqlstate, None, errors == Errors::Scrub)?;
+                self.tell_error(frame, &sqlstate, stopped, errors == Errors::Scrub)?;
                 self.batch_failed(gate);
                 Ok(())
             }
@@ -83,7 +84,8 @@ impl Machine {
             }
             // Columns and types are what a description can fail on: names.
             Some(Pending::Describe(_) | Pending::Own(Own::Shape(_))) => {
-                self.tell_error(frame, &sqlstate, None, false)?;
+                let stopped = self.stopped_behind();
+                self.tell_error(frame, &sqlstate, stopped, false)?;
                 self.batch_failed(gate);
                 Ok(())
             }

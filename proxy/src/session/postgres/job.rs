@@ -1,7 +1,10 @@
 //! One recorded text on its way through the upstream: what its statements may show, and what they have shown so far.
 //! Counts and remembers; forwards nothing.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use hallpass_policy::statement::Effect;
 
@@ -50,8 +53,12 @@ pub(super) struct Job {
     pub(super) wrapped: bool,
     /// The last completion, kept back until the write is known to stay within its bound.
     pub(super) tail: Vec<u8>,
-    /// When it must be over.
-    pub(super) deadline: Option<std::time::Instant>,
+    /// How long it may run.
+    pub(super) timeout: Option<Duration>,
+    /// Since when it is the first that is not over.
+    pub(super) began: Option<Instant>,
+    /// Whether the upstream was asked to cancel it.
+    pub(super) cancelled: bool,
     totals: Outcome,
 }
 
@@ -70,7 +77,9 @@ impl Job {
             finished: false,
             wrapped: false,
             tail: Vec::new(),
-            deadline: timeout.and_then(|timeout| std::time::Instant::now().checked_add(timeout)),
+            timeout,
+            began: None,
+            cancelled: false,
             totals: Outcome::default(),
         }
     }
@@ -78,6 +87,12 @@ impl Job {
     /// The statement the upstream is at.
     pub(super) fn run(&mut self) -> Option<&mut Run> {
         self.runs.last_mut()
+    }
+
+    /// How much time of its own it may take; none for a BEGIN that was sent with what runs in its transaction.
+    pub(super) fn allotted(&self) -> Option<Duration> {
+        let begins = |run: &Run| run.statement().is_some_and(|statement| statement.effect == Effect::Begin);
+        if self.runs.iter().all(begins) { Some(Duration::ZERO) } else { self.timeout }
     }
 
     /// Whether one of its statements that are still to run takes COPY data from the client.

@@ -174,6 +174,56 @@ impl Own {
     }
 }
 
+impl Pending {
+    /// Whether the upstream says when it is over with this, before it goes on. It answers Parse, Bind and even Execute
+    /// when its buffer is full, or at the end of the batch.
+    pub(super) fn is_answered_at_once(&self) -> bool {
+        match self {
+            Self::Query(_) | Self::Sync | Self::Substitute { .. } => true,
+            Self::Own(own) => !matches!(own, Own::Shape(_)),
+            Self::Execute(_)
+            | Self::Parse(..)
+            | Self::Bind(..)
+            | Self::Describe(_)
+            | Self::Close(_)
+            | Self::CopyEnd
+            | Self::Local { .. } => false,
+        }
+    }
+
+    /// The job, while it is not over.
+    pub(super) fn job(&self) -> Option<&Job> {
+        match self {
+            Self::Query(job) | Self::Execute(job) => Some(&**job).filter(|job| !job.finished),
+            Self::Parse(..)
+            | Self::Bind(..)
+            | Self::Describe(_)
+            | Self::Close(_)
+            | Self::Sync
+            | Self::CopyEnd
+            | Self::Local { .. }
+            | Self::Substitute { .. }
+            | Self::Own(_) => None,
+        }
+    }
+
+    /// The same, to be changed.
+    pub(super) fn job_mut(&mut self) -> Option<&mut Job> {
+        match self {
+            Self::Query(job) | Self::Execute(job) => Some(&mut **job).filter(|job| !job.finished),
+            Self::Parse(..)
+            | Self::Bind(..)
+            | Self::Describe(_)
+            | Self::Close(_)
+            | Self::Sync
+            | Self::CopyEnd
+            | Self::Local { .. }
+            | Self::Substitute { .. }
+            | Self::Own(_) => None,
+        }
+    }
+}
+
 /// A DataRow in text format.
 fn text_row(body: &[u8]) -> Result<Vec<Option<String>>, End> {
     let mut row = Body::new("DataRow", body);

@@ -54,6 +54,7 @@ impl machine::Machine for Machine {
 
     fn end_turn(&mut self, gate: &mut Gate) {
         self.settle_held(gate);
+        self.start_clock();
     }
 
     fn to_client(&mut self) -> &mut Vec<u8> {

@@ -202,7 +202,7 @@ impl Machine {
                 let outcome = job.outcome();
                 gate.outcome(&job.permit, outcome);
                 self.pending.pop_front();
-                self.stop_next();
+                self.start_clock();
                 self.flush_local();
             }
             Some(Pending::Query(job)) => job.finished = true,

@@ -1,6 +1,6 @@
 //! Reads the catalog of a MySQL or MariaDB server from `information_schema`, over a connection of the proxy's own and
 //! in text, and keeps the connection to tell whether names have changed. `build` makes a catalog of the answers,
-//! `watch` tells changes cheaply.
+//! `watch` tells changes cheaply, `estimates` asks how large tables are.
 //!
 //! The account sees what it may use, and no more: a name that is not in the catalog could not be used upstream either.
 //! Definitions of views need SHOW VIEW; without it a view is known and cannot be read. Without TRIGGER every table
@@ -18,7 +18,7 @@ use hallpass_policy::{
 };
 use std::sync::Arc;
 
-use self::watch::Watch;
+use self::{estimates::Estimates, watch::Watch};
 use crate::{
     error::ClientError,
     session::{
@@ -32,6 +32,7 @@ use crate::{
 };
 
 pub mod build;
+mod estimates;
 mod watch;
 
 /// How often a catalog is read anew because views changed meanwhile.
@@ -55,6 +56,7 @@ pub struct Reader {
     /// The server's own relations: they change with the server only.
     system: Vec<Arc<Relation>>,
     watch: Watch,
+    estimates: Estimates,
 }
 
 impl Reader {
@@ -85,7 +87,7 @@ impl Reader {
             capability::Flavour::MySql => Flavour::MySql,
             capability::Flavour::MariaDb => Flavour::MariaDb,
         };
-        Ok(Self { link, flavour, system: Vec::new(), watch: Watch::default() })
+        Ok(Self { link, flavour, system: Vec::new(), watch: Watch::default(), estimates: Estimates::default() })
     }
 
     /// Reads everything the gate knows about the server's names, as version `version`, and what new sessions' texts
@@ -110,6 +112,7 @@ impl Reader {
             self.system = build::relations(build::Answers { columns, tables, ..Default::default() }, self.flavour)?;
         }
         let mut catalog = self.names().await?;
+        catalog.rows.clone_from(self.estimates.current(&mut self.link, self.flavour).await?);
         self.watch.end(&mut self.link).await?;
         let config = target.config();
         catalog.version = version;
@@ -121,13 +124,19 @@ impl Reader {
 
     /// Whether nothing that [`Reader::read`] reads has changed since.
     pub async fn is_unchanged(&mut self) -> bool {
-        match self.watch.is_unchanged(&mut self.link).await {
+        match self.looks_unchanged().await {
             Ok(unchanged) => unchanged,
             Err(error) => {
                 tracing::debug!(%error, "the catalog connection is lost");
                 false
             }
         }
+    }
+
+    async fn looks_unchanged(&mut self) -> Result<bool, UpstreamError> {
+        // Asked first: counters that this moves are looked at by the watch, which finds the names as they were.
+        let moved = self.estimates.have_moved(&mut self.link, self.flavour).await?;
+        Ok(self.watch.is_unchanged(&mut self.link).await? && !moved)
     }
 
     async fn names(&mut self) -> Result<Catalog, UpstreamError> {
