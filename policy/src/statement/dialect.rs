@@ -1,7 +1,7 @@
 //! Whose SQL a text is, and the session settings that give it its meaning: the one place where the two grammars are
 //! chosen between.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use super::{
     Lineage, Names, Refusal, Understood,
@@ -19,7 +19,28 @@ pub enum Dialect {
     Mysql(MysqlNames),
 }
 
+/// One statement of a text before any name is looked up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Form {
+    /// Where it stands, in bytes; it may begin with blanks and comments.
+    pub place: Range<usize>,
+    /// SHA-256 of what it says, without layout and comments, every literal with it. What its names mean is not in it:
+    /// equal forms under equal names are equal statements.
+    pub hash: [u8; 32],
+}
+
 impl Dialect {
+    /// The statements of `text` before any name is looked up.
+    ///
+    /// # Errors
+    /// The place of the first statement that does not parse, as far as that can be told, and why.
+    pub fn forms(&self, text: &str) -> Result<Vec<Form>, (usize, Refusal)> {
+        match self {
+            Self::Postgres(_) => postgres::forms(text),
+            Self::Mysql(names) => mysql::forms(text, names),
+        }
+    }
+
     /// Understands `text`, all of its statements, with the names of `catalog`.
     ///
     /// # Errors

@@ -180,7 +180,10 @@ async fn members_see_what_concerns_them() {
     let (_, masks) = world.remote(&eve, "GET", "/masks", Value::Null).await;
     assert_eq!(masks[0]["with"], json!({ "keep_first": 0, "keep_last": 4 }));
     let (_, databases) = world.remote(&eve, "GET", "/databases", Value::Null).await;
-    assert_eq!(databases, json!([{ "name": "shop", "protocol": "postgres", "labels": {} }]), "no host, no login");
+    let port = json!({ "name": "postgres", "host": "127.0.0.1", "port": 6432, "tls": "off",
+                       "users": null, "roles": null, "statements": null });
+    let shop = json!({ "name": "shop", "protocol": "postgres", "labels": {}, "listeners": [port] });
+    assert_eq!(databases, json!([shop]), "nothing of its own host and login");
     assert_eq!(world.remote(&eve, "POST", "/sessions/none/kill", Value::Null).await.0, 404);
 }
 

@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use super::failure::Failure;
-use crate::api::problem::Problem;
+use crate::api::{self, problem::Problem};
 
 /// How long an answer may take: longer than the longest wait the API takes.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -116,7 +116,7 @@ impl Client {
     ) -> Result<(StatusCode, Bytes), Failure> {
         match &self.place {
             Place::Socket(socket) => match UnixStream::connect(socket).await {
-                Ok(stream) => self.send(stream, "hallpass", method, path, body).await,
+                Ok(stream) => self.send(stream, api::SOCKET_HOST, method, path, body).await,
                 Err(error) => Err(no_socket(socket, &error)),
             },
             Place::Tcp(host) => match TcpStream::connect(host).await {

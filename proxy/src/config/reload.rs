@@ -2,7 +2,7 @@
 //! configuration, and the log and the audit say why. Never opens, moves or closes a listener.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -58,25 +58,37 @@ pub fn reload(shared: &Shared) -> Reloaded {
 
 /// Reloads whenever `hangup` says so or the file's time or size changes, until the future is dropped.
 pub async fn follow(shared: Arc<Shared>, mut hangup: tokio::sync::mpsc::Receiver<()>) {
-    let path = shared.config.load().path.clone();
-    let mut seen = stamp(&path);
+    let mut seen = stamps(&shared.config.load());
     loop {
         let asked = tokio::select! {
             asked = hangup.recv() => asked.is_some(),
             () = tokio::time::sleep(POLL) => false,
         };
-        let now = stamp(&path);
+        let now = stamps(&shared.config.load());
         // A file that is gone for a moment is an editor's way of writing; it is looked at again when it is back.
-        let changed = now.is_some() && now != seen;
+        let changed = now.first().is_some_and(Option::is_some) && now != seen;
         if !asked && !changed {
             continue;
         }
-        seen = now;
-        let shared = Arc::clone(&shared);
-        if let Err(error) = tokio::task::spawn_blocking(move || reload(&shared)).await {
+        let reloading = Arc::clone(&shared);
+        if let Err(error) = tokio::task::spawn_blocking(move || reload(&reloading)).await {
             tracing::error!(%error, "the reload ended early; the old configuration stays in force");
         }
+        // Of the old files as they were before: what was written meanwhile is seen the next time. New ones came with it.
+        seen = if paths(&shared.config.load()).len() == now.len() { now } else { stamps(&shared.config.load()) };
     }
+}
+
+/// The files a configuration was read from, its own first: statements of scoped ports with their folders, which change
+/// when a file comes or goes.
+fn paths(config: &Config) -> Vec<PathBuf> {
+    let listed = config.listeners.iter().filter_map(|listener| listener.scope.as_ref()?.statements.as_ref());
+    let listed = listed.flat_map(|listed| std::iter::once(&listed.folder).chain(&listed.files));
+    std::iter::once(&config.path).chain(listed).cloned().collect()
+}
+
+fn stamps(config: &Config) -> Vec<Option<(SystemTime, u64)>> {
+    paths(config).iter().map(|path| stamp(path)).collect()
 }
 
 fn stamp(path: &Path) -> Option<(SystemTime, u64)> {

@@ -72,6 +72,14 @@ pub(super) fn statements(text: &str) -> Result<Vec<protobuf::RawStmt>, Refusal> 
     }
 }
 
+/// Where the first statement of `text` that does not parse begins; 0 when that cannot be told.
+pub(super) fn first_fault(text: &str) -> usize {
+    let parts = pg_query::split_with_scanner(text).unwrap_or_default();
+    let faulty = |part: &&str| guarded(part, || statements(part)).is_err();
+    // The parts are slices of the text.
+    parts.into_iter().find(faulty).map_or(0, |part| (part.as_ptr() as usize).saturating_sub(text.as_ptr() as usize))
+}
+
 /// The shape of `text` without its literals, in hexadecimal.
 ///
 /// # Errors

@@ -17,6 +17,7 @@ mod listeners;
 mod masks;
 mod review;
 mod roles;
+mod scripts;
 mod secrets;
 pub(super) mod server;
 mod statements;

@@ -11,6 +11,7 @@ use super::{
     gate::Standing,
     login::mysql::Keyring,
     machine::Machine,
+    port,
     recorder::Recorder,
     registry::Running,
     relay::{Ended, Relay},
@@ -78,7 +79,9 @@ fn admitted(
     origin: &mut Origin,
 ) -> Result<Arc<Target>, ClientError> {
     let shared = &house.shared;
-    let scope = port.config.scope.as_ref();
+    let config = shared.config.load();
+    // As configured now: a reload changes whom a port is for.
+    let scope = port::listener(&config, Some(&port.config.name)).unwrap_or(&port.config).scope.as_ref();
     let fixed = scope.and_then(|scope| scope.database.clone()).or_else(|| port.config.database.clone());
     let name = fixed.unwrap_or_else(|| TargetName::new(named.unwrap_or_default()));
     origin.target = Some(name.clone());

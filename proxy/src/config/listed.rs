@@ -1,0 +1,98 @@
+//! `scope.statements` of a listener: the statements of some SQL files, as they were at the last (re)load. Found again by
+//! their form; what their names mean is looked up when somebody sends one. Decides nothing.
+
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use hallpass_policy::statement::Dialect;
+
+/// The statements of a scoped port.
+#[derive(Debug)]
+pub struct Listed {
+    /// As in `proxy.toml`: `migrations/*.sql`.
+    pub pattern: String,
+    /// The folder that was searched.
+    pub folder: PathBuf,
+    /// The files that were found, by name.
+    pub files: Vec<PathBuf>,
+    /// Their statements, in order.
+    pub statements: Vec<ListedStatement>,
+    /// Those by their form, under the dialect that was asked for last: one target has one.
+    by_form: Mutex<Option<Arc<Forms>>>,
+}
+
+/// One statement of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedStatement {
+    /// What stands before it in its file and changes what its names mean: `SET search_path = shop;`. Mostly empty.
+    pub before: Arc<str>,
+    /// The statement.
+    pub text: Arc<str>,
+}
+
+/// Statements by their form.
+#[derive(Debug)]
+struct Forms {
+    dialect: Dialect,
+    statements: HashMap<[u8; 32], Vec<ListedStatement>>,
+}
+
+impl Listed {
+    /// The statements of `files`, which `pattern` found in `folder`.
+    pub fn new(pattern: &str, folder: PathBuf, files: Vec<PathBuf>, statements: Vec<ListedStatement>) -> Self {
+        Self { pattern: pattern.to_owned(), folder, files, statements, by_form: Mutex::default() }
+    }
+
+    /// The statements of this form, as `dialect` reads them.
+    pub fn of_form(&self, form: &[u8; 32], dialect: &Dialect) -> Vec<ListedStatement> {
+        let mut by_form = self.by_form.lock().unwrap_or_else(PoisonError::into_inner);
+        let forms = match &*by_form {
+            Some(forms) if forms.dialect == *dialect => Arc::clone(forms),
+            Some(_) | None => Arc::clone(by_form.insert(Arc::new(self.forms(dialect)))),
+        };
+        drop(by_form);
+        forms.statements.get(form).cloned().unwrap_or_default()
+    }
+
+    fn forms(&self, dialect: &Dialect) -> Forms {
+        let mut statements: HashMap<[u8; 32], Vec<ListedStatement>> = HashMap::new();
+        for statement in &self.statements {
+            // What this server's dialect reads otherwise than it was split is nobody's statement.
+            if let Ok([form]) = dialect.forms(&statement.text).as_deref() {
+                statements.entry(form.hash).or_default().push(statement.clone());
+            }
+        }
+        Forms { dialect: dialect.clone(), statements }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hallpass_policy::statement::{Names, mysql::MysqlNames};
+
+    use super::*;
+
+    fn listed(text: &str) -> Listed {
+        let statement = ListedStatement { before: Arc::from(""), text: Arc::from(text) };
+        Listed::new("*.sql", PathBuf::new(), Vec::new(), vec![statement])
+    }
+
+    #[test]
+    fn layout_is_no_part_of_a_form_and_literals_are() {
+        let postgres = Dialect::Postgres(Names { search_path: Arc::from("public") });
+        for dialect in [postgres, Dialect::Mysql(MysqlNames::default())] {
+            let listed = listed("UPDATE orders SET note = 'x' WHERE id = 1");
+            let found = |text: &str| {
+                let forms = dialect.forms(text).unwrap();
+                listed.of_form(&forms[0].hash, &dialect).len()
+            };
+            assert_eq!(found("UPDATE orders SET note = 'x' WHERE id = 1"), 1);
+            assert_eq!(found("update orders\n  set note='x' /* why */ where id=1;"), 1);
+            assert_eq!(found("UPDATE orders SET note = 'x' WHERE id = 2"), 0);
+            assert_eq!(found("UPDATE orders SET note = 'x'"), 0);
+        }
+    }
+}
