@@ -13,5 +13,6 @@ pub mod proxy;
 pub mod psql;
 pub mod python;
 pub mod shop;
+pub mod task;
 pub mod tls;
 pub mod wire;

@@ -24,6 +24,8 @@ mod portals;
 mod psql;
 mod reload;
 mod rules;
+mod run;
+mod scoped;
 mod servers;
 mod sessions;
 mod shops;

@@ -92,6 +92,17 @@ fn admitted(
             sqlstate: "28000",
         });
     }
+    // psql names the user where it was told no database.
+    let other = |named: &&str| !named.is_empty() && *named != name.as_str() && *named != principal.user.as_str();
+    if let Some(other) = named.filter(other)
+        && scope.is_some_and(|scope| scope.database.is_some())
+    {
+        return Err(ClientError::StartupRefused {
+            message: format!("this port leads to database \"{name}\" only, not to \"{other}\""),
+            hint: format!("connect to \"{name}\", or to another listener of the proxy"),
+            sqlstate: "3D000",
+        });
+    }
     let target =
         shared.targets.get(&name).filter(|target| target.config().protocol == port.config.protocol).ok_or_else(
             || ClientError::StartupRefused {
