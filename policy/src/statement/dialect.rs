@@ -61,3 +61,25 @@ impl Dialect {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_falls_into_its_statements_before_names_are_known() {
+        let text = "-- one\nUPDATE t SET a = ';' WHERE b = 1;\n\nBEGIN; /* two */ DELETE FROM t ;";
+        let postgres = Dialect::Postgres(Names { search_path: Arc::from("") });
+        for dialect in [postgres, Dialect::Mysql(MysqlNames::default())] {
+            let forms = dialect.forms(text).unwrap();
+            let texts: Vec<_> = forms.iter().map(|form| text[form.place.clone()].trim()).collect();
+            assert!(texts[0].ends_with("UPDATE t SET a = ';' WHERE b = 1"), "{texts:?}");
+            assert!(texts[1].ends_with("BEGIN") && texts[2].ends_with("DELETE FROM t") && texts.len() == 3, "{texts:?}");
+            let alone = dialect.forms("delete\nfrom t").unwrap();
+            assert_eq!(alone[0].hash, forms[2].hash, "layout does not matter");
+            assert_ne!(dialect.forms("DELETE FROM u").unwrap()[0].hash, forms[2].hash);
+            assert!(dialect.forms("SELECT 'open").is_err());
+            assert_eq!(dialect.forms(" -- nothing\n").unwrap(), []);
+        }
+    }
+}

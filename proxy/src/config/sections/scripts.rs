@@ -29,6 +29,7 @@ pub(super) fn listed(node: &Node<'_>, protocol: Protocol) -> Option<Listed> {
         node.fault(format!("`{pattern}` names no files"), "write \"migrations/*.sql\"");
         return None;
     };
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     if folder.to_string_lossy().contains('*') {
         node.fault("`*` stands for files of one folder, not for folders", "write \"migrations/*.sql\"");
         return None;

@@ -22,7 +22,7 @@ use crate::store::{
 };
 
 /// How long a holder may take to come back after the proxy was restarted.
-const GRACE: Duration = Duration::from_secs(30);
+pub(super) const GRACE: Duration = Duration::from_secs(30);
 
 /// Why it ended, for the books.
 const GONE: &str = "its holder went away";

@@ -17,6 +17,7 @@ use hallpass_policy::{
 };
 
 mod flow;
+mod hold;
 mod model;
 
 use super::{AddUser, Ask, AskFor, Decided, Ledger, LedgerError, NewToken, Outcome, Refused};
