@@ -129,16 +129,16 @@ fn a_parameter_takes_any_value_and_a_literal_only_its_own<P: Protocol>() {
     unlisted(&ci.query("UPDATE shop.orders SET note = 'one' WHERE id = 1"));
     unlisted(&ci.prepared(&format!("UPDATE shop.orders SET note = {first} WHERE id = 2"), &["x"]));
     // What is prepared in SQL is looked into.
-    let prepare = P::pick(
-        "PREPARE p AS DELETE FROM shop.orders",
-        "PREPARE p FROM 'DELETE FROM shop.orders'",
-    );
+    let prepare = P::pick("PREPARE p AS DELETE FROM shop.orders", "PREPARE p FROM 'DELETE FROM shop.orders'");
     let answer = ci.query(prepare);
     assert!(answer.fails(Kind::Denied).says(&["only the statements"]), "{answer:?}");
 }
 
 fn of_several_statements_each_is_checked<P: Protocol>() {
-    let scoped = Scoped::<P>::new("scoped_several", &[("fix.sql", &format!("{UPDATE};\nUPDATE shop.orders SET note = 'b' WHERE id = 3;"))]);
+    let scoped = Scoped::<P>::new(
+        "scoped_several",
+        &[("fix.sql", &format!("{UPDATE};\nUPDATE shop.orders SET note = 'b' WHERE id = 3;"))],
+    );
     scoped.grant();
     let mut ci = scoped.connect();
     ci.query(&format!("{UPDATE}; UPDATE shop.orders SET note = 'b' WHERE id = 3")).ok();
@@ -155,9 +155,13 @@ fn a_name_must_mean_what_it_means_in_the_file<P: Protocol>() {
         "UPDATE orders SET note = 'here' WHERE id = 1;",
     );
     let scoped = Scoped::<P>::new("scoped_names", &[("fix.sql", text)]);
-    let other = "CREATE TABLE other.orders (id int PRIMARY KEY, note varchar(20)); INSERT INTO other.orders VALUES (1, 'own')";
+    let other =
+        "CREATE TABLE other.orders (id int PRIMARY KEY, note varchar(20)); INSERT INTO other.orders VALUES (1, 'own')";
     let owner = scoped.shop.database.owner();
-    let schema = P::pick("CREATE SCHEMA other;".to_owned(), format!("CREATE DATABASE other; GRANT ALL ON other.* TO '{owner}'@'%';"));
+    let schema = P::pick(
+        "CREATE SCHEMA other;".to_owned(),
+        format!("CREATE DATABASE other; GRANT ALL ON other.* TO '{owner}'@'%';"),
+    );
     for statement in schema.split_inclusive(';') {
         match P::NAME {
             "postgres" => scoped.shop.database.run_as_owner(statement),
@@ -222,7 +226,10 @@ fn a_changed_file_is_followed<P: Protocol>() {
 fn a_bad_file_is_a_fault_with_its_line<P: Protocol>() {
     let scoped = Scoped::<P>::new("scoped_faults", &[("fix.sql", UPDATE)]);
     scoped.shop.proxy.cli(&["check"]).ok();
-    write(&scoped.file("bad.sql"), "-- a comment\nUPDATE shop.orders SET note = 'x';\n\n-- and one more\nUPDAT shop.orders;\n");
+    write(
+        &scoped.file("bad.sql"),
+        "-- a comment\nUPDATE shop.orders SET note = 'x';\n\n-- and one more\nUPDAT shop.orders;\n",
+    );
     let told = scoped.shop.proxy.cli(&["check"]).failed();
     for words in ["scope.statements", "bad.sql`, line 5", "mend"] {
         assert!(told.contains(words), "`{words}` is not in {told}");

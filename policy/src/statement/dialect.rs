@@ -74,7 +74,10 @@ mod tests {
             let forms = dialect.forms(text).unwrap();
             let texts: Vec<_> = forms.iter().map(|form| text[form.place.clone()].trim()).collect();
             assert!(texts[0].ends_with("UPDATE t SET a = ';' WHERE b = 1"), "{texts:?}");
-            assert!(texts[1].ends_with("BEGIN") && texts[2].ends_with("DELETE FROM t") && texts.len() == 3, "{texts:?}");
+            assert!(
+                texts[1].ends_with("BEGIN") && texts[2].ends_with("DELETE FROM t") && texts.len() == 3,
+                "{texts:?}"
+            );
             let alone = dialect.forms("delete\nfrom t").unwrap();
             assert_eq!(alone[0].hash, forms[2].hash, "layout does not matter");
             assert_ne!(dialect.forms("DELETE FROM u").unwrap()[0].hash, forms[2].hash);

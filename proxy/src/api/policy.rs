@@ -19,10 +19,7 @@ use crate::{
 };
 
 pub(super) fn routes() -> Router<Arc<Api>> {
-    Router::new()
-        .route("/me", get(me))
-        .route("/roles", get(roles))
-        .route("/masks", get(masks))
+    Router::new().route("/me", get(me)).route("/roles", get(roles)).route("/masks", get(masks))
 }
 
 async fn me(Caller(actor): Caller) -> Json<Value> {

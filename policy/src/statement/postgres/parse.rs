@@ -138,11 +138,9 @@ mod tests {
     #[test]
     fn a_fault_has_the_place_of_its_statement() {
         let body = "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1; SELECT 2; END;";
-        for (text, place) in [
-            ("SELEC 1", 0),
-            ("SELECT ';'; SELEC 1; SELECT 2", 11),
-            (&format!("{body}\nUPDAT t;"), body.len()),
-        ] {
+        for (text, place) in
+            [("SELEC 1", 0), ("SELECT ';'; SELEC 1; SELECT 2", 11), (&format!("{body}\nUPDAT t;"), body.len())]
+        {
             assert_eq!(first_fault(text), place, "{text}");
         }
     }

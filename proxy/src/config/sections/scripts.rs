@@ -124,8 +124,9 @@ fn script(node: &Node<'_>, file: &Path, protocol: Protocol) -> Vec<ListedStateme
 
 /// Whose grammar a file may be in: which of MySQL and MariaDB serves a target is not known before somebody asks it.
 fn dialects(protocol: Protocol) -> (Dialect, Option<Dialect>) {
-    let mysql =
-        |flavour| Dialect::Mysql(MysqlNames { flavour, database: Some(Arc::from("database")), ..MysqlNames::default() });
+    let mysql = |flavour| {
+        Dialect::Mysql(MysqlNames { flavour, database: Some(Arc::from("database")), ..MysqlNames::default() })
+    };
     match protocol {
         Protocol::Postgres => (Dialect::Postgres(Names { search_path: Arc::from("\"$user\", public") }), None),
         Protocol::Mysql => (mysql(Flavour::MariaDb), Some(mysql(Flavour::MySql))),

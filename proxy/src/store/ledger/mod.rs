@@ -128,7 +128,8 @@ impl Ledger {
     /// # Errors
     /// When the store cannot be read.
     pub fn new(store: Box<dyn Store>, shared: Arc<Shared>) -> Result<Self, StoreError> {
-        let ledger = Self { store, shared, seal: None, remembered: logins::Remembered::default(), holders: Arc::default() };
+        let ledger =
+            Self { store, shared, seal: None, remembered: logins::Remembered::default(), holders: Arc::default() };
         ledger.publish()?;
         Ok(ledger)
     }
