@@ -187,6 +187,10 @@ fn a_restarted_proxy_finds_the_holder_again<P: Protocol>() {
     task.prints("begun");
     shop.proxy.kill_9();
     shop.proxy.serve();
+    std::thread::sleep(Duration::from_secs(2));
+    // In order, too: whoever stops the proxy does not end what is held.
+    shop.proxy.stop();
+    shop.proxy.serve();
     // Both come back by themselves; the one that waits hears of its approval.
     std::thread::sleep(Duration::from_secs(3));
     assert_eq!(grant(&shop)["state"], "active");

@@ -255,7 +255,7 @@ fn a_migration_runs_by_the_port_made_for_it<P: Protocol>() {
         )
     };
     let migrate = client(&P::pick(format!("-f {file}"), format!("< {file}")));
-    let other = client(&P::pick("-c 'DELETE FROM shop.orders'", "-e 'DELETE FROM shop.orders'"));
+    let other = client(P::pick("-c 'DELETE FROM shop.orders'", "-e 'DELETE FROM shop.orders'"));
     let script = format!("{migrate} || exit 4; {other} && exit 5; exit 0");
     let words = ["run", "--role", "migrator", "--database", "shop", "--for", "10m", "--reason", "job 7", "--"];
     let words: Vec<&str> = words.into_iter().chain(["sh", "-c", &script]).collect();

@@ -3,21 +3,34 @@
 
 use std::{
     collections::HashMap,
-    path::PathBuf,
+    io,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
 
-use hallpass_policy::statement::Dialect;
+use hallpass_policy::{role::glob, statement::Dialect};
+
+/// The files of `folder` whose names match `name`, in which `*` stands for any run of characters; by name.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn matching(folder: &Path, name: &str) -> io::Result<Vec<PathBuf>> {
+    let paths = std::fs::read_dir(folder)?.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_file());
+    let matches = |path: &PathBuf| path.file_name().and_then(|file| file.to_str()).is_some_and(|file| glob(name, file));
+    let mut files: Vec<PathBuf> = paths.filter(matches).collect();
+    files.sort();
+    Ok(files)
+}
 
 /// The statements of a scoped port.
 #[derive(Debug)]
 pub struct Listed {
     /// As in `proxy.toml`: `migrations/*.sql`.
     pub pattern: String,
-    /// The folder that was searched.
+    /// Its folder.
     pub folder: PathBuf,
-    /// The files that were found, by name.
-    pub files: Vec<PathBuf>,
+    /// Its last part, `*.sql`: what is looked for there.
+    pub name: String,
     /// Their statements, in order.
     pub statements: Vec<ListedStatement>,
     /// Those by their form, under the dialect that was asked for last: one target has one.
@@ -41,9 +54,18 @@ struct Forms {
 }
 
 impl Listed {
-    /// The statements of `files`, which `pattern` found in `folder`.
-    pub fn new(pattern: &str, folder: PathBuf, files: Vec<PathBuf>, statements: Vec<ListedStatement>) -> Self {
-        Self { pattern: pattern.to_owned(), folder, files, statements, by_form: Mutex::default() }
+    /// The statements of the files that `pattern` found: `name` in `folder`.
+    pub fn new(pattern: &str, folder: &Path, name: &str, statements: Vec<ListedStatement>) -> Self {
+        let (pattern, folder, name) = (pattern.to_owned(), folder.to_owned(), name.to_owned());
+        Self { pattern, folder, name, statements, by_form: Mutex::default() }
+    }
+
+    /// The files that are there now.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn files(&self) -> io::Result<Vec<PathBuf>> {
+        matching(&self.folder, &self.name)
     }
 
     /// The statements of this form, as `dialect` reads them.
@@ -77,7 +99,7 @@ mod tests {
 
     fn listed(text: &str) -> Listed {
         let statement = ListedStatement { before: Arc::from(""), text: Arc::from(text) };
-        Listed::new("*.sql", PathBuf::new(), Vec::new(), vec![statement])
+        Listed::new("*.sql", Path::new("."), "*.sql", vec![statement])
     }
 
     #[test]

@@ -58,15 +58,16 @@ pub fn reload(shared: &Shared) -> Reloaded {
 
 /// Reloads whenever `hangup` says so or the file's time or size changes, until the future is dropped.
 pub async fn follow(shared: Arc<Shared>, mut hangup: tokio::sync::mpsc::Receiver<()>) {
-    let mut seen = stamps(&shared.config.load());
+    let mut seen = sources(&shared.config.load());
     loop {
         let asked = tokio::select! {
             asked = hangup.recv() => asked.is_some(),
             () = tokio::time::sleep(POLL) => false,
         };
-        let now = stamps(&shared.config.load());
+        let was = shared.config.load_full();
+        let now = sources(&was);
         // A file that is gone for a moment is an editor's way of writing; it is looked at again when it is back.
-        let changed = now.first().is_some_and(Option::is_some) && now != seen;
+        let changed = now.first().is_some_and(|(_, stamp)| stamp.is_some()) && now != seen;
         if !asked && !changed {
             continue;
         }
@@ -74,21 +75,25 @@ pub async fn follow(shared: Arc<Shared>, mut hangup: tokio::sync::mpsc::Receiver
         if let Err(error) = tokio::task::spawn_blocking(move || reload(&reloading)).await {
             tracing::error!(%error, "the reload ended early; the old configuration stays in force");
         }
-        // Of the old files as they were before: what was written meanwhile is seen the next time. New ones came with it.
-        seen = if paths(&shared.config.load()).len() == now.len() { now } else { stamps(&shared.config.load()) };
+        // What was written meanwhile is seen the next time; files that a new pattern finds were read just now.
+        let is = shared.config.load_full();
+        seen = if patterns(&was) == patterns(&is) { now } else { sources(&is) };
     }
 }
 
-/// The files a configuration was read from, its own first: statements of scoped ports with their folders, which change
-/// when a file comes or goes.
-fn paths(config: &Config) -> Vec<PathBuf> {
+/// A file and when it was written, how large it is; `None` when it is not there.
+type Seen = Vec<(PathBuf, Option<(SystemTime, u64)>)>;
+
+/// The files a configuration is read from, as they are now: its own first, then the SQL files of scoped ports.
+fn sources(config: &Config) -> Seen {
     let listed = config.listeners.iter().filter_map(|listener| listener.scope.as_ref()?.statements.as_ref());
-    let listed = listed.flat_map(|listed| std::iter::once(&listed.folder).chain(&listed.files));
-    std::iter::once(&config.path).chain(listed).cloned().collect()
+    let files = listed.flat_map(|listed| listed.files().unwrap_or_default());
+    std::iter::once(config.path.clone()).chain(files).map(|path| (path.clone(), stamp(&path))).collect()
 }
 
-fn stamps(config: &Config) -> Vec<Option<(SystemTime, u64)>> {
-    paths(config).iter().map(|path| stamp(path)).collect()
+fn patterns(config: &Config) -> Vec<&str> {
+    let listed = config.listeners.iter().filter_map(|listener| listener.scope.as_ref()?.statements.as_ref());
+    listed.map(|listed| listed.pattern.as_str()).collect()
 }
 
 fn stamp(path: &Path) -> Option<(SystemTime, u64)> {

@@ -8,7 +8,6 @@ use std::{
 
 use hallpass_policy::{
     catalog::Catalog,
-    role::glob,
     statement::{
         Dialect, Effect, Names, Refusal, RefusalKind, Understood,
         mysql::{Flavour, MysqlNames},
@@ -17,7 +16,7 @@ use hallpass_policy::{
 
 use crate::config::{
     Protocol,
-    listed::{Listed, ListedStatement},
+    listed::{Listed, ListedStatement, matching},
     reader::Node,
 };
 
@@ -43,23 +42,19 @@ pub(super) fn listed(node: &Node<'_>, protocol: Protocol) -> Option<Listed> {
         node.fault(format!("the files of `{pattern}` hold no statement"), "add one, or remove `statements`");
         return None;
     }
-    Some(Listed::new(pattern, folder.to_owned(), files, statements))
+    Some(Listed::new(pattern, folder, name, statements))
 }
 
 /// The files of `folder` whose names match, by name.
 fn files(node: &Node<'_>, pattern: &str, folder: &Path, name: &str) -> Option<Vec<PathBuf>> {
-    let entries = match std::fs::read_dir(folder) {
-        Ok(entries) => entries,
+    let files = match matching(folder, name) {
+        Ok(files) => files,
         Err(error) => {
             let folder = folder.display();
             node.fault(format!("the folder `{folder}` cannot be read: {error}"), "paths begin at this file's folder");
             return None;
         }
     };
-    let paths = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_file());
-    let matches = |path: &PathBuf| path.file_name().and_then(|file| file.to_str()).is_some_and(|file| glob(name, file));
-    let mut files: Vec<PathBuf> = paths.filter(matches).collect();
-    files.sort();
     if files.is_empty() {
         node.fault(format!("no file matches `{pattern}`"), "add the files, or mend the pattern");
         return None;
