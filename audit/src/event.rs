@@ -5,7 +5,8 @@ use std::sync::Arc;
 use hallpass_policy::ids::{GrantId, ListenerName, RequestId, SessionId, TargetName, Timestamp, UserName};
 use serde::{Deserialize, Serialize};
 
-/// `events.kind`.
+/// `events.kind`. With the decision `deny` it was only tried: [`Kind::Approval`] and `deny` is an approval that was
+/// refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {

@@ -129,6 +129,8 @@ struct Inner {
     state: Arc<Mutex<State>>,
     synced: Arc<Watermark>,
     bell: Bell,
+    /// How often an append or a sync failed for another reason than its own events.
+    failures: AtomicU64,
     /// Held as long as the journal is open; the kernel releases it when the process dies.
     _lock: File,
 }
@@ -214,6 +216,7 @@ impl Journal {
                 state,
                 synced,
                 bell: Bell::default(),
+                failures: AtomicU64::new(0),
                 _lock: lock,
             }),
         })
@@ -240,7 +243,16 @@ impl Journal {
         if buffer.capacity() <= BUFFER_KEPT {
             let _ = BUFFER.try_with(|slot| slot.set(buffer));
         }
+        if let Err(JournalError::Write(_) | JournalError::Full { .. }) = &result {
+            self.inner.failures.fetch_add(1, Ordering::Relaxed);
+        }
         result
+    }
+
+    /// How often the journal refused what it should have taken, since it was opened: for whoever watches it. What is
+    /// too large for it does not count.
+    pub fn failures(&self) -> u64 {
+        self.inner.failures.load(Ordering::Relaxed)
     }
 
     fn write(&self, frame: &[u8]) -> Result<(), JournalError> {
@@ -273,6 +285,9 @@ impl Journal {
             Durability::Disk => {
                 let end = self.end();
                 let synced = self.inner.synced.reach(end).await;
+                if synced.is_err() {
+                    self.inner.failures.fetch_add(1, Ordering::Relaxed);
+                }
                 synced.map_err(|why| JournalError::Write(io::Error::other(why.to_string())))
             }
         }

@@ -52,6 +52,7 @@ fn a_failed_fdatasync_is_final() {
     // Also for those who come later.
     let later = pin!(journal.durable()).poll(&mut Context::from_waker(Waker::noop()));
     assert!(matches!(later, Poll::Ready(Err(_))));
+    assert_eq!(journal.failures(), 3);
 }
 
 #[test]
@@ -64,10 +65,10 @@ fn no_space_is_an_error_only_as_long_as_it_lasts() {
     for _ in 0..3 {
         assert!(matches!(journal.append(&[event()]), Err(JournalError::Write(_))));
     }
-    assert_eq!(journal.end(), before);
+    assert_eq!((journal.end(), journal.failures()), (before, 3));
     journal.inner.lock().active.file = file;
     journal.append(&[event()]).unwrap();
-    assert_eq!(journal.end().offset, before.offset * 2);
+    assert_eq!((journal.end().offset, journal.failures()), (before.offset * 2, 3));
 }
 
 #[test]
@@ -90,5 +91,6 @@ fn an_event_larger_than_the_journal_takes_is_refused_alone() {
     let journal = Journal::open(data.path(), Durability::Process).unwrap();
     let huge = Event { statement: Some("x".repeat(record::MAX_BODY + 1).into()), ..event() };
     assert!(matches!(journal.append(&[huge]), Err(JournalError::TooLarge { .. })));
+    assert_eq!(journal.failures(), 0, "the journal itself is fine");
     journal.append(&[event()]).unwrap();
 }

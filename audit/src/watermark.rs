@@ -63,6 +63,11 @@ impl Watermark {
         });
     }
 
+    /// How often the work failed.
+    pub(crate) fn failures(&self) -> u64 {
+        self.lock().failures
+    }
+
     /// The work is over for good: everybody who waits, now or later, for more than was reached hears `why`.
     pub(crate) fn end(&self, why: &str) {
         self.update(|state| {

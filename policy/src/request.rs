@@ -250,7 +250,7 @@ pub enum Objection {
 pub struct Terms {
     /// Now.
     pub now: Timestamp,
-    /// The role's `max_duration`, as it is now.
+    /// The role's `max_duration`, or that of statements, as it is now.
     pub longest: Option<Duration>,
     /// When the user stops being one.
     pub user_until: Option<Timestamp>,

@@ -41,7 +41,7 @@ pub fn of_statement(statement: &Statement, masks: &Masks) -> Vec<Resource> {
     for part in [Some(statement), inner(statement)].into_iter().flatten() {
         let named = part.needs.iter().filter_map(|need| match &need.object {
             Object::Relation(name) | Object::Catalog(name) => Some(name),
-            Object::Function(_) | Object::Session(_) => None,
+            Object::Listing(_) | Object::Function(_) | Object::Session(_) => None,
         });
         for name in named.chain(&part.touches) {
             found.entry(name.clone()).or_default();

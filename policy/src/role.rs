@@ -86,6 +86,11 @@ impl TableGlob {
         glob(&self.schema, &name.schema) && glob(&self.name, &name.name)
     }
 
+    /// Whether the glob matches anything in `schema`.
+    pub fn enters(&self, schema: &str) -> bool {
+        glob(&self.schema, schema)
+    }
+
     /// Whether the glob grants `name`: a schema of the server's own has to be written out, no `*` reaches it.
     pub fn grants(&self, name: &QualifiedName) -> bool {
         self.matches(name) && !(is_system_schema(&name.schema) && self.schema.contains('*'))

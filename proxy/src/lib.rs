@@ -6,6 +6,7 @@ pub mod clock;
 pub mod config;
 pub mod error;
 pub mod net;
+pub mod notify;
 pub mod server;
 pub mod session;
 pub mod shared;

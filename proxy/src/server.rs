@@ -18,6 +18,7 @@ use hallpass_policy::{
     mask::apply::HashKey,
     statement::{Refusal, RefusalKind},
 };
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use thiserror::Error;
 use tokio::{
     signal::unix::{Signal as OsSignal, SignalKind, signal},
@@ -29,13 +30,15 @@ use crate::{
     api::{self, Api, StatementReader, Understanding},
     clock::Clock,
     config::{Config, NativePasswords, reload},
+    notify,
     session::{
         fetcher,
+        inband::Desk,
         listen::{self, ListenError},
         registry::{Sessions, Signal},
     },
     shared::Shared,
-    store::{LoginLookup, StoreError, credentials::random, ledger::Ledger, seal::Seal, sqlite::SqliteStore},
+    store::{StoreError, credentials::random, ledger::Ledger, seal::Seal, sqlite::SqliteStore},
 };
 
 /// How long sessions may take to end what they run, once the proxy was told to stop.
@@ -44,6 +47,8 @@ const DRAIN: Duration = Duration::from_secs(30);
 const LINGER: Duration = Duration::from_secs(2);
 /// How long the API waits for a client's machine to acknowledge what it was sent.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(20);
+/// How long notifications that wait may take in the end.
+const LAST_WORDS: Duration = Duration::from_secs(3);
 /// How often grants' ends and requests' ages are looked at.
 const SWEEP: Duration = Duration::from_secs(1);
 
@@ -128,6 +133,17 @@ impl Proxy {
         Ok(Self { shared, ledger, importer })
     }
 
+    /// Who understands statement requests.
+    fn reader(&self) -> Arc<dyn StatementReader> {
+        Arc::new(TargetReader(Arc::clone(&self.shared)))
+    }
+
+    /// Who answers what sessions ask the proxy itself.
+    fn desk(&self) -> Arc<Desk> {
+        let (shared, ledger) = (Arc::clone(&self.shared), Arc::clone(&self.ledger));
+        Arc::new(Desk { shared, ledger, reader: self.reader() })
+    }
+
     fn record(&self, what: &str) -> Result<(), ServeError> {
         let mut event = Event::new(Kind::Config, self.shared.clock.now(), Arc::new(Origin::default()));
         event.reason = Some(what.into());
@@ -165,11 +181,24 @@ fn key_file(data_dir: &Path, name: &str) -> io::Result<[u8; 32]> {
 /// # Errors
 /// When it cannot start.
 pub fn run(config: Config) -> Result<(), ServeError> {
+    raise_descriptors();
     let proxy = Arc::new(Proxy::open(config, Clock::system())?);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ServeError::System)?;
     let done = runtime.block_on(serve(Arc::clone(&proxy)));
     runtime.shutdown_timeout(LINGER);
     done
+}
+
+/// Allows as many open files as the system lets this process have: every session needs two, and the limit that
+/// programs start with is meant for those that `select()`.
+fn raise_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if limit.current != limit.maximum
+        && let Err(error) = setrlimit(Resource::Nofile, raised)
+    {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
 }
 
 async fn serve(proxy: Arc<Proxy>) -> Result<(), ServeError> {
@@ -179,10 +208,12 @@ async fn serve(proxy: Arc<Proxy>) -> Result<(), ServeError> {
     let mut tasks = JoinSet::new();
     serve_api(&proxy, &stopping, &mut tasks).await?;
     tasks.spawn(fetcher::keep(Arc::clone(&proxy.shared)));
-    let lookup: Arc<dyn LoginLookup> = Arc::new(Arc::clone(&proxy.ledger));
-    let workers = listen::start(&proxy.shared, &lookup)?;
+    let workers = listen::start(&proxy.desk())?;
     tasks.spawn(reload::follow(Arc::clone(&proxy.shared), hangups));
     tasks.spawn(sweep(Arc::clone(&proxy.ledger)));
+    tasks.spawn(notify::watch::audit(Arc::clone(&proxy.shared), Arc::clone(&proxy.importer)));
+    // Not among the others: it goes on until the end.
+    let telling = tokio::spawn(notify::deliver(Arc::clone(&proxy.shared)));
     proxy.record(concat!("hallpass ", env!("CARGO_PKG_VERSION"), " started"))?;
     tracing::info!(data_dir = %proxy.shared.config.load().server.data_dir.display(), "hallpass runs");
 
@@ -202,6 +233,8 @@ async fn serve(proxy: Arc<Proxy>) -> Result<(), ServeError> {
     let _ = tokio::time::timeout(LINGER, workers.join()).await;
     tasks.shutdown().await;
     remove_socket(&proxy.shared);
+    proxy.shared.notifier.settle(LAST_WORDS).await;
+    telling.abort();
     proxy.record("stopped")
 }
 
@@ -258,7 +291,7 @@ async fn serve_api(
         shared: Arc::clone(&proxy.shared),
         ledger: Arc::clone(&proxy.ledger),
         importer: Arc::clone(&proxy.importer),
-        reader: Arc::new(TargetReader(Arc::clone(&proxy.shared))),
+        reader: proxy.reader(),
         owner,
     });
     let routes = api::router(api);

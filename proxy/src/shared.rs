@@ -12,6 +12,7 @@ use hallpass_policy::mask::apply::HashKey;
 use crate::{
     clock::Clock,
     config::Config,
+    notify::Notifier,
     session::{registry::Sessions, target::Targets},
     store::watch::GrantTable,
 };
@@ -31,6 +32,8 @@ pub struct Shared {
     pub grants: GrantTable,
     /// The audit's journal.
     pub journal: Journal,
+    /// Who is told of requests, decisions, emergencies and ends.
+    pub notifier: Notifier,
     /// Time.
     pub clock: Clock,
     /// Open sessions.
@@ -42,6 +45,7 @@ impl Shared {
     pub fn new(config: Config, journal: Journal, clock: Clock, hash_key: HashKey) -> Self {
         Self {
             targets: Targets::new(&config, &clock),
+            notifier: Notifier::new(&config.notify, clock.now()),
             config: ArcSwap::from_pointee(config),
             epoch: AtomicU64::new(1),
             hash_key,
@@ -62,6 +66,7 @@ impl Shared {
         self.config.store(Arc::new(config));
         let config = self.config.load_full();
         self.targets.reconfigure(&config, &self.clock);
+        self.notifier.reconfigure(&config.notify);
         self.epoch.fetch_add(1, Ordering::AcqRel);
     }
 }

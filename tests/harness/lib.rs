@@ -15,4 +15,5 @@ pub mod python;
 pub mod shop;
 pub mod task;
 pub mod tls;
+pub mod webhook;
 pub mod wire;

@@ -92,8 +92,10 @@ fn none_more_before_somebody_else_has_reviewed<P: Protocol>() {
     assert!(!shop.proxy.cli_as(&bob, &["grants", "--unreviewed"]).ok().contains("alice"));
     shop.proxy.cli_as(&bob, &review).failed();
     shop.proxy.audit().wait("the review", |events| {
-        let found = events.iter().find(|event| event.kind == "review")?;
-        (found.user.as_deref() == Some("bob")).then_some(())
+        let reviews: Vec<_> = events.iter().filter(|event| event.kind == "review").collect();
+        let tried = reviews.iter().map(|event| (event.user.as_deref(), event.decision.as_deref()));
+        let (alice, bob) = ((Some("alice"), Some("deny")), (Some("bob"), Some("review")));
+        tried.eq([alice, bob, (Some("bob"), Some("deny"))]).then_some(())
     });
 
     let mut session = shop.alice();

@@ -101,6 +101,11 @@ impl Importer {
         }
     }
 
+    /// How often the import failed since it began: for whoever watches it. It is tried again by itself.
+    pub fn failures(&self) -> u64 {
+        self.mark.failures()
+    }
+
     /// Resolves when everything that was appended so far is in `audit.db`.
     ///
     /// # Errors

@@ -160,10 +160,39 @@ impl<'a> Holder<'a> {
         }
     }
 
+    /// Whether the names in `schema` are told: where some role that the user holds or may ask for reaches, names are
+    /// what one asks by. `None`: the names in all schemas that there are.
+    fn sees(&self, question: &Question<'_>, schema: Option<&str>) -> bool {
+        let Question { policy, principal, .. } = question;
+        let held = match self {
+            Self::Role(_, role) => Some(*role),
+            Self::Baseline | Self::Statement(..) | Self::Useless(..) => None,
+        };
+        let may_have = |role: &&Role| {
+            role.may_be_requested_by(principal)
+                || role
+                    .break_glass
+                    .as_ref()
+                    .is_some_and(|terms| terms.groups.iter().any(|group| principal.groups.contains(group)))
+        };
+        let reaches = |schema: &str| {
+            is_system_schema(schema)
+                || ["mysql", "performance_schema", "sys"].iter().any(|own| own.eq_ignore_ascii_case(schema))
+                || held.into_iter().chain(policy.roles.values().filter(may_have)).any(|role| enters(role, schema))
+        };
+        match schema {
+            Some(schema) => reaches(schema),
+            None => question.catalog.schemas.iter().all(|schema| reaches(schema)),
+        }
+    }
+
     /// What of `need` this holder does not meet.
     pub(super) fn gap(&self, question: &Question<'_>, need: &Need) -> Option<Gap> {
         if let (Object::Catalog(_), Action::Select | Action::Explain) = (&need.object, need.action) {
             return None;
+        }
+        if let Object::Listing(schema) = &need.object {
+            return (!self.sees(question, schema.as_deref())).then_some(Gap::Object);
         }
         match self {
             Self::Baseline => baseline_gap(&question.policy.baseline, need),
@@ -172,6 +201,11 @@ impl<'a> Holder<'a> {
             Self::Useless(..) => Some(Gap::Action),
         }
     }
+}
+
+/// Whether the role covers anything in `schema`.
+fn enters(role: &Role, schema: &str) -> bool {
+    role.tables.as_ref().is_none_or(|tables| tables.iter().any(|glob| glob.enters(schema)))
 }
 
 /// Whether the listener leaves the role called `name`.
@@ -221,7 +255,7 @@ fn statement_gap(approved: &ApprovedStatement, question: &Question<'_>, need: &N
 fn baseline_gap(baseline: &[Action], need: &Need) -> Option<Gap> {
     match &need.object {
         Object::Function(_) => Some(Gap::Object),
-        Object::Relation(_) | Object::Catalog(_) | Object::Session(_) => {
+        Object::Relation(_) | Object::Catalog(_) | Object::Listing(_) | Object::Session(_) => {
             (need.action.writes() || !baseline.contains(&need.action)).then_some(Gap::Action)
         }
     }
@@ -257,7 +291,9 @@ fn role_gap(role: &Role, question: &Question<'_>, need: &Need) -> Option<Gap> {
             (excepts(role, question.catalog, name) || behind()).then_some(Gap::Excepted)
         }
         // Names and types are read by everybody; anything else done to the system catalogs is an administrator's.
-        Object::Catalog(_) => (!admin || !role.allow.contains(&need.action)).then_some(Gap::Action),
+        Object::Catalog(_) | Object::Listing(_) => {
+            (!admin || !role.allow.contains(&need.action)).then_some(Gap::Action)
+        }
         Object::Session(_) => (!role.allow.contains(&need.action)).then_some(Gap::Action),
     }
 }

@@ -36,7 +36,11 @@ pub(super) fn of(question: &Question<'_>, statement: &Statement) -> Facts {
         let named = statement.needs.iter().filter_map(|need| match &need.object {
             Object::Relation(name) | Object::Catalog(name) if !functions => Some(name.to_string()),
             Object::Function(name) if functions => Some(name.to_string()),
-            Object::Relation(_) | Object::Catalog(_) | Object::Function(_) | Object::Session(_) => None,
+            Object::Relation(_)
+            | Object::Catalog(_)
+            | Object::Listing(_)
+            | Object::Function(_)
+            | Object::Session(_) => None,
         });
         named.collect()
     };

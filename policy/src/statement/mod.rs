@@ -14,6 +14,7 @@ use thiserror::Error;
 use crate::catalog::{ColumnRef, QualifiedName};
 
 mod dialect;
+pub mod inband;
 pub mod mysql;
 pub mod postgres;
 
@@ -115,6 +116,8 @@ pub enum Object {
     Relation(QualifiedName),
     /// A relation of the system catalogs that clients read for names and types. Baseline, always.
     Catalog(QualifiedName),
+    /// The names of what is in a schema, as `information_schema` lists them; `None`: in any schema. MySQL's.
+    Listing(Option<Arc<str>>),
     /// A function, procedure, operator or cast that is not known to compute only; matched against `functions`.
     Function(QualifiedName),
     /// The session or the database as a whole; the text says what, for the denial: `role alice`, `schema shop`.
@@ -125,6 +128,8 @@ impl fmt::Display for Object {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Relation(name) | Self::Catalog(name) => name.fmt(f),
+            Self::Listing(Some(schema)) => write!(f, "the names in schema {schema}"),
+            Self::Listing(None) => f.write_str("the names in all schemas"),
             Self::Function(name) => write!(f, "function {name}"),
             Self::Session(what) => f.write_str(what),
         }
@@ -348,6 +353,8 @@ pub enum Effect {
         /// How much of it is ended.
         what: Kill,
     },
+    /// A question to the proxy itself, which upstream never sees.
+    Inband(Box<inband::Inband>),
 }
 
 /// What KILL ends.

@@ -39,7 +39,7 @@ pub(super) fn routes() -> Router<Arc<Api>> {
 
 /// Asks, and holds.
 async fn ask(State(api): State<Arc<Api>>, Caller(actor): Caller, Input(input): Input<body::Ask>) -> Answer<Response> {
-    let ask = question(&api, input).await?;
+    let ask = question(&api, &actor, input).await?;
     let changes = api.shared.grants.subscribe();
     let asker = actor.clone();
     // The hold comes out of the ledger with the request: should the client be gone by then, it is dropped, and that ends

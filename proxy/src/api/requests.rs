@@ -61,13 +61,13 @@ async fn ask(
     Caller(actor): Caller,
     Input(input): Input<body::Ask>,
 ) -> Answer<(StatusCode, Json<body::Request>)> {
-    let ask = question(&api, input).await?;
+    let ask = question(&api, &actor, input).await?;
     let made = api.ledger.perform(move |ledger| ledger.ask(&actor, ask)).await?;
     Ok((StatusCode::CREATED, Json(api.shown(made))))
 }
 
 /// What a body asks for.
-pub(super) async fn question(api: &Api, input: body::Ask) -> Answer<Ask> {
+pub(super) async fn question(api: &Api, actor: &Actor, input: body::Ask) -> Answer<Ask> {
     let targets: Vec<_> = input.databases.iter().map(TargetName::new).collect();
     let duration = duration(&input.duration)?;
     let subject = match (input.role, input.statement) {
@@ -77,7 +77,7 @@ pub(super) async fn question(api: &Api, input: body::Ask) -> Answer<Ask> {
                 .hint("ask for one statement: `--statement \"SELECT …\"`"));
         }
         (None, Some(text)) => {
-            let understood = understand(api, &targets, &text).await?;
+            let understood = understood_or_recorded(api, actor, &targets, &text).await?;
             let (export, unmask) = (input.export, input.unmask);
             AskFor::Statement { text: text.into(), understood, export, unmask, max_rows_affected: None }
         }
@@ -88,6 +88,21 @@ pub(super) async fn question(api: &Api, input: body::Ask) -> Answer<Ask> {
     };
     let user = input.user.map(UserName::new);
     Ok(Ask { user, subject, targets, duration, reason: input.reason })
+}
+
+/// The statement as each target understands it; a refusal is in the audit before anybody hears of it.
+async fn understood_or_recorded(
+    api: &Api,
+    actor: &Actor,
+    targets: &[TargetName],
+    text: &str,
+) -> Answer<Vec<Arc<Statement>>> {
+    let found = understand(api, targets, text).await;
+    if let Err(problem) = &found {
+        let (actor, text, targets, why) = (actor.clone(), text.into(), targets.to_vec(), problem.detail.clone());
+        api.ledger.perform(move |ledger| ledger.not_understood(&actor, text, targets, &why)).await?;
+    }
+    found
 }
 
 /// The statement as each target understands it.

@@ -158,7 +158,8 @@ async fn a_request_goes_from_asked_to_revoked() {
     assert_eq!(world.remote(&alice, "GET", "/grants", Value::Null).await.1, json!([]));
 
     let (_, events) = world.local("GET", "/audit/events?last=50", Value::Null).await;
-    let kinds: Vec<_> = events.as_array().unwrap().iter().map(|event| event["kind"].as_str().unwrap()).collect();
+    let allowed = events.as_array().unwrap().iter().filter(|event| event["decision"] != "deny");
+    let kinds: Vec<_> = allowed.map(|event| event["kind"].as_str().unwrap()).collect();
     assert_eq!(kinds, ["admin", "admin", "admin", "admin", "request", "approval", "grant_start", "grant_end"]);
     assert_eq!(world.remote(&alice, "GET", "/audit/events", Value::Null).await.0, 403);
     let (_, found) = world.local("GET", "/audit/events?kind=grant_end&user=alice", Value::Null).await;
@@ -282,6 +283,16 @@ async fn a_wrong_question_is_told_what_is_wrong() {
         let said = problem["detail"].as_str().unwrap();
         assert!(said.starts_with(detail), "{path}: {said}");
     }
+    // What was a try to ask or to approve is on record, also where the statement is not understood.
+    let (_, events) = world.local("GET", "/audit/events?last=50", Value::Null).await;
+    let denied = events.as_array().unwrap().iter().filter(|event| event["decision"] == "deny");
+    let denied: Vec<_> = denied.map(|event| (&event["kind"], &event["statement"], &event["request_id"])).collect();
+    let (request, approval) = (json!("request"), json!("approval"));
+    let (text, seven) = (json!("SELECT 1"), json!(7));
+    assert_eq!(
+        denied,
+        [(&request, &text, &Value::Null), (&request, &Value::Null, &Value::Null), (&approval, &Value::Null, &seven),]
+    );
 }
 
 #[tokio::test]

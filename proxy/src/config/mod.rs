@@ -19,6 +19,9 @@ pub(crate) mod sections;
 #[cfg(test)]
 mod tests;
 pub mod units;
+mod webhook;
+
+pub use webhook::{Format, NoUrl, Scheme, Topic, Webhook, WebhookUrl};
 
 /// A whole configuration. Immutable; a reload makes a new one.
 #[derive(Clone, Debug)]
@@ -41,6 +44,10 @@ pub struct Config {
     pub policy: Policy,
     /// `[[approvals]]`, first match wins.
     pub approvals: Vec<Rule>,
+    /// `[statements] max_duration`: the longest that a statement grant may last.
+    pub statement_max_duration: Duration,
+    /// `[[notify]]`.
+    pub notify: Vec<Webhook>,
 }
 
 /// `[server]`.

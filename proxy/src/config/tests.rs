@@ -7,7 +7,7 @@ use hallpass_policy::{
     statement::Action,
 };
 
-use super::{Config, ListenerTls, NativePasswords, Protocol, UpstreamTls, load::data_dir};
+use super::{Config, Format, ListenerTls, NativePasswords, Protocol, Topic, UpstreamTls, load::data_dir};
 
 /// A target that is right, for tests about something else.
 const SHOP: &str = "[databases.shop]\nprotocol = \"postgres\"\nhost = \"127.0.0.1\"\nuser = \"h\"\n";
@@ -43,15 +43,20 @@ fn the_examples_in_the_default_file_are_right() {
         // An example is a commented line that looks like TOML; what needs files or an environment is left out.
         let code = line.strip_prefix("# ").unwrap_or(line);
         let toml = code.starts_with('[') || code.split_once(" = ").is_some_and(|(key, _)| !key.contains(' '));
-        let elsewhere = code.contains("certificate =") || code.starts_with("password =") || code.starts_with("tls =");
+        let elsewhere = ["certificate =", "password =", "tls =", "ca ="].iter().any(|key| code.starts_with(key));
         if toml && !elsewhere {
             examples.push_str(code);
             examples.push('\n');
         }
     }
     let examples = examples + "[roles.migrator]\nallow = [\"ddl\"]\n[roles.fixer]\nallow = [\"update\"]\n";
+    let secret = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(secret.path(), "https://hooks.slack.com/services/T0/B0/x\n").unwrap();
+    let file = format!("{{ file = \"{}\" }}", secret.path().display());
+    let examples = examples.replace("{ env = \"SLACK_WEBHOOK\" }", &file);
     assert_eq!(faults(&examples), Vec::<String>::new());
     let config = good(&examples);
+    assert_eq!(config.notify.len(), 1);
     assert_eq!((config.listeners.len(), config.approvals.len(), config.policy.masks.len()), (3, 4, 1));
     let glass = config.policy.roles["reader"].break_glass.as_ref().unwrap();
     assert_eq!((glass.max_duration, glass.review_within), (Duration::from_secs(1800), Duration::from_secs(86_400)));
@@ -117,11 +122,32 @@ fn every_fault_names_line_key_and_mend() {
             ],
         ),
         (
-            "[[approvals]]\nwhen = 'request.unmask'\nauto = true\nneeds = 2\n[[approvals]]\nauto = true\ndeny = true\n[[notify]]\nurl = \"x\"",
+            "[[approvals]]\nwhen = 'request.unmask'\nauto = true\nneeds = 2\n[[approvals]]\nauto = true\ndeny = true",
             &[
                 "proxy.toml:1: approvals[1]: `auto = true` asks nobody, so `approvers` and `needs` mean nothing | remove one or the other",
                 "proxy.toml:5: approvals[2]: `auto = true` and `deny = true` contradict each other | remove one or the other",
-                "proxy.toml:8: notify: is not supported yet | remove it",
+            ],
+        ),
+        (
+            "[[notify]]\nurl = \"https://x.example/secret\"\n[[notify]]\nurl = { env = \"HALLPASS_NO_SUCH_URL\" }\nevents = [\"requests\"]\nformat = \"xml\"\ntimeout = \"0s\"\n[[notify]]\nevents = []",
+            &[
+                "proxy.toml:2: notify[1].url: a secret does not belong in this file | write `{ env = \"NAME\" }` or `{ file = \"PATH\" }`, or set `allow_inline_secrets = true` under [server]",
+                "proxy.toml:4: notify[2].url.env: the environment has no variable `HALLPASS_NO_SUCH_URL` | set it before the proxy starts: `export HALLPASS_NO_SUCH_URL=…`",
+                "proxy.toml:5: notify[2].events: unknown value `requests` | did you mean `request`?",
+                "proxy.toml:6: notify[2].format: unknown value `xml` | known: json, slack",
+                "proxy.toml:7: notify[2].timeout: must be longer than nothing | remove it for the default",
+                "proxy.toml:8: notify[3]: `url` is missing | add `url = { env = \"SLACK_WEBHOOK\" }`",
+                "proxy.toml:9: notify[3].events: names no event, so nothing would be sent | name some, or remove it for all of them",
+            ],
+        ),
+        (
+            "[server]\nallow_inline_secrets = true\n[[notify]]\nurl = \"hooks.example/secret\"\n[[notify]]\nurl = \"https://me:secret@hooks.example/\"\n[[notify]]\nurl = \"http://127.0.0.1/\"\nca = \"none.crt\"\n[statements]\nmax_duration = \"0s\"",
+            &[
+                "proxy.toml:4: notify[1].url: holds no URL | write `https://HOST/PATH` where the secret is kept",
+                "proxy.toml:6: notify[2].url: holds a URL with a user or a password in it | write `https://HOST/PATH` where the secret is kept",
+                "proxy.toml:9: notify[3].ca: `none.crt` holds no PEM certificate: I/O error: No such file or directory (os error 2) | name a PEM certificate file",
+                "proxy.toml:9: notify[3].ca: is not looked at for `http://` | remove it, or use `https://`",
+                "proxy.toml:11: statements.max_duration: must be longer than nothing | remove it for the default",
             ],
         ),
         (
@@ -349,4 +375,28 @@ fn a_mysql_listener_has_one_target() {
             "proxy.toml:15: listeners[1].database: target `shop` speaks postgres, this listener mysql | name a target of the listener's protocol"
         ]
     );
+}
+
+#[test]
+fn webhooks_are_read_with_their_defaults_and_show_no_url() {
+    let text = "[server]\nallow_inline_secrets = true\n\
+                [[notify]]\nurl = \"https://hooks.slack.com/services/secret\"\n\
+                [[notify]]\nurl = \"http://chat.example:8065/hooks/secret\"\nevents = [\"request\", \"audit_failure\"]\n\
+                format = \"slack\"\ntimeout = \"3s\"\n\
+                [[notify]]\nurl = \"http://localhost/secret\"\n";
+    let (config, warnings) = Config::parse(Path::new("proxy.toml"), text).unwrap();
+    let read: Vec<_> = config.notify.iter().map(|hook| (hook.format, hook.events.len(), hook.timeout)).collect();
+    let (ten, three) = (Duration::from_secs(10), Duration::from_secs(3));
+    assert_eq!(read, [(Format::Slack, 5, ten), (Format::Slack, 2, three), (Format::Json, 5, ten)]);
+    assert!(config.notify[1].events.contains(&Topic::AuditFailure));
+    let warnings: Vec<_> = warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(warnings.len(), 1, "plain text on this machine is fine: {warnings:?}");
+    assert!(warnings[0].contains("proxy.toml:6: notify[2].url: whoever sits on the way"), "{warnings:?}");
+    assert!(!format!("{config:?} {warnings:?}").contains("secret\""), "{config:?}");
+}
+
+#[test]
+fn a_statement_grant_lasts_eight_hours_at_most_unless_the_file_says_otherwise() {
+    assert_eq!(good("").statement_max_duration, Duration::from_secs(8 * 3600));
+    assert_eq!(good("[statements]\nmax_duration = \"30m\"").statement_max_duration, Duration::from_secs(1800));
 }

@@ -22,6 +22,9 @@ use crate::config::{ListenerTls, Protocol, ServerIdentity, UpstreamTls};
 /// The protocol's name in ALPN: PostgreSQL 17 section 55.2.11.
 pub const ALPN: &[u8] = b"postgresql";
 
+/// Both versions that are spoken.
+const VERSIONS: &[&rustls::SupportedProtocolVersion] = &[&rustls::version::TLS13, &rustls::version::TLS12];
+
 /// Why TLS cannot be set up. For administrators: it names files.
 #[derive(Debug, Error)]
 pub enum TlsError {
@@ -90,8 +93,7 @@ impl ServerTls {
         let end_point = certificate::end_point(leaf).map(Arc::from);
         let key = PrivateKeyDer::from_pem_file(&identity.key)
             .map_err(|source| TlsError::Pem { path: identity.key.clone(), source })?;
-        let builder = ServerConfig::builder_with_provider(provider.clone())
-            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?;
+        let builder = ServerConfig::builder_with_provider(provider.clone()).with_protocol_versions(VERSIONS)?;
         let (builder, clients) = match &identity.client_ca {
             None => (builder.with_no_client_auth(), ClientCertificates::NotAsked),
             Some(path) => {
@@ -189,22 +191,17 @@ impl ClientTls {
     /// # Errors
     /// When the CA file cannot be read, or `host` can be in no certificate.
     pub fn load(tls: &UpstreamTls, host: &str, protocol: Protocol) -> Result<Self, TlsError> {
-        let provider = Arc::new(ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider.clone())
-            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?;
         let mut config = match tls {
             UpstreamTls::Disable => return Ok(Self::Disable),
-            UpstreamTls::Require => builder
-                .dangerous()
-                .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
-                .with_no_client_auth(),
-            UpstreamTls::VerifyFull { ca: Some(path) } => {
-                builder.with_root_certificates(roots(path)?).with_no_client_auth()
+            UpstreamTls::Require => {
+                let provider = Arc::new(ring::default_provider());
+                ClientConfig::builder_with_provider(provider.clone())
+                    .with_protocol_versions(VERSIONS)?
+                    .dangerous()
+                    .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
+                    .with_no_client_auth()
             }
-            UpstreamTls::VerifyFull { ca: None } => {
-                let public = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-                builder.with_root_certificates(public).with_no_client_auth()
-            }
+            UpstreamTls::VerifyFull { ca } => verifying(ca.as_deref())?,
         };
         config.alpn_protocols = match protocol {
             Protocol::Postgres => vec![ALPN.to_vec()],
@@ -214,6 +211,25 @@ impl ClientTls {
         let name = ServerName::try_from(host.to_owned()).map_err(|_| TlsError::HostName(host.to_owned()))?;
         Ok(Self::Use { connector: TlsConnector::from(Arc::new(config)), name })
     }
+}
+
+/// TLS to a web server that is not an upstream, verified: a webhook's.
+///
+/// # Errors
+/// When `ca` cannot be read, or `host` can be in no certificate.
+pub fn https(ca: Option<&Path>, host: &str) -> Result<(TlsConnector, ServerName<'static>), TlsError> {
+    let name = ServerName::try_from(host.to_owned()).map_err(|_| TlsError::HostName(host.to_owned()))?;
+    Ok((TlsConnector::from(Arc::new(verifying(ca)?)), name))
+}
+
+/// The client's side of TLS that wants a certificate by `ca`, or by the bundled public roots.
+fn verifying(ca: Option<&Path>) -> Result<ClientConfig, TlsError> {
+    let roots = match ca {
+        Some(path) => roots(path)?,
+        None => RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() },
+    };
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
+    Ok(builder.with_protocol_versions(VERSIONS)?.with_root_certificates(roots).with_no_client_auth())
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {

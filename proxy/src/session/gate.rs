@@ -23,6 +23,7 @@ use hallpass_policy::{
 
 use super::{
     catalog,
+    inband::Asker,
     port::{self, Place},
     recorder::Recorder,
     registry::Running,
@@ -109,8 +110,8 @@ pub struct Gate {
     decided: AHashMap<(usize, usize), Decided>,
     recorder: Arc<Recorder>,
     running: Arc<Running>,
-    /// Reminders that were given.
-    reminded: HashSet<(GrantId, Duration)>,
+    /// Reminders that were given: of which grant's which end, how long before it.
+    reminded: HashSet<(GrantId, Timestamp, Duration)>,
     /// The last refusal for an unknown name was retried with a fresh catalog.
     retried: bool,
 }
@@ -172,6 +173,11 @@ impl Gate {
     /// Who and where.
     pub fn origin(&self) -> &Arc<Origin> {
         &self.origin
+    }
+
+    /// Who asks the proxy itself, and about what.
+    pub fn asker(&self) -> Asker {
+        Asker { principal: self.principal.clone(), origin: Arc::clone(&self.origin), target: Arc::clone(&self.target) }
     }
 
     /// The time, for expiry.
@@ -460,7 +466,7 @@ impl Gate {
             // Of several points that have passed one is told: the nearest to the end.
             let passed = config.server.remind_before.iter().filter(|before| left <= **before && whole > **before).min();
             if let Some(before) = passed
-                && self.reminded.insert((grant.id, *before))
+                && self.reminded.insert((grant.id, grant.ends, *before))
             {
                 let text = format!("{grant} ends at {}", hallpass_policy::grant::at(grant.ends));
                 due.push((text, ask_again(grant, self.target.name())));
@@ -524,3 +530,7 @@ fn grant_of(allowance: &Allowance) -> Option<GrantId> {
         Authority::Grant(id) => Some(id),
     }
 }
+
+#[cfg(test)]
+#[path = "gate_tests.rs"]
+mod tests;

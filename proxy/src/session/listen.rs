@@ -15,6 +15,8 @@ use thiserror::Error;
 use tokio::{net::TcpListener, runtime, sync::watch};
 
 use super::{
+    inband::Desk,
+    lobby::Lobby,
     login::mysql::Keyring,
     recorder::Recorder,
     serve::{House, Port, serve},
@@ -22,7 +24,6 @@ use super::{
 };
 use crate::{
     net::tls::{Security, TlsError},
-    shared::Shared,
     store::LoginLookup,
 };
 
@@ -66,7 +67,9 @@ pub struct Workers {
 ///
 /// # Errors
 /// [`ListenError`]; nothing listens then.
-pub fn start(shared: &Arc<Shared>, lookup: &Arc<dyn LoginLookup>) -> Result<Workers, ListenError> {
+pub fn start(desk: &Arc<Desk>) -> Result<Workers, ListenError> {
+    let shared = &desk.shared;
+    let lookup: Arc<dyn LoginLookup> = Arc::new(Arc::clone(&desk.ledger));
     let config = shared.config.load_full();
     let throttle = Arc::new(Throttle::new());
     let (stop, stopping) = watch::channel(false);
@@ -98,11 +101,14 @@ pub fn start(shared: &Arc<Shared>, lookup: &Arc<dyn LoginLookup>) -> Result<Work
         workers.push(sockets);
     }
     let keyring = Arc::new(Keyring::default());
+    let lobby = Arc::new(Lobby::default());
     for (number, sockets) in workers.into_iter().enumerate() {
         let house = House {
             shared: Arc::clone(shared),
-            lookup: Arc::clone(lookup),
+            lookup: Arc::clone(&lookup),
             recorder: Recorder::new(shared.journal.clone()),
+            desk: Arc::clone(desk),
+            lobby: Arc::clone(&lobby),
             keyring: Arc::clone(&keyring),
         };
         let stopping = stopping.clone();

@@ -4,7 +4,9 @@
 pub mod catalog;
 pub mod fetcher;
 pub mod gate;
+pub mod inband;
 pub mod listen;
+pub mod lobby;
 pub mod login;
 pub mod machine;
 pub mod mysql;

@@ -107,7 +107,7 @@ impl<B, U> Run<B, U> {
         let needs = part.of(of).into_iter().flat_map(|statement| &statement.needs);
         needs.filter(|need| is_write(need.action)).filter_map(|need| match &need.object {
             Object::Relation(name) => Some(name),
-            Object::Catalog(_) | Object::Function(_) | Object::Session(_) => None,
+            Object::Catalog(_) | Object::Listing(_) | Object::Function(_) | Object::Session(_) => None,
         })
     }
 

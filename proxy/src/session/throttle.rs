@@ -22,7 +22,7 @@ const MOST_ADDRESSES: usize = 10_000;
 
 /// What counts as one address: an IPv4 address, or an IPv6 network of 64 bits, as one customer holds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Network {
+pub(super) enum Network {
     V4(Ipv4Addr),
     V6(u64),
 }

@@ -155,18 +155,6 @@ impl<'t> Cursor<'t> {
         }
     }
 
-    /// `name` or `database.name`, whether or not a database is chosen.
-    ///
-    /// # Errors
-    /// When none is next.
-    pub(super) fn table(&mut self) -> Result<(), Refusal> {
-        self.name()?;
-        if self.sign(".") {
-            self.name()?;
-        }
-        Ok(())
-    }
-
     /// A string constant.
     ///
     /// # Errors

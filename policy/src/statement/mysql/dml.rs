@@ -9,7 +9,7 @@ use super::{
     catalogs, condition,
     cursor::Cursor,
     expression::expression,
-    from, node, query,
+    from, listing, node, query,
     query::sort_item,
     reach::{self, Filter},
     refusal::{unexpected, unknown_column, unsupported},
@@ -259,6 +259,7 @@ fn tables<'s>(walk: &mut Walk<'_>, outer: &'s Scope<'s>, clause: &mut Cursor<'_>
     let mut scope = Scope::inside(Some(outer));
     walk.writing = true;
     let found = from::items(walk, &mut scope, &list);
+    listing::of_tables(walk, &list, None);
     walk.writing = false;
     found?;
     Ok(scope)

@@ -32,12 +32,14 @@ pub(super) fn explain(walk: &mut Walk<'_>, cursor: &mut Cursor<'_>) -> Result<Dr
         return Err(cursor.here());
     }
     // DESCRIBE table [column]
-    cursor.table()?;
+    let first = cursor.name()?;
+    let schema = if cursor.sign(".") { cursor.name().map(|_| Some(first))? } else { None };
     if !cursor.done() && cursor.string().is_err() {
         cursor.name()?;
     }
     cursor.end()?;
     show::catalog(walk, "COLUMNS");
+    show::tell_of(walk, schema.as_deref());
     Ok(Draft::of("DESCRIBE").server())
 }
 
@@ -125,7 +127,7 @@ fn estimates_tell(walk: &mut Walk<'_>) {
 fn is_relation(need: &Need) -> bool {
     match need.object {
         Object::Relation(_) => true,
-        Object::Catalog(_) | Object::Function(_) | Object::Session(_) => false,
+        Object::Catalog(_) | Object::Listing(_) | Object::Function(_) | Object::Session(_) => false,
     }
 }
 

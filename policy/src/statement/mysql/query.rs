@@ -12,7 +12,7 @@ use sqlparser::ast::{
 use super::{
     call,
     condition::{self, infer},
-    expression, from, node, output_name,
+    expression, from, listing, node, output_name,
     refusal::{unexpected, unsupported},
     relation,
     scope::{Aliases, Entry, Field, Scope},
@@ -109,6 +109,7 @@ fn select(walk: &mut Walk<'_>, outer: &Scope<'_>, select: &Select, tail: &Tail<'
     plain_form(select)?;
     let mut scope = Scope::inside(Some(outer));
     from::items(walk, &mut scope, &select.from)?;
+    listing::of_select(walk, select);
     if let Some(filter) = &select.selection {
         condition::condition(walk, &scope, filter)?;
     }
@@ -282,6 +283,9 @@ fn table(walk: &mut Walk<'_>, scope: &Scope<'_>, table: &Table) -> Result<Query,
     }
     let relation = relation::resolve(walk, table.schema_name.as_deref(), name)?;
     from::read(walk, &relation);
+    if listing::lists(&relation.name.schema, &relation.name.name) {
+        listing::tell(walk, None);
+    }
     let entry = relation::entry(walk, &relation)?;
     Ok(Query { fields: entry.fields, behind: entry.behind })
 }

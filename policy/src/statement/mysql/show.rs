@@ -1,10 +1,14 @@
 //! SHOW: which forms tell names and states that everybody may know, and which tell data.
 //! What a form's rows are is the server's affair.
 
+use std::sync::Arc;
+
 use super::{
     catalogs, condition,
     cursor::Cursor,
     dispatch::Draft,
+    lexer::{Kind, Lexed},
+    listing,
     refusal::unsupported,
     relation,
     scope::{Entry, Scope},
@@ -131,8 +135,12 @@ fn messages(walk: &mut Walk<'_>, cursor: &mut Cursor<'_>) -> Result<Option<Verb>
 fn names(walk: &mut Walk<'_>, cursor: &mut Cursor<'_>) -> Result<bool, Refusal> {
     let from_database = |walk: &mut Walk<'_>, cursor: &mut Cursor<'_>, of: &str| -> Result<bool, Refusal> {
         catalog(walk, of);
-        if cursor.one_of(&["FROM", "IN"]).is_some() {
-            cursor.name()?;
+        let named = if cursor.one_of(&["FROM", "IN"]).is_some() { Some(cursor.name()?) } else { None };
+        match of {
+            "SCHEMATA" => {}
+            // Whatever database is chosen, these tell of all.
+            "ROUTINES" => listing::tell(walk, pinned(cursor)),
+            _ => tell_of(walk, named.as_deref()),
         }
         filter(walk, cursor)?;
         Ok(true)
@@ -172,13 +180,36 @@ fn names(walk: &mut Walk<'_>, cursor: &mut Cursor<'_>) -> Result<bool, Refusal> 
     if ahead.one_of(&["FROM", "IN"]).is_none() {
         return Err(ahead.here());
     }
-    ahead.table()?;
+    let first = ahead.name()?;
+    let mut schema = if ahead.sign(".") { ahead.name().map(|_| Some(first))? } else { None };
     if ahead.one_of(&["FROM", "IN"]).is_some() {
-        ahead.name()?;
+        schema = Some(ahead.name()?);
     }
     catalog(walk, of);
+    tell_of(walk, schema.as_deref());
     filter(walk, &mut ahead)?;
     Ok(true)
+}
+
+/// The names in `schema`, or in the database that is chosen, are told.
+pub(super) fn tell_of(walk: &mut Walk<'_>, schema: Option<&str>) {
+    let schema = schema.map(Arc::from).or_else(|| walk.names.database.clone());
+    // With none chosen the server refuses.
+    if schema.is_some() {
+        listing::tell(walk, schema);
+    }
+}
+
+/// The schema of `WHERE Db = 'shop'`, where nothing else follows.
+fn pinned(cursor: &Cursor<'_>) -> Option<Arc<str>> {
+    match cursor.rest() {
+        [r#where, db, sign, Lexed { kind: Kind::Text(schema), .. }]
+            if r#where.is_word("WHERE") && db.raw.trim_matches('`').eq_ignore_ascii_case("db") && sign.is_sign("=") =>
+        {
+            Some(schema.as_str().into())
+        }
+        _ => None,
+    }
 }
 
 /// What a relation of `information_schema` tells is told.

@@ -63,6 +63,8 @@ const RELATIONS: &[(&str, &str, &str, Option<&str>)] = &[
     ("shop", "v_payroll", "account", Some("select `hr`.`payroll`.`iban` AS `account` from `hr`.`payroll`")),
     ("information_schema", "TABLES", "TABLE_SCHEMA TABLE_NAME TABLE_TYPE", None),
     ("information_schema", "COLUMNS", "TABLE_SCHEMA TABLE_NAME COLUMN_NAME", None),
+    ("information_schema", "STATISTICS", "TABLE_SCHEMA TABLE_NAME INDEX_NAME", None),
+    ("information_schema", "SCHEMATA", "SCHEMA_NAME", None),
     ("information_schema", "VIEWS", "TABLE_NAME VIEW_DEFINITION CHECK_OPTION", None),
     ("information_schema", "PROCESSLIST", "ID INFO", None),
     ("mysql", "user", "Host User authentication_string", None),

@@ -63,7 +63,7 @@ fn estimates_tell(walk: &mut Walk<'_>) {
 fn relation(need: &Need) -> Option<Object> {
     match &need.object {
         Object::Relation(_) => Some(need.object.clone()),
-        Object::Catalog(_) | Object::Function(_) | Object::Session(_) => None,
+        Object::Catalog(_) | Object::Listing(_) | Object::Function(_) | Object::Session(_) => None,
     }
 }
 
@@ -71,7 +71,10 @@ fn relation(need: &Need) -> Option<Object> {
 fn only_explained(need: Need) -> Need {
     match (&need.object, need.action) {
         (Object::Relation(_), action) if action != Action::Admin => Need { action: Action::Explain, ..need },
-        (Object::Relation(_) | Object::Catalog(_) | Object::Function(_) | Object::Session(_), _) => need,
+        (
+            Object::Relation(_) | Object::Catalog(_) | Object::Listing(_) | Object::Function(_) | Object::Session(_),
+            _,
+        ) => need,
     }
 }
 

@@ -118,6 +118,7 @@ impl Course {
             | Effect::CloseCursor(_)
             | Effect::SetAll(_)
             | Effect::Kill { .. }
+            | Effect::Inband(_)
             | Effect::CopyOut
             | Effect::CopyIn => {}
         }
@@ -151,7 +152,10 @@ fn only_creates(statement: &Statement) -> bool {
     let creates = matches!(statement.verb, "CREATE TABLE" | "CREATE SEQUENCE" | "CREATE TYPE" | "CREATE DOMAIN");
     let looks_up = |need: &Need| match (&need.action, &need.object) {
         (Action::Ddl, Object::Relation(_)) | (Action::Admin, Object::Session(_)) => false,
-        (_, Object::Relation(_) | Object::Catalog(_) | Object::Function(_) | Object::Session(_)) => true,
+        (
+            _,
+            Object::Relation(_) | Object::Catalog(_) | Object::Listing(_) | Object::Function(_) | Object::Session(_),
+        ) => true,
     };
     let admin_only = !statement.needs.is_empty()
         && statement.needs.iter().all(|need| need.action == Action::Admin && matches!(need.object, Object::Session(_)));

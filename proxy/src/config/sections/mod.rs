@@ -15,6 +15,7 @@ mod cross;
 mod databases;
 mod listeners;
 mod masks;
+mod notify;
 mod review;
 mod roles;
 mod scripts;
@@ -34,11 +35,22 @@ pub(super) fn whole_file(root: &Table<'_>, path: &Path) -> Config {
     let masks = masks::masks(root);
     let review = review::review(root);
     let approvals = approvals::approvals(root);
-    let statement_writes = statements::statements(root);
-    root.later("notify");
-    let policy = Policy { roles, baseline, masks, review, statement_writes };
-    let config =
-        Config { path: path.to_owned(), server, audit, api_address, admins, listeners, databases, policy, approvals };
+    let statements = statements::statements(root);
+    let notify = notify::webhooks(root);
+    let policy = Policy { roles, baseline, masks, review, statement_writes: statements.writes };
+    let config = Config {
+        path: path.to_owned(),
+        server,
+        audit,
+        api_address,
+        admins,
+        listeners,
+        databases,
+        policy,
+        approvals,
+        statement_max_duration: statements.max_duration,
+        notify,
+    };
     cross::check(root, &config);
     root.finish();
     config

@@ -159,7 +159,8 @@ fn moves_names(understood: &Understood) -> bool {
         | Effect::CopyOut
         | Effect::CopyIn
         | Effect::ChangesCatalog
-        | Effect::Kill { .. } => false,
+        | Effect::Kill { .. }
+        | Effect::Inband(_) => false,
     })
 }
 

@@ -70,6 +70,9 @@ pub enum LoginEnd {
     /// The client went away, or its TLS handshake failed.
     #[error("the client went away: {0}")]
     Gone(#[from] io::Error),
+    /// Too many were under way, most of them from there.
+    #[error("too many logins are under way")]
+    Crowded,
     /// It took too long.
     #[error("the login took too long")]
     TimedOut,

@@ -9,6 +9,8 @@ use tokio::net::TcpStream;
 
 use super::{
     gate::Standing,
+    inband::Desk,
+    lobby::Lobby,
     login::mysql::Keyring,
     machine::Machine,
     port,
@@ -49,6 +51,10 @@ pub struct House {
     pub lookup: Arc<dyn LoginLookup>,
     /// The thread's recorder.
     pub recorder: Arc<Recorder>,
+    /// Logins under way; one for the whole proxy.
+    pub lobby: Arc<Lobby>,
+    /// Who answers what is asked of the proxy itself; one for the whole proxy.
+    pub desk: Arc<Desk>,
     /// What MySQL logins share; one for the whole proxy.
     pub keyring: Arc<Keyring>,
 }

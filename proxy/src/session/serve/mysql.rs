@@ -46,6 +46,7 @@ pub(super) async fn serve(socket: TcpStream, peer: SocketAddr, port: &Port, hous
         clock: &shared.clock,
         timeout: shared.config.load().server.login_timeout,
     };
+    let place = house.lobby.enter(peer.ip());
     let greeting = match timeout(door.timeout, greeting(port, house)).await {
         Ok(Ok(greeting)) => greeting,
         Ok(Err(error)) => {
@@ -61,7 +62,11 @@ pub(super) async fn serve(socket: TcpStream, peer: SocketAddr, port: &Port, hous
         capabilities: announced(greeting.capabilities, listener),
         collation: greeting.collation,
     };
-    let mut entered = login(socket, peer.ip(), &welcome, &door, desk(house)).await;
+    let mut entered = tokio::select! {
+        entered = login(socket, peer.ip(), &welcome, &door, desk(house)) => entered,
+        () = place.displaced() => Err(LoginEnd::Crowded),
+    };
+    drop(place);
     loop {
         let logged_in = match entered {
             Ok(logged_in) => logged_in,
@@ -120,6 +125,7 @@ fn refused(end: LoginEnd, peer: SocketAddr, port: &Port, house: &House) {
             login_failed(house, origin, &error);
         }
         LoginEnd::TimedOut => tracing::info!(%peer, "a login took too long"),
+        LoginEnd::Crowded => tracing::debug!(%peer, "a login gave way to others"),
         LoginEnd::Gone(error) => tracing::debug!(%peer, %error, "a client went away before it logged in"),
         // Postgres alone has such connections.
         LoginEnd::Cancel(_) => tracing::debug!(%peer, "a cancel request on a MySQL port"),
@@ -269,7 +275,15 @@ async fn converse(begun: Begun, origin: &Arc<Origin>, house: &House) -> Ended {
         connection,
         order: if stream.is_compressed() { Order::Loose } else { Order::Checked },
     });
-    let mut relay = Relay::new(stream, leftover, Machine::new(Arc::clone(&settings)), gate, settings, signals);
+    let mut relay = Relay::new(
+        stream,
+        leftover,
+        Machine::new(Arc::clone(&settings)),
+        gate,
+        settings,
+        signals,
+        Arc::clone(&house.desk),
+    );
     relay.expires(expires);
     super::run(relay, origin, house).await
 }

@@ -48,7 +48,13 @@ pub(super) async fn serve(socket: TcpStream, peer: SocketAddr, port: &Port, hous
         clock: &shared.clock,
         timeout: shared.config.load().server.login_timeout,
     };
-    match login(socket, peer.ip(), &door).await {
+    let place = house.lobby.enter(peer.ip());
+    let entered = tokio::select! {
+        entered = login(socket, peer.ip(), &door) => entered,
+        () = place.displaced() => Err(LoginEnd::Crowded),
+    };
+    drop(place);
+    match entered {
         Ok(logged_in) => admit(logged_in, peer, port, house).await,
         Err(LoginEnd::Cancel(key)) => shared.sessions.cancel(key.process, &key.secret),
         Err(LoginEnd::Refused { user, database, error }) => {
@@ -60,6 +66,7 @@ pub(super) async fn serve(socket: TcpStream, peer: SocketAddr, port: &Port, hous
             login_failed(house, origin, &error);
         }
         Err(LoginEnd::TimedOut) => tracing::info!(%peer, "a login took too long"),
+        Err(LoginEnd::Crowded) => tracing::debug!(%peer, "a login gave way to others"),
         Err(LoginEnd::Gone(error)) => tracing::debug!(%peer, %error, "a client went away before it logged in"),
     }
 }
@@ -125,7 +132,15 @@ async fn welcome(
     }
     // What the server says to these settings is not known yet: it is asked now, so that the client is told the truth.
     // Without the fence, so that what it says of read-only transactions is its own.
-    let upstream = Machine::connect(&target, &startup.settings, &OPEN).await?;
+    let upstream = match Machine::connect(&target, &startup.settings, &OPEN).await {
+        Ok(upstream) => upstream,
+        // Whoever comes while the database is down may still ask for a grant, and is told the truth once it is back.
+        Err(error @ ClientError::UpstreamUnavailable { .. }) => {
+            let parameters = target.parameters_meanwhile(&key).ok_or(error)?;
+            return Ok(Welcome { target, parameters, upstream: None });
+        }
+        Err(error) => return Err(error),
+    };
     let parameters: Parameters = upstream.parameters.clone().into();
     target.remember_parameters(key, Arc::clone(&parameters));
     Ok(Welcome { target, parameters, upstream: Some(upstream) })
@@ -168,7 +183,8 @@ async fn run(logged_in: LoggedIn, welcome: Welcome, origin: Arc<Origin>, port: &
     let search_path = login.startup.setting("search_path").unwrap_or(&catalog.catalog.default_search_path);
     let dialect = Dialect::Postgres(Names { search_path: Arc::from(search_path) });
     let gate = Gate::new(standing(target, login.principal, &origin, running, port, house), dialect);
-    let mut relay = Relay::new(stream, leftover, machine, gate, login.startup.settings, signals);
+    let mut relay =
+        Relay::new(stream, leftover, machine, gate, login.startup.settings, signals, Arc::clone(&house.desk));
     relay.expires(login.expires);
     if let Some(upstream) = upstream {
         relay.attach(upstream, OPEN);

@@ -11,6 +11,7 @@ use hallpass_policy::{
 
 use super::{
     Decided, Ledger, LedgerError, Outcome, bounded, check, event, grants,
+    refusal::Tried,
     requests::refused,
     settle::{begin, terms},
 };
@@ -47,7 +48,7 @@ impl Ledger {
     pub fn break_glass(&self, actor: &Actor, glass: BreakGlass) -> Outcome<Decided> {
         let config = self.shared.config.load_full();
         let now = self.now();
-        self.change(|store, events| {
+        self.attempt(Tried::glass(actor, &glass), |store, events| {
             let user = check::for_whom(store, actor, glass.user, now)?;
             let targets = check::known_targets(&config, glass.targets)?;
             let reason = check::reasoned(glass.reason)?;
@@ -97,7 +98,7 @@ impl Ledger {
     /// When there is no such grant for the actor, it needs no review, has one, or is the actor's own.
     pub fn review(&self, actor: &Actor, id: GrantId, comment: String) -> Outcome<GrantRecord> {
         let now = self.now();
-        self.change(|store, events| {
+        self.attempt(Tried::new(Kind::Review, actor).with_grant(id), |store, events| {
             let nothing = || LedgerError::not_found(format!("there is no grant {id}"));
             let record = store.grant(id)?.ok_or_else(nothing)?;
             if !grants::may_see(store, actor, &record)? {

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// The longest statement a request may hold, bytes.
-const LONGEST_STATEMENT: usize = 100_000;
+pub(super) const LONGEST_STATEMENT: usize = 100_000;
 
 /// Checks a question; the request it makes, and of a statement what it reaches.
 pub(super) fn checked(
@@ -49,6 +49,7 @@ pub(super) fn checked(
     let subject = match ask.subject {
         AskFor::Role(role) => Subject::Role(role_for(config, &user, &role, ask.duration)?.name.clone()),
         AskFor::Statement { text, understood, export, unmask, max_rows_affected } => {
+            statement_time(config, ask.duration)?;
             let bound = statement_bound(config, &understood, max_rows_affected)?;
             Subject::Statement(approvable(text, &understood, export, unmask, bound)?)
         }
@@ -83,8 +84,11 @@ pub(super) fn again(
         return Err(LedgerError::invalid("a grant must last longer than nothing").hint("say how long: `--for 30m`"));
     }
     known_targets(config, asked.targets.clone())?;
-    if let Some(role) = asked.subject.role() {
-        role_for(config, &user, role, asked.duration)?;
+    match &asked.subject {
+        Subject::Role(role) => {
+            role_for(config, &user, role, asked.duration)?;
+        }
+        Subject::Statement(_) => statement_time(config, asked.duration)?,
     }
     let resources = names_for_rules(ledger, config, asked, reaches);
     // Of an extension the whole time counts: a rule for an hour is not one for an hour after the other.
@@ -184,6 +188,16 @@ fn role_for<'c>(config: &'c Config, user: &User, name: &RoleName, duration: Dura
         }
         Some(_) | None => Ok(role),
     }
+}
+
+/// Whether a statement grant may last so long.
+fn statement_time(config: &Config, duration: Duration) -> Outcome<()> {
+    let longest = config.statement_max_duration;
+    if duration > longest {
+        return Err(LedgerError::invalid(format!("a statement is granted for at most {}", human(longest)))
+            .hint(format!("ask for less: `--for {}`", human(longest))));
+    }
+    Ok(())
 }
 
 /// The statement as a grant pins it.

@@ -8,7 +8,9 @@ use hallpass_policy::{
     ids::{GrantId, Timestamp},
 };
 
-use super::{Decided, Ledger, LedgerError, Outcome, bounded, check, event, requests::may_decide, settle::settle};
+use super::{
+    Decided, Ledger, LedgerError, Outcome, bounded, check, event, refusal::Tried, requests::may_decide, settle::settle,
+};
 use crate::store::{
     GrantFilter, RequestFilter, Transaction,
     actor::Actor,
@@ -45,7 +47,7 @@ impl Ledger {
     pub fn extend(&self, actor: &Actor, id: GrantId, by: Duration, reason: Option<String>) -> Outcome<Decided> {
         let config = self.shared.config.load_full();
         let now = self.now();
-        self.change(|store, events| {
+        self.attempt(Tried::new(Kind::Request, actor).with_grant(id), |store, events| {
             let (record, request) = active(store, actor, id, now)?;
             if !actor.is_admin() && record.grant.user != actor.name {
                 return Err(LedgerError::forbidden(format!("grant {id} is not yours to extend")));

@@ -13,7 +13,7 @@ use hallpass_audit::event::{Event, Origin};
 use hallpass_policy::ids::{RequestId, Timestamp, UserName};
 use tokio::sync::Notify;
 
-use super::{Ask, Decided, Ledger, LedgerError, Outcome, requests::visible, settle::described};
+use super::{Ask, Decided, Ledger, LedgerError, Outcome, refusal::Tried, requests::visible, settle::described};
 use crate::store::{
     Transaction,
     actor::{Actor, Standing},
@@ -109,7 +109,7 @@ impl Ledger {
     pub fn ask_held(&self, actor: &Actor, ask: Ask) -> Outcome<(Decided, Hold)> {
         let config = self.shared.config.load_full();
         let now = self.now();
-        self.change(|store, events| {
+        self.attempt(Tried::ask(actor, &ask), |store, events| {
             let decided = self.ask_in(&config, store, events, actor, ask, now)?;
             let id = decided.request.id;
             store.set_held(id, true)?;

@@ -1,7 +1,7 @@
 //! The one place that changes the store. Every change is one transaction, with its audit events written before it is
 //! true and the active grants published after: `users`, `requests`, `grants` and `break_glass` hold the changes, `check`
-//! what may be asked for, `settle` what approvals lead to, `sweep` what time does, `hold` who holds what, `logins` what
-//! logins are checked against.
+//! what may be asked for, `settle` what approvals lead to, `sweep` what time does, `hold` who holds what, `refusal` what
+//! is recorded of a no, `tell` what webhooks hear of all this, `logins` what logins are checked against.
 //! Knows no HTTP and no wire.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -29,9 +29,11 @@ mod check;
 mod grants;
 mod hold;
 mod logins;
+mod refusal;
 mod requests;
 mod settle;
 mod sweep;
+mod tell;
 #[cfg(test)]
 mod tests;
 mod users;
@@ -183,12 +185,15 @@ impl Ledger {
         let transaction = self.store.begin()?;
         let mut events = Vec::new();
         let done = work(&*transaction, &mut events)?;
+        let told = self.told(&*transaction, &events);
         if !events.is_empty() {
             // Before the commit: a grant that is not in the audit never begins.
             self.shared.journal.append(&events)?;
         }
         transaction.commit()?;
-        self.publish()?;
+        let published = self.publish();
+        told.into_iter().for_each(|notification| self.shared.notifier.tell(notification));
+        published?;
         Ok(done)
     }
 

@@ -11,6 +11,7 @@ use hallpass_policy::{
 
 use super::{
     Ledger, LedgerError, Outcome, bounded, check, event,
+    refusal::Tried,
     settle::{described, settle},
 };
 use crate::{
@@ -87,7 +88,7 @@ impl Ledger {
     pub fn ask(&self, actor: &Actor, ask: Ask) -> Outcome<Decided> {
         let config = self.shared.config.load_full();
         let now = self.now();
-        self.change(|store, events| self.ask_in(&config, store, events, actor, ask, now))
+        self.attempt(Tried::ask(actor, &ask), |store, events| self.ask_in(&config, store, events, actor, ask, now))
     }
 
     /// The same inside a transaction.
@@ -133,7 +134,7 @@ impl Ledger {
     pub fn change_request(&self, actor: &Actor, id: RequestId, change: Change) -> Outcome<Decided> {
         let config = self.shared.config.load_full();
         let now = self.now();
-        self.change(|store, events| {
+        self.attempt(Tried::new(Kind::Request, actor).with_request(id), |store, events| {
             let request = visible(store, actor, id)?;
             if !actor.is_admin() && !request.asked.is_of(&actor.name) {
                 return Err(LedgerError::forbidden(format!("request {id} is not yours to change")));
@@ -168,7 +169,7 @@ impl Ledger {
     ) -> Outcome<Decided> {
         let config = self.shared.config.load_full();
         let now = self.now();
-        self.change(|store, events| {
+        self.attempt(Tried::new(Kind::Approval, actor).with_request(id), |store, events| {
             let pending = open(visible(store, actor, id)?)?;
             let approval = Approved { by: actor.name.clone(), at: now, duration, comment: bounded(comment)? };
             let asked = pending.request().asked.duration;
@@ -195,7 +196,7 @@ impl Ledger {
     /// When the actor may not decide it, or it is decided.
     pub fn reject(&self, actor: &Actor, id: RequestId, reason: Option<String>) -> Outcome<Request> {
         let now = self.now();
-        self.change(|store, events| {
+        self.attempt(Tried::new(Kind::Rejection, actor).with_request(id), |store, events| {
             let request = visible(store, actor, id)?;
             if request.asked.is_of(&actor.name) && !is_operator(&actor.name) {
                 return Err(LedgerError::forbidden("nobody may reject their own request")

@@ -53,7 +53,7 @@ pub(super) fn terms(config: &Config, store: &dyn Transaction, asked: &NewRequest
     }
     check::known_targets(config, asked.targets.clone())?;
     let longest = match asked.subject.role() {
-        None => None,
+        None => Some(config.statement_max_duration),
         Some(name) => {
             let gone = || LedgerError::conflict(format!("role `{name}` is gone from the configuration"));
             config.policy.roles.get(name).ok_or_else(gone)?.max_duration

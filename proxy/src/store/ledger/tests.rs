@@ -19,6 +19,8 @@ use hallpass_policy::{
 mod flow;
 mod hold;
 mod model;
+mod time;
+mod told;
 
 use super::{AddUser, Ask, AskFor, Decided, Ledger, LedgerError, NewToken, Outcome, Refused};
 use crate::{

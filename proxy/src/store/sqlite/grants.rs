@@ -18,7 +18,7 @@ use crate::store::{
 
 const COLUMNS: &str = "SELECT id, request, user, role, statement, identity, export, unmask, max_rows_affected, \
                        targets, starts, ends, revoked_at, revoked_by, note, review_due, reviewed_at, reviewed_by, \
-                       review_comment FROM grants";
+                       review_comment, end_recorded FROM grants";
 
 fn raw(row: &Row<'_>) -> rusqlite::Result<(GrantRecord, String)> {
     let revoked_at: Option<i64> = row.get(12)?;
@@ -33,7 +33,8 @@ fn raw(row: &Row<'_>) -> rusqlite::Result<(GrantRecord, String)> {
         ends: Timestamp(row.get(11)?),
         revoked: match revoked_at {
             Some(_) => Some(GrantEnd::Revoked { by: UserName::new(by.unwrap_or_default()), reason: row.get(14)? }),
-            None => None,
+            // Whose end is on record is over, whatever the clock says later.
+            None => row.get::<_, bool>(19)?.then_some(GrantEnd::Expired),
         },
     };
     Ok((GrantRecord { grant, revoked_at: revoked_at.map(Timestamp), review: review(row)? }, row.get(9)?))

@@ -158,7 +158,7 @@ fn a_changed_request_needs_its_approvals_anew() {
     assert_eq!(changed.waiting_for, "group:security (2 of them)");
     let half = world_of_two.ledger.approve(&world_of_two.actor("carol"), id, None, None).unwrap();
     assert_eq!(half.grant, None, "what bob approved was another request");
-    assert_eq!(world_of_two.recorded()[2], told("request", "change"));
+    assert_eq!(world_of_two.recorded()[2..4], [told("request", "deny"), told("request", "change")]);
 
     // The rules are asked again, and so is the role.
     let id = world.ask("alice", "fixer", &["test"], 90).unwrap().request.id;
@@ -182,7 +182,8 @@ fn the_glass_breaks_at_once_and_somebody_else_looks_at_it() {
     let now = world.shared.clock.now();
     assert_eq!(made.grant.ends, now.after(MINUTE * 30));
     assert_eq!(made.review, ReviewState::Due { by: now.after(MINUTE * 60) });
-    assert_eq!(world.recorded(), [told("break_glass", ""), told("grant_start", "")]);
+    let denied = told("break_glass", "deny");
+    assert_eq!(world.recorded(), [denied.clone(), denied, told("break_glass", ""), told("grant_start", "")]);
 
     let again = refusal(world.glass("alice", Some(5)));
     assert_eq!(again, (Refused::Conflict, "grant 1 was a break-glass, and nobody has reviewed it yet".into()));
