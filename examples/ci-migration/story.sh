@@ -52,7 +52,7 @@ expect 'UPDATE 1'
 
 step 'a job that dies with its runner leaves nothing'
 # It ends by itself soon, as nobody is left to stop it.
-job sleep 5
+job sleep 10
 as_rita approve 6
 until_ready 'the job' grep -q 'grant 6' "$state/job.log"
 kill -KILL "$job_pid"

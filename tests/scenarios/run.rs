@@ -141,7 +141,7 @@ fn a_killed_holder_leaves_no_request<P: Protocol>() {
 
 fn a_killed_holder_leaves_no_grant<P: Protocol>() {
     let shop = Shop::<P>::new("run_killed");
-    let task = run(&shop, &shop.proxy.token("alice"), "echo begun; exec sleep 3");
+    let task = run(&shop, &shop.proxy.token("alice"), "echo begun; exec sleep 20");
     approve(&shop, &task);
     task.prints("begun");
     assert_eq!(shop.alice().query(READ).ok().value(), "note 1");
@@ -205,7 +205,7 @@ fn a_restarted_proxy_finds_the_holder_again<P: Protocol>() {
 
 fn a_holder_that_does_not_come_back_is_gone<P: Protocol>() {
     let shop = Shop::<P>::new("run_lost");
-    let task = run(&shop, &shop.proxy.token("alice"), "echo begun; exec sleep 1");
+    let task = run(&shop, &shop.proxy.token("alice"), "echo begun; exec sleep 10");
     approve(&shop, &task);
     task.prints("begun");
     shop.proxy.kill_9();
