@@ -1,4 +1,4 @@
-# Sourced by examples/demo/story.sh: typing as alice, bob or the operator, and checking what is shown.
+# Sourced by examples/demo/story.sh and examples/ci-migration/run: typing as alice, bob or the operator, and checking what is shown.
 # shellcheck shell=bash
 
 failures=0

@@ -45,6 +45,8 @@ use crate::{
 const DRAIN: Duration = Duration::from_secs(30);
 /// How long a killed session or an API call may take after that.
 const LINGER: Duration = Duration::from_secs(2);
+/// How long the API waits for a client's machine to acknowledge what it was sent.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(20);
 /// How long notifications that wait may take in the end.
 const LAST_WORDS: Duration = Duration::from_secs(3);
 /// How often grants' ends and requests' ages are looked at.
@@ -297,12 +299,21 @@ async fn serve_api(
         let listener = tokio::net::TcpListener::bind(address)
             .await
             .map_err(|source| ServeError::Bind { what: address.to_string(), source })?;
+        notice_dead_clients(&listener);
         let serving = api::serve_tcp(listener, routes.clone(), stopped(stopping.clone()));
         tasks.spawn(async move { served(serving.await) });
     }
     let serving = api::serve_socket(socket, routes, stopped(stopping.clone()));
     tasks.spawn(async move { served(serving.await) });
     Ok(())
+}
+
+/// A client whose machine is gone closes nothing: what it was sent and does not acknowledge ends its connection. Accepted
+/// connections inherit this.
+fn notice_dead_clients(listener: &tokio::net::TcpListener) {
+    if let Err(error) = socket2::SockRef::from(listener).set_tcp_user_timeout(Some(UNACKNOWLEDGED)) {
+        tracing::warn!(%error, "the API notices lost machines late");
+    }
 }
 
 fn served(result: io::Result<()>) {
@@ -319,7 +330,8 @@ async fn stopped(mut stopping: watch::Receiver<bool>) {
 /// Ends grants and requests whose time is up.
 async fn sweep(ledger: Arc<Ledger>) {
     loop {
-        tokio::time::sleep(SWEEP).await;
+        // What lost its holder ends at once.
+        let _ = tokio::time::timeout(SWEEP, ledger.holder_gone()).await;
         if let Err(error) = ledger.perform(Ledger::sweep).await {
             tracing::error!(%error, "ended grants are not recorded yet; trying again");
         }
@@ -391,5 +403,19 @@ impl StatementReader for TargetReader {
                 _ => Err(Refusal::new(RefusalKind::Unsupported, "a statement request holds exactly one statement")),
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn lost_machines_are_noticed_on_accepted_connections() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        notice_dead_clients(&listener);
+        let _client = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (accepted, _) = listener.accept().await.unwrap();
+        assert_eq!(socket2::SockRef::from(&accepted).tcp_user_timeout().unwrap(), Some(UNACKNOWLEDGED));
     }
 }

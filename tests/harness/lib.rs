@@ -13,6 +13,7 @@ pub mod proxy;
 pub mod psql;
 pub mod python;
 pub mod shop;
+pub mod task;
 pub mod tls;
 pub mod webhook;
 pub mod wire;

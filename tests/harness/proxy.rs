@@ -176,11 +176,17 @@ impl Proxy {
         self.cli_with_input(arguments, "")
     }
 
-    /// The same, with something on standard input.
-    pub fn cli_with_input(&self, arguments: &[&str], input: &str) -> Output {
+    /// A `hallpass` command on this configuration, to be run.
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(binary());
         command.args(arguments).env("HALLPASS_CONFIG", self.config()).envs(self.secrets());
-        run(command.current_dir(self.folder.path()), input)
+        command.current_dir(self.folder.path());
+        command
+    }
+
+    /// The same, with something on standard input.
+    pub fn cli_with_input(&self, arguments: &[&str], input: &str) -> Output {
+        run(&mut self.command(arguments), input)
     }
 
     /// Runs a command with `--json` and parses what it prints.

@@ -25,6 +25,8 @@ mod portals;
 mod psql;
 mod reload;
 mod rules;
+mod run;
+mod scoped;
 mod servers;
 mod sessions;
 mod shops;

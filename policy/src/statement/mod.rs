@@ -18,7 +18,7 @@ pub mod inband;
 pub mod mysql;
 pub mod postgres;
 
-pub use dialect::Dialect;
+pub use dialect::{Dialect, Form};
 
 /// One permission of `[roles.NAME] allow`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

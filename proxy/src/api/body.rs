@@ -1,6 +1,8 @@
 //! What the API takes and gives, as JSON; the command line reads the same types. Times are RFC 3339 in UTC, durations
 //! as in `proxy.toml`.
 
+use std::collections::BTreeMap;
+
 use hallpass_policy::{
     grant::{GrantEnd, GrantKind},
     ids::Timestamp,
@@ -265,6 +267,29 @@ pub struct Request {
     pub grant: Option<Grant>,
 }
 
+/// One line of `POST /requests/hold` and `GET /requests/{id}/hold`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum HoldEvent {
+    /// It waits for approvals; again when what it waits for has changed.
+    Pending {
+        /// The request.
+        request: Box<Request>,
+    },
+    /// Its grant is active; again when that has another end.
+    Approved {
+        /// The request, with its grant.
+        request: Box<Request>,
+    },
+    /// It was not approved, or its grant has ended. The last line.
+    Ended {
+        /// The request, with its grant if there was one.
+        request: Box<Request>,
+    },
+    /// Nothing happened.
+    Heartbeat,
+}
+
 /// One approval.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Approval {
@@ -414,6 +439,38 @@ impl Grant {
             note,
         }
     }
+}
+
+/// A database that the proxy serves.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Database {
+    /// Its name.
+    pub name: String,
+    /// `postgres` or `mysql`.
+    pub protocol: String,
+    /// For approval rules, and for people.
+    pub labels: BTreeMap<String, String>,
+    /// Where clients find it: the ports that the caller may use, those with a scope first.
+    pub listeners: Vec<Listener>,
+}
+
+/// A port of the proxy, in front of one database.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Listener {
+    /// Its name.
+    pub name: String,
+    /// Where to connect to; of a port on all addresses, the host that the API was reached at.
+    pub host: String,
+    /// Its number.
+    pub port: u16,
+    /// `off`, `prefer` or `require`.
+    pub tls: String,
+    /// The only users, of a scoped port.
+    pub users: Option<Vec<String>>,
+    /// The only roles, of a scoped port.
+    pub roles: Option<Vec<String>>,
+    /// The files with the only statements, of a scoped port.
+    pub statements: Option<String>,
 }
 
 /// An open session.

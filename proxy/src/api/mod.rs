@@ -24,7 +24,9 @@ use crate::{
 pub mod audit;
 mod auth;
 pub mod body;
+mod databases;
 mod grants;
+mod hold;
 mod input;
 mod policy;
 pub mod problem;
@@ -43,6 +45,9 @@ type Answer<T> = Result<T, Problem>;
 
 /// The Unix socket's name in the data folder.
 pub const SOCKET: &str = "api.sock";
+
+/// What clients name as their host on it.
+pub const SOCKET_HOST: &str = "hallpass";
 
 /// Understands the statement of a statement request, with a target's names.
 pub trait StatementReader: Send + Sync + fmt::Debug {
@@ -85,8 +90,10 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/health", get(health))
         .merge(users::routes())
         .merge(requests::routes())
+        .merge(hold::routes())
         .merge(grants::routes())
         .merge(sessions::routes())
+        .merge(databases::routes())
         .merge(policy::routes())
         .merge(audit::routes());
     Router::new().nest("/api/v1", v1).fallback(unknown).method_not_allowed_fallback(wrong_method).with_state(api)

@@ -1,4 +1,4 @@
-//! `/api/v1/me`, `roles`, `masks`, `databases`: what there is to ask for. Says nothing of hosts, logins and secrets.
+//! `/api/v1/me`, `roles`, `masks`: what there is to ask for. Says nothing of hosts, logins and secrets.
 
 use std::sync::Arc;
 
@@ -19,11 +19,7 @@ use crate::{
 };
 
 pub(super) fn routes() -> Router<Arc<Api>> {
-    Router::new()
-        .route("/me", get(me))
-        .route("/roles", get(roles))
-        .route("/masks", get(masks))
-        .route("/databases", get(databases))
+    Router::new().route("/me", get(me)).route("/roles", get(roles)).route("/masks", get(masks))
 }
 
 async fn me(Caller(actor): Caller) -> Json<Value> {
@@ -99,13 +95,4 @@ fn with(with: &MaskWith) -> Value {
         MaskWith::Round(step) => json!({ "round": step }),
         MaskWith::Truncate(part) => json!({ "truncate": part }),
     }
-}
-
-async fn databases(State(api): State<Arc<Api>>, Caller(_): Caller) -> Json<Value> {
-    let config = api.shared.config.load();
-    let all = config
-        .databases
-        .values()
-        .map(|target| json!({ "name": target.name, "protocol": target.protocol.as_str(), "labels": target.labels }));
-    Json(all.collect())
 }

@@ -61,6 +61,13 @@ async fn ask(
     Caller(actor): Caller,
     Input(input): Input<body::Ask>,
 ) -> Answer<(StatusCode, Json<body::Request>)> {
+    let ask = question(&api, &actor, input).await?;
+    let made = api.ledger.perform(move |ledger| ledger.ask(&actor, ask)).await?;
+    Ok((StatusCode::CREATED, Json(api.shown(made))))
+}
+
+/// What a body asks for.
+pub(super) async fn question(api: &Api, actor: &Actor, input: body::Ask) -> Answer<Ask> {
     let targets: Vec<_> = input.databases.iter().map(TargetName::new).collect();
     let duration = duration(&input.duration)?;
     let subject = match (input.role, input.statement) {
@@ -70,7 +77,7 @@ async fn ask(
                 .hint("ask for one statement: `--statement \"SELECT …\"`"));
         }
         (None, Some(text)) => {
-            let understood = understood_or_recorded(&api, &actor, &targets, &text).await?;
+            let understood = understood_or_recorded(api, actor, &targets, &text).await?;
             let (export, unmask) = (input.export, input.unmask);
             AskFor::Statement { text: text.into(), understood, export, unmask, max_rows_affected: None }
         }
@@ -80,9 +87,7 @@ async fn ask(
         }
     };
     let user = input.user.map(UserName::new);
-    let ask = Ask { user, subject, targets, duration, reason: input.reason };
-    let made = api.ledger.perform(move |ledger| ledger.ask(&actor, ask)).await?;
-    Ok((StatusCode::CREATED, Json(api.shown(made))))
+    Ok(Ask { user, subject, targets, duration, reason: input.reason })
 }
 
 /// The statement as each target understands it; a refusal is in the audit before anybody hears of it.

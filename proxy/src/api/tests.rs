@@ -12,7 +12,7 @@ use tokio::{
 };
 
 use super::{Api, StatementReader, Understanding, bind_socket, router, serve_socket, serve_tcp};
-use crate::{clock::Clock, config::Config, server::Proxy};
+use crate::{clock::Clock, config::Config, server::Proxy, store::ledger::Ledger};
 
 const CONFIG: &str = r#"
     [databases.shop]
@@ -45,6 +45,7 @@ impl StatementReader for Deaf {
 struct World {
     folder: tempfile::TempDir,
     tcp: std::net::SocketAddr,
+    ledger: Arc<Ledger>,
 }
 
 impl World {
@@ -54,6 +55,7 @@ impl World {
         config.server.data_dir = folder.path().to_owned();
         let proxy = Proxy::open(config, Clock::system()).unwrap();
         let (socket, owner) = bind_socket(folder.path()).unwrap();
+        let ledger = Arc::clone(&proxy.ledger);
         let api =
             Api { shared: proxy.shared, ledger: proxy.ledger, importer: proxy.importer, reader: Arc::new(Deaf), owner };
         let routes = router(Arc::new(api));
@@ -61,7 +63,7 @@ impl World {
         let tcp = listener.local_addr().unwrap();
         tokio::spawn(serve_tcp(listener, routes.clone(), std::future::pending()));
         tokio::spawn(serve_socket(socket, routes, std::future::pending()));
-        Self { folder, tcp }
+        Self { folder, tcp, ledger }
     }
 
     /// Over the socket, as the OS user.
@@ -165,6 +167,71 @@ async fn a_request_goes_from_asked_to_revoked() {
     assert_eq!(world.local("GET", "/audit/verify", Value::Null).await.1["intact"], true);
 }
 
+/// The next line of a hold's answer, without heartbeats.
+async fn line(body: &mut hyper::body::Incoming) -> Value {
+    loop {
+        let frame = tokio::time::timeout(Duration::from_secs(10), body.frame()).await.unwrap().unwrap().unwrap();
+        let line: Value = serde_json::from_slice(&frame.into_data().unwrap()).unwrap();
+        if line["event"] != "heartbeat" {
+            return line;
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_held_ends_with_its_connection() {
+    let world = World::new().await;
+    let (alice, bob) = (world.user("alice", "oncall").await, world.user("bob", "security").await);
+    let hold = |method: &'static str, path: &'static str, body: Value| {
+        let (tcp, alice) = (world.tcp, alice.clone());
+        async move {
+            let stream = TokioIo::new(TcpStream::connect(tcp).await.unwrap());
+            let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await.unwrap();
+            let connection = tokio::spawn(connection);
+            let request = Request::builder().method(method).uri(format!("/api/v1{path}")).header("host", "x");
+            let request = request.header("authorization", format!("Bearer {alice}"));
+            let response = sender.send_request(request.body(Full::new(Bytes::from(body.to_string()))).unwrap());
+            let response = response.await.unwrap();
+            assert_eq!(response.headers()["content-type"], "application/x-ndjson");
+            (response.status().as_u16(), response.into_body(), connection)
+        }
+    };
+    let (status, mut lines, connection) = hold("POST", "/requests/hold", ask()).await;
+    let first = line(&mut lines).await;
+    assert_eq!((status, &first["event"], &first["request"]["id"]), (201, &json!("pending"), &json!(1)));
+    world.remote(&bob, "POST", "/requests/1/approve", Value::Null).await;
+    let second = line(&mut lines).await;
+    assert_eq!((&second["event"], &second["request"]["grant"]["state"]), (&json!("approved"), &json!("active")));
+    let (status, mut more, other) = hold("GET", "/requests/1/hold", json!({})).await;
+    assert_eq!((status, &line(&mut more).await["event"]), (200, &json!("approved")));
+    world.remote(&bob, "POST", "/grants/1/revoke", json!({ "reason": "enough" })).await;
+    for lines in [&mut lines, &mut more] {
+        let last = line(lines).await;
+        assert_eq!((&last["event"], &last["request"]["grant"]["note"]), (&json!("ended"), &json!("enough")));
+        assert!(lines.frame().await.is_none(), "it was the last line");
+    }
+    assert_eq!(world.remote(&bob, "GET", "/requests/1/hold", Value::Null).await.0, 403);
+    assert_eq!(world.remote(&alice, "GET", "/requests/9/hold", Value::Null).await.0, 404);
+    world.remote(&alice, "POST", "/requests", ask()).await;
+    assert_eq!(world.remote(&alice, "GET", "/requests/2/hold", Value::Null).await.0, 409);
+    drop((lines, more));
+    [connection, other].iter().for_each(tokio::task::JoinHandle::abort);
+
+    let (_, mut lines, connection) = hold("POST", "/requests/hold", ask()).await;
+    assert_eq!(line(&mut lines).await["request"]["id"], 3);
+    connection.abort();
+    drop(lines);
+    for _ in 0..100 {
+        // The server's own loop; there is none in this test.
+        world.ledger.sweep().unwrap();
+        if world.remote(&alice, "GET", "/requests/3", Value::Null).await.1["state"] == "cancelled" {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("nobody holds request 3, and it is still there");
+}
+
 #[tokio::test]
 async fn members_see_what_concerns_them() {
     let world = World::new().await;
@@ -181,7 +248,10 @@ async fn members_see_what_concerns_them() {
     let (_, masks) = world.remote(&eve, "GET", "/masks", Value::Null).await;
     assert_eq!(masks[0]["with"], json!({ "keep_first": 0, "keep_last": 4 }));
     let (_, databases) = world.remote(&eve, "GET", "/databases", Value::Null).await;
-    assert_eq!(databases, json!([{ "name": "shop", "protocol": "postgres", "labels": {} }]), "no host, no login");
+    let port = json!({ "name": "postgres", "host": "127.0.0.1", "port": 6432, "tls": "off",
+                       "users": null, "roles": null, "statements": null });
+    let shop = json!({ "name": "shop", "protocol": "postgres", "labels": {}, "listeners": [port] });
+    assert_eq!(databases, json!([shop]), "nothing of its own host and login");
     assert_eq!(world.remote(&eve, "POST", "/sessions/none/kill", Value::Null).await.0, 404);
 }
 

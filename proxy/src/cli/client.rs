@@ -4,8 +4,8 @@ use std::{io, path::PathBuf, time::Duration};
 
 use http_body_util::{BodyExt, Full};
 use hyper::{
-    Method, Request, StatusCode,
-    body::Bytes,
+    Method, Request, Response, StatusCode,
+    body::{Bytes, Incoming},
     header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue},
 };
 use hyper_util::rt::TokioIo;
@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use super::failure::Failure;
-use crate::api::problem::Problem;
+use crate::api::{self, problem::Problem};
 
 /// How long an answer may take: longer than the longest wait the API takes.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -97,15 +97,31 @@ impl Client {
         let asked = tokio::time::timeout(PATIENCE, self.connect_and_send(method, path, body)).await;
         let (status, bytes) = asked.map_err(|_| Failure::failed("the proxy did not answer in time"))??;
         if !status.is_success() {
-            return Err(match serde_json::from_slice::<Problem>(&bytes) {
-                Ok(problem) => problem.into(),
-                Err(_) => Failure::failed(format!("the proxy answered {status}")),
-            });
+            return Err(refused(status, &bytes));
         }
         let text: &[u8] = if bytes.is_empty() { b"null" } else { &bytes };
         let json: Value = serde_json::from_slice(text).map_err(|error| not_ours(&error))?;
         let value = T::deserialize(&json).map_err(|error| not_ours(&error))?;
         Ok(Answer { json, value })
+    }
+
+    /// Asks for an answer that comes line by line.
+    pub(super) async fn lines<T: Serialize>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&T>,
+    ) -> Result<Lines, Failure> {
+        let body = body.map(json).transpose()?;
+        let asked = tokio::time::timeout(PATIENCE, self.connect_and_begin(method, path, body)).await;
+        let (response, driver) = asked.map_err(|_| Failure::failed("the proxy did not answer in time"))??;
+        let status = response.status();
+        let body = response.into_body();
+        if status.is_success() {
+            return Ok(Lines { body, driver, unread: Vec::new() });
+        }
+        let bytes = body.collect().await.map_err(|error| broken(&error))?.to_bytes();
+        Err(refused(status, &bytes))
     }
 
     async fn connect_and_send(
@@ -114,9 +130,22 @@ impl Client {
         path: &str,
         body: Option<Vec<u8>>,
     ) -> Result<(StatusCode, Bytes), Failure> {
+        let (response, driver) = self.connect_and_begin(method, path, body).await?;
+        let status = response.status();
+        let bytes = response.into_body().collect().await.map_err(|error| broken(&error))?.to_bytes();
+        driver.abort();
+        Ok((status, bytes))
+    }
+
+    async fn connect_and_begin(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Vec<u8>>,
+    ) -> Result<(Response<Incoming>, Driver), Failure> {
         match &self.place {
             Place::Socket(socket) => match UnixStream::connect(socket).await {
-                Ok(stream) => self.send(stream, "hallpass", method, path, body).await,
+                Ok(stream) => self.send(stream, api::SOCKET_HOST, method, path, body).await,
                 Err(error) => Err(no_socket(socket, &error)),
             },
             Place::Tcp(host) => match TcpStream::connect(host).await {
@@ -134,10 +163,9 @@ impl Client {
         method: Method,
         path: &str,
         body: Option<Vec<u8>>,
-    ) -> Result<(StatusCode, Bytes), Failure> {
-        let broken = |error: hyper::Error| Failure::failed(format!("the proxy broke off: {error}"));
+    ) -> Result<(Response<Incoming>, Driver), Failure> {
         let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| broken(&error))?;
         let driver = tokio::spawn(connection);
         let mut request = Request::builder()
             .method(method)
@@ -153,11 +181,55 @@ impl Client {
         let request = request
             .body(Full::new(Bytes::from(body.unwrap_or_default())))
             .map_err(|error| Failure::usage(format!("this cannot be asked: {error}")))?;
-        let response = sender.send_request(request).await.map_err(broken)?;
-        let status = response.status();
-        let bytes = response.into_body().collect().await.map_err(broken)?.to_bytes();
-        driver.abort();
-        Ok((status, bytes))
+        let response = sender.send_request(request).await.map_err(|error| broken(&error))?;
+        Ok((response, driver))
+    }
+}
+
+/// What moves a connection's bytes.
+type Driver = tokio::task::JoinHandle<Result<(), hyper::Error>>;
+
+/// An answer that comes line by line; dropped, its connection ends.
+#[derive(Debug)]
+pub(super) struct Lines {
+    body: Incoming,
+    driver: Driver,
+    /// Received, and not a whole line yet.
+    unread: Vec<u8>,
+}
+
+impl Drop for Lines {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+impl Lines {
+    /// The next line; `None` when the answer is over. Nothing is lost when the future is dropped.
+    pub(super) async fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>, Failure> {
+        loop {
+            if let Some(end) = self.unread.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.unread.drain(..=end).collect();
+                return serde_json::from_slice(&line).map(Some).map_err(|error| not_ours(&error));
+            }
+            match self.body.frame().await {
+                Some(Ok(frame)) => self.unread.extend(frame.into_data().unwrap_or_default()),
+                Some(Err(error)) => return Err(broken(&error)),
+                None => return Ok(None),
+            }
+        }
+    }
+}
+
+fn broken(error: &hyper::Error) -> Failure {
+    Failure::failed(format!("the proxy broke off: {error}"))
+}
+
+/// What the proxy said instead of an answer.
+fn refused(status: StatusCode, bytes: &[u8]) -> Failure {
+    match serde_json::from_slice::<Problem>(bytes) {
+        Ok(problem) => problem.into(),
+        Err(_) => Failure::failed(format!("the proxy answered {status}")),
     }
 }
 

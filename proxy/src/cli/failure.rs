@@ -1,6 +1,6 @@
 //! Why a command failed, and with which exit code.
 
-use std::process::ExitCode;
+use std::{fmt, process::ExitCode};
 
 use crate::api::problem::Problem;
 
@@ -12,17 +12,24 @@ pub(super) struct Failure {
     code: u8,
     /// Nobody listens at the Unix socket.
     pub(super) nobody_there: bool,
+    /// The proxy answered, and said no.
+    pub(super) refused: bool,
 }
 
 impl Failure {
     /// Refused or failed: exit code 1.
     pub(super) fn failed(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: None, code: 1, nobody_there: false }
+        Self { message: message.into(), hint: None, code: 1, nobody_there: false, refused: false }
     }
 
     /// Wrong usage: exit code 2.
     pub(super) fn usage(message: impl Into<String>) -> Self {
         Self { code: 2, ..Self::failed(message) }
+    }
+
+    /// With another exit code.
+    pub(super) fn code(self, code: u8) -> Self {
+        Self { code, ..self }
     }
 
     /// Nobody listens.
@@ -50,8 +57,17 @@ impl Failure {
     }
 }
 
+/// What went wrong, without the hint.
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
 impl From<Problem> for Failure {
     fn from(problem: Problem) -> Self {
-        Self { hint: problem.hint, ..Self::failed(problem.detail) }
+        // A proxy that failed itself (5xx) has not decided anything.
+        let refused = (400..500).contains(&problem.status);
+        Self { hint: problem.hint, refused, ..Self::failed(problem.detail) }
     }
 }

@@ -12,6 +12,7 @@ mod failure;
 mod grants;
 mod output;
 mod requests;
+mod run;
 mod serve;
 mod sessions;
 mod users;
@@ -80,6 +81,8 @@ enum Command {
     BreakGlass(grants::BreakGlass),
     /// Note that you have looked at somebody else's break-glass
     Review(grants::Review),
+    /// Run a command with a grant that ends with it
+    Run(Box<run::Run>),
     /// List open sessions
     Sessions(sessions::List),
     /// End a session
@@ -122,6 +125,7 @@ fn ask(common: &Common, command: Command) -> Result<ExitCode, Failure> {
             Command::Revoke(revoke) => revoke.run(common).await,
             Command::BreakGlass(glass) => glass.run(common).await,
             Command::Review(review) => review.run(common).await,
+            Command::Run(run) => run.run(common).await,
             Command::Sessions(list) => list.run(common).await,
             Command::Kill(kill) => kill.run(common).await,
             Command::Audit(audit) => audit.run(common).await,

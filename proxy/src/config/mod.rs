@@ -1,7 +1,7 @@
 //! `proxy.toml`, checked: what the rest of the proxy reads. From text to these types is the affair of `load` (the file),
 //! `reader` (tables with places) and `sections` (one file a section); `reload` replaces a configuration in force.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use hallpass_audit::journal::Durability;
 use hallpass_policy::{
@@ -11,6 +11,7 @@ use hallpass_policy::{
 };
 
 pub mod diagnostic;
+pub mod listed;
 pub mod load;
 mod reader;
 pub mod reload;
@@ -156,7 +157,7 @@ pub struct ServerIdentity {
     pub client_ca: Option<PathBuf>,
 }
 
-/// A scoped port: this target, these roles, these users.
+/// A scoped port: this target, these roles, these users, these statements.
 #[derive(Clone, Debug)]
 pub struct Scope {
     /// The only target.
@@ -165,6 +166,8 @@ pub struct Scope {
     pub roles: Option<Vec<RoleName>>,
     /// The only users; `None`: all.
     pub users: Option<Vec<UserName>>,
+    /// The only statements, besides those that need nothing; `None`: all.
+    pub statements: Option<Arc<listed::Listed>>,
 }
 
 /// `[databases.NAME]`.

@@ -106,13 +106,6 @@ impl<'a> Table<'a> {
         found
     }
 
-    /// A key of a later version: present, it is a fault, as it would be silently ignored.
-    pub(super) fn later(&self, key: &'static str) {
-        if let Some(node) = self.get(key) {
-            node.fault("is not supported yet", "remove it");
-        }
-    }
-
     /// All entries of a table whose keys are names: `[databases.NAME]`.
     pub(super) fn named(&self) -> Vec<(&'a str, Node<'a>)> {
         self.entries

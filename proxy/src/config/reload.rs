@@ -2,7 +2,7 @@
 //! configuration, and the log and the audit say why. Never opens, moves or closes a listener.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -58,25 +58,42 @@ pub fn reload(shared: &Shared) -> Reloaded {
 
 /// Reloads whenever `hangup` says so or the file's time or size changes, until the future is dropped.
 pub async fn follow(shared: Arc<Shared>, mut hangup: tokio::sync::mpsc::Receiver<()>) {
-    let path = shared.config.load().path.clone();
-    let mut seen = stamp(&path);
+    let mut seen = sources(&shared.config.load());
     loop {
         let asked = tokio::select! {
             asked = hangup.recv() => asked.is_some(),
             () = tokio::time::sleep(POLL) => false,
         };
-        let now = stamp(&path);
+        let was = shared.config.load_full();
+        let now = sources(&was);
         // A file that is gone for a moment is an editor's way of writing; it is looked at again when it is back.
-        let changed = now.is_some() && now != seen;
+        let changed = now.first().is_some_and(|(_, stamp)| stamp.is_some()) && now != seen;
         if !asked && !changed {
             continue;
         }
-        seen = now;
-        let shared = Arc::clone(&shared);
-        if let Err(error) = tokio::task::spawn_blocking(move || reload(&shared)).await {
+        let reloading = Arc::clone(&shared);
+        if let Err(error) = tokio::task::spawn_blocking(move || reload(&reloading)).await {
             tracing::error!(%error, "the reload ended early; the old configuration stays in force");
         }
+        // What was written meanwhile is seen the next time; files that a new pattern finds were read just now.
+        let is = shared.config.load_full();
+        seen = if patterns(&was) == patterns(&is) { now } else { sources(&is) };
     }
+}
+
+/// A file and when it was written, how large it is; `None` when it is not there.
+type Seen = Vec<(PathBuf, Option<(SystemTime, u64)>)>;
+
+/// The files a configuration is read from, as they are now: its own first, then the SQL files of scoped ports.
+fn sources(config: &Config) -> Seen {
+    let listed = config.listeners.iter().filter_map(|listener| listener.scope.as_ref()?.statements.as_ref());
+    let files = listed.flat_map(|listed| listed.files().unwrap_or_default());
+    std::iter::once(config.path.clone()).chain(files).map(|path| (path.clone(), stamp(&path))).collect()
+}
+
+fn patterns(config: &Config) -> Vec<&str> {
+    let listed = config.listeners.iter().filter_map(|listener| listener.scope.as_ref()?.statements.as_ref());
+    listed.map(|listed| listed.pattern.as_str()).collect()
 }
 
 fn stamp(path: &Path) -> Option<(SystemTime, u64)> {

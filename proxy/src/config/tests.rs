@@ -255,12 +255,47 @@ fn references_must_lead_somewhere() {
         [
             "proxy.toml:11: listeners[1].scope.database: unknown database `shpo` | did you mean `shop`?",
             "proxy.toml:11: listeners[1].scope.roles: unknown role `raeder` | did you mean `reader`?",
-            "proxy.toml:11: listeners[1].scope.statements: is not supported yet | remove it",
+            "proxy.toml:11: listeners[1].scope.statements: no file matches `*.sql` | add the files, or mend the pattern",
             "proxy.toml:13: approvals[1].roles: unknown role `writer` | known: reader",
             "proxy.toml:14: approvals[1].databases: unknown database `eu` | known: shop",
             "proxy.toml:16: masks[1].columns: no target is called `shp`, so this masks nothing | name a target of this file, or `*`",
         ]
     );
+}
+
+#[test]
+fn a_scoped_port_lists_the_statements_of_files() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("migrations")).unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join("migrations").join(name), text).unwrap();
+    write("2.sql", "\u{feff}SET search_path = shop;\nUPDATE orders SET note = ';';\nDELETE FROM orders;");
+    write("1.sql", "-- first\nCREATE TABLE shop.t (id int)");
+    write("3.txt", "not SQL");
+    let path = folder.path().join("proxy.toml");
+    let scope = |statements: &str| format!("scope = {{ database = \"shop\", statements = \"{statements}\" }}");
+    let listener = "[[listeners]]\nname = \"ci\"\nprotocol = \"postgres\"\naddress = \"127.0.0.1:1\"\n";
+    let load = |statements: &str| Config::parse(&path, &format!("{SHOP}{listener}{}", scope(statements)));
+
+    let (config, warnings) = load("migrations/*.sql").unwrap();
+    assert!(warnings.is_empty(), "{warnings:?}");
+    let listed = config.listeners[0].scope.as_ref().unwrap().statements.as_ref().unwrap();
+    let statements: Vec<_> = listed.statements.iter().map(|one| (&*one.before, &*one.text)).collect();
+    let set = "SET search_path = shop;\n";
+    assert_eq!(
+        statements,
+        [
+            ("", "CREATE TABLE shop.t (id int)"),
+            ("", "SET search_path = shop"),
+            (set, "UPDATE orders SET note = ';'"),
+            (set, "DELETE FROM orders"),
+        ]
+    );
+    let fault = |statements: &str| load(statements).unwrap_err()[0].fault.clone();
+    assert_eq!(fault("migrations/*.txt").rsplit("3.txt`, ").next(), Some("line 1: syntax error at or near \"not\""));
+    assert!(fault("nowhere/*.sql").contains("nowhere` cannot be read"));
+    assert_eq!(fault("*/1.sql"), "`*` stands for files of one folder, not for folders");
+    write("4.sql", "SELECT 1;\n\n-- here\nSELEC 2;");
+    assert!(fault("migrations/*.sql").ends_with("4.sql`, line 4: syntax error at or near \"SELEC\""));
 }
 
 #[test]

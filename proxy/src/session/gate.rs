@@ -24,6 +24,7 @@ use hallpass_policy::{
 use super::{
     catalog,
     inband::Asker,
+    port::{self, Place},
     recorder::Recorder,
     registry::Running,
     target::{Known, Target, Understanding},
@@ -266,7 +267,7 @@ impl Gate {
         }
     }
 
-    /// Decides whether `statement`, the `index`th of `of` (or what that one prepares), may run now.
+    /// Decides whether `statement` may run now: the one of `of` whose [`Part::key`](super::run::Part::key) is `index`.
     ///
     /// # Errors
     /// The denial, which the caller records with [`Gate::denied`].
@@ -288,11 +289,20 @@ impl Gate {
             return Ok(Arc::clone(&decided.allowance));
         }
         let config = self.shared.config.load();
+        let listener = port::listener(&config, self.origin.listener.as_ref());
+        let scope = match listener {
+            Some(listener) => listener.scope.as_ref().and_then(|scope| scope.roles.as_deref()),
+            None => self.scope.as_deref(),
+        };
+        if let Some(listener) = listener {
+            let place = Place { listener, target: &self.target, known: &known, dialect: &self.dialect };
+            place.admits(of, index / 2)?;
+        }
         let grants = self.shared.grants.of(&self.principal.user);
         let question = Question {
             principal: &self.principal,
             target: self.target.name(),
-            scope: self.scope.as_deref(),
+            scope,
             statement,
             text: (of.understood.statements.len() == 1).then_some(&*of.text),
             policy: &config.policy,

@@ -11,6 +11,7 @@ pub mod login;
 pub mod machine;
 pub mod mysql;
 pub mod parameters;
+mod port;
 pub mod postgres;
 pub mod recorder;
 pub mod registry;

@@ -123,6 +123,10 @@ pub trait Transaction {
     fn insert_resources(&self, id: RequestId, resources: &Resources) -> Result<(), StoreError>;
     /// What a statement request reaches.
     fn resources(&self, id: RequestId) -> Result<Resources, StoreError>;
+    /// Notes whether a request, and the grant it makes, end when nobody holds them any more.
+    fn set_held(&self, id: RequestId, held: bool) -> Result<(), StoreError>;
+    /// The requests that are noted as held.
+    fn held(&self) -> Result<Vec<RequestId>, StoreError>;
 
     /// Adds a grant; its number.
     fn insert_grant(&self, grant: &NewGrant) -> Result<GrantId, StoreError>;

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use crate::{
     catalog::{Catalog, Relation},
-    statement::{Lineage, Refusal, Understood},
+    statement::{Form, Lineage, Refusal, Understood},
 };
 
 mod admin;
@@ -74,6 +74,14 @@ pub use setting::is_followed_charset;
 /// A [`Refusal`] when anything in it is not understood.
 pub fn understand(text: &str, catalog: &Catalog, names: &MysqlNames) -> Result<Understood, Refusal> {
     parse::guarded(text, names, || text::understand(text, catalog, names))
+}
+
+/// The statements of `text` before any name is looked up.
+///
+/// # Errors
+/// The place of the first statement that does not parse, as far as that can be told, and why.
+pub fn forms(text: &str, names: &MysqlNames) -> Result<Vec<Form>, (usize, Refusal)> {
+    parse::guarded(text, names, || text::forms(text, names)).map_err(|refusal| (0, refusal))
 }
 
 /// What feeds each column of `relation`, in their order: views and generated columns are followed to what is stored.

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use super::{
     dispatch,
-    identity::fingerprint,
+    identity::{fingerprint, identity},
     lexer::{Lexed, lex},
     names::MysqlNames,
     refusal::unsupported,
 };
 use crate::{
     catalog::Catalog,
-    statement::{Action, Effect, Refusal, RefusalKind, Setting, Statement, Understood},
+    statement::{Action, Effect, Form, Refusal, RefusalKind, Setting, Statement, Understood},
 };
 
 /// Understands all statements of `text`.
@@ -45,6 +45,19 @@ pub(super) fn understand(text: &str, catalog: &Catalog, names: &MysqlNames) -> R
     }
     let fingerprint = if statements.is_empty() { Arc::from("") } else { fingerprint(&tokens, &names) };
     Ok(Understood { statements, fingerprint })
+}
+
+/// The statements of `text`, their names not looked up.
+///
+/// # Errors
+/// When the text is no tokens.
+pub(super) fn forms(text: &str, names: &MysqlNames) -> Result<Vec<Form>, Refusal> {
+    let tokens = lex(text, names)?;
+    let place = |tokens: &[Lexed<'_>]| {
+        let ends = tokens.last().map_or(0, |last| last.at + last.raw.len());
+        tokens.first().map_or(0, |first| first.at)..ends
+    };
+    Ok(split(&tokens).iter().map(|part| Form { place: place(part), hash: identity(part, names) }).collect())
 }
 
 /// The statements between semicolons; compound statements and routines hold semicolons of their own and take all.

@@ -4,12 +4,13 @@
 
 use std::{collections::BTreeSet, io};
 
-use pg_query::NodeEnum;
+use pg_query::{NodeEnum, protobuf::RawStmt};
 use serde::Serialize;
 use serde_json::ser::Formatter;
 use sha2::{Digest, Sha256};
 
-use crate::statement::Need;
+use super::node;
+use crate::statement::{Form, Need};
 
 /// SHA-256 of the statement's tree and of the objects it needs.
 pub(super) fn identity(statement: &NodeEnum, needs: &BTreeSet<Need>) -> [u8; 32] {
@@ -28,6 +29,20 @@ pub(super) fn identity(statement: &NodeEnum, needs: &BTreeSet<Need>) -> [u8; 32]
         hasher.update(b"incomplete");
     }
     hasher.finalize().into()
+}
+
+/// The statements of a text of `length` bytes, their names not looked up.
+pub(super) fn forms(parsed: &[RawStmt], length: usize) -> Vec<Form> {
+    let of = |raw: &RawStmt| {
+        let statement = node::boxed(raw.stmt.as_ref())?;
+        let start = usize::try_from(raw.stmt_location).unwrap_or(0).min(length);
+        let end = match usize::try_from(raw.stmt_len) {
+            Ok(0) | Err(_) => length,
+            Ok(len) => (start + len).min(length),
+        };
+        Some(Form { place: start..end, hash: identity(statement, &BTreeSet::new()) })
+    };
+    parsed.iter().filter_map(of).collect()
 }
 
 /// Writes JSON with every position in the text as zero.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::{
     catalog::{Catalog, Relation},
-    statement::{Lineage, Names, Refusal, Understood},
+    statement::{Form, Lineage, Names, Refusal, Understood},
 };
 
 mod admin;
@@ -69,6 +69,15 @@ mod with;
 /// A [`Refusal`] when anything in it is not understood.
 pub fn understand(text: &str, catalog: &Catalog, names: &Names) -> Result<Understood, Refusal> {
     parse::guarded(text, || text::understand(text, catalog, names))
+}
+
+/// The statements of `text` before any name is looked up.
+///
+/// # Errors
+/// The place of the first statement that does not parse, as far as that can be told, and why.
+pub fn forms(text: &str) -> Result<Vec<Form>, (usize, Refusal)> {
+    let parsed = parse::guarded(text, || Ok(identity::forms(&parse::statements(text)?, text.len())));
+    parsed.map_err(|refusal| (parse::first_fault(text), refusal))
 }
 
 /// What feeds each column of `relation`, in their order: views, materialized views and generated columns are followed

@@ -72,6 +72,21 @@ pub(super) fn statements(text: &str) -> Result<Vec<protobuf::RawStmt>, Refusal> 
     }
 }
 
+/// Where the first statement of `text` that does not parse begins; 0 when that cannot be told.
+pub(super) fn first_fault(text: &str) -> usize {
+    let tokens = pg_query::scan(text).map(|scanned| scanned.tokens).unwrap_or_default();
+    let semicolons = tokens.iter().filter(|token| token.token == protobuf::Token::Ascii59 as i32);
+    let mut start = 0;
+    for end in semicolons.filter_map(|token| usize::try_from(token.start).ok()) {
+        // A semicolon inside a routine's body ends nothing: the piece then parses at a later one.
+        let parses = |piece: &str| guarded(piece, || statements(piece)).is_ok();
+        if text.get(start..end).is_some_and(parses) {
+            start = end + 1;
+        }
+    }
+    start
+}
+
 /// The shape of `text` without its literals, in hexadecimal.
 ///
 /// # Errors
@@ -118,6 +133,16 @@ mod tests {
         assert_eq!(parse("SELECT 1\0"), Err(RefusalKind::Unparsed));
         assert_eq!(parse(""), Ok(0));
         assert_eq!(parse("SELECT 1; ; SELECT 2"), Ok(2));
+    }
+
+    #[test]
+    fn a_fault_has_the_place_of_its_statement() {
+        let body = "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1; SELECT 2; END;";
+        for (text, place) in
+            [("SELEC 1", 0), ("SELECT ';'; SELEC 1; SELECT 2", 11), (&format!("{body}\nUPDAT t;"), body.len())]
+        {
+            assert_eq!(first_fault(text), place, "{text}");
+        }
     }
 
     #[test]

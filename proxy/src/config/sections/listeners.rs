@@ -1,10 +1,13 @@
 //! `[[listeners]]` with their TLS and scope.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+};
 
 use hallpass_policy::ids::ListenerName;
 
-use super::{check_name, names, secrets, server};
+use super::{check_name, names, scripts, secrets, server};
 use crate::config::{
     Listener, ListenerTls, Protocol, Scope,
     reader::{Node, Table},
@@ -64,7 +67,7 @@ fn listener(table: &Table<'_>) -> Option<Listener> {
         node.warn("logins and rows travel in plain text here", "add `tls = { mode = \"require\", … }`");
     }
     let database = table.get("database").and_then(|node| node.text()).map(Into::into);
-    let scope = table.get("scope").and_then(|node| scope(&node));
+    let scope = table.get("scope").and_then(|node| scope(&node, protocol));
     let is_fixed = database.is_some() || scope.as_ref().is_some_and(|scope| scope.database.is_some());
     if protocol == Some(Protocol::Mysql) && !is_fixed {
         table.fault(
@@ -110,14 +113,17 @@ fn tls(node: &Node<'_>) -> Option<ListenerTls> {
     tls
 }
 
-fn scope(node: &Node<'_>) -> Option<Scope> {
+fn scope(node: &Node<'_>, protocol: Option<Protocol>) -> Option<Scope> {
     let table = node.table()?;
     let scope = Scope {
         database: table.get("database").and_then(|node| node.text()).map(Into::into),
         roles: table.get("roles").map(|node| names(&node)),
         users: table.get("users").map(|node| names(&node)),
+        statements: match (table.get("statements"), protocol) {
+            (Some(node), Some(protocol)) => scripts::listed(&node, protocol).map(Arc::new),
+            (_, _) => None,
+        },
     };
-    table.later("statements");
     table.finish();
     Some(scope)
 }

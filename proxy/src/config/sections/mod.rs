@@ -18,6 +18,7 @@ mod masks;
 mod notify;
 mod review;
 mod roles;
+mod scripts;
 mod secrets;
 pub(super) mod server;
 mod statements;

@@ -13,6 +13,7 @@ use super::{
     lobby::Lobby,
     login::mysql::Keyring,
     machine::Machine,
+    port,
     recorder::Recorder,
     registry::Running,
     relay::{Ended, Relay},
@@ -84,7 +85,9 @@ fn admitted(
     origin: &mut Origin,
 ) -> Result<Arc<Target>, ClientError> {
     let shared = &house.shared;
-    let scope = port.config.scope.as_ref();
+    let config = shared.config.load();
+    // As configured now: a reload changes whom a port is for.
+    let scope = port::listener(&config, Some(&port.config.name)).unwrap_or(&port.config).scope.as_ref();
     let fixed = scope.and_then(|scope| scope.database.clone()).or_else(|| port.config.database.clone());
     let name = fixed.unwrap_or_else(|| TargetName::new(named.unwrap_or_default()));
     origin.target = Some(name.clone());
@@ -93,6 +96,17 @@ fn admitted(
             message: format!("user `{}` may not use this port", principal.user),
             hint: "connect to another listener of the proxy".into(),
             sqlstate: "28000",
+        });
+    }
+    // psql names the user where it was told no database.
+    let other = |named: &&str| !named.is_empty() && *named != name.as_str() && *named != principal.user.as_str();
+    if let Some(other) = named.filter(other)
+        && scope.is_some_and(|scope| scope.database.is_some())
+    {
+        return Err(ClientError::StartupRefused {
+            message: format!("this port leads to database \"{name}\" only, not to \"{other}\""),
+            hint: format!("connect to \"{name}\", or to another listener of the proxy"),
+            sqlstate: "3D000",
         });
     }
     let target =

@@ -1,7 +1,7 @@
 //! The one place that changes the store. Every change is one transaction, with its audit events written before it is
 //! true and the active grants published after: `users`, `requests`, `grants` and `break_glass` hold the changes, `check`
-//! what may be asked for, `settle` what approvals lead to, `sweep` what time does, `refusal` what is recorded of a no,
-//! `tell` what webhooks hear of all this, `logins` what logins are checked against.
+//! what may be asked for, `settle` what approvals lead to, `sweep` what time does, `hold` who holds what, `refusal` what
+//! is recorded of a no, `tell` what webhooks hear of all this, `logins` what logins are checked against.
 //! Knows no HTTP and no wire.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -27,6 +27,7 @@ use crate::shared::Shared;
 mod break_glass;
 mod check;
 mod grants;
+mod hold;
 mod logins;
 mod refusal;
 mod requests;
@@ -38,6 +39,7 @@ mod tests;
 mod users;
 
 pub use break_glass::BreakGlass;
+pub use hold::Hold;
 pub use requests::{Ask, AskFor, Change, Decided};
 pub use users::{AddUser, NewToken};
 
@@ -119,6 +121,7 @@ pub struct Ledger {
     /// For what mysql_native_password needs of passwords; without it that is not kept.
     seal: Option<Seal>,
     remembered: logins::Remembered,
+    holders: Arc<hold::Holders>,
 }
 
 impl Ledger {
@@ -127,7 +130,8 @@ impl Ledger {
     /// # Errors
     /// When the store cannot be read.
     pub fn new(store: Box<dyn Store>, shared: Arc<Shared>) -> Result<Self, StoreError> {
-        let ledger = Self { store, shared, seal: None, remembered: logins::Remembered::default() };
+        let ledger =
+            Self { store, shared, seal: None, remembered: logins::Remembered::default(), holders: Arc::default() };
         ledger.publish()?;
         Ok(ledger)
     }

@@ -15,7 +15,7 @@ use super::{
     settle::{described, settle},
 };
 use crate::{
-    config::units::human,
+    config::{Config, units::human},
     store::{
         RequestFilter, Transaction,
         actor::{Actor, is_operator},
@@ -88,14 +88,25 @@ impl Ledger {
     pub fn ask(&self, actor: &Actor, ask: Ask) -> Outcome<Decided> {
         let config = self.shared.config.load_full();
         let now = self.now();
-        self.attempt(Tried::ask(actor, &ask), |store, events| {
-            let (asked, resources) = check::checked(self, &config, store, actor, ask, now)?;
-            let pending = Self::asked_in(store, events, actor, asked)?;
-            if !resources.is_empty() {
-                store.insert_resources(pending.request().id, &resources)?;
-            }
-            settle(&config, store, events, pending, now)
-        })
+        self.attempt(Tried::ask(actor, &ask), |store, events| self.ask_in(&config, store, events, actor, ask, now))
+    }
+
+    /// The same inside a transaction.
+    pub(super) fn ask_in(
+        &self,
+        config: &Config,
+        store: &dyn Transaction,
+        events: &mut Vec<Event>,
+        actor: &Actor,
+        ask: Ask,
+        now: Timestamp,
+    ) -> Outcome<Decided> {
+        let (asked, resources) = check::checked(self, config, store, actor, ask, now)?;
+        let pending = Self::asked_in(store, events, actor, asked)?;
+        if !resources.is_empty() {
+            store.insert_resources(pending.request().id, &resources)?;
+        }
+        settle(config, store, events, pending, now)
     }
 
     /// Stores a request and notes that it was asked.
@@ -256,7 +267,7 @@ impl Ledger {
 }
 
 /// A request that exists and that the actor may see; to anybody else it does not exist.
-fn visible(store: &dyn Transaction, actor: &Actor, id: RequestId) -> Outcome<Request> {
+pub(super) fn visible(store: &dyn Transaction, actor: &Actor, id: RequestId) -> Outcome<Request> {
     let found = store.request(id)?.filter(|request| may_see(actor, request));
     found.ok_or_else(|| LedgerError::not_found(format!("there is no request {id}")))
 }

@@ -1,4 +1,4 @@
-//! What time alone does: requests lapse, grants end, extensions of ended grants lapse, reviews become late. Every change
+//! What time alone does: requests lapse, what nobody holds any more ends, grants end, extensions of ended grants lapse, reviews become late. Every change
 //! is recorded once.
 
 use hallpass_audit::event::{Event, Kind};
@@ -21,6 +21,7 @@ impl Ledger {
     /// # Errors
     /// When the store or the audit cannot be written; the next call tries again.
     pub fn sweep(&self) -> Outcome<()> {
+        self.end_abandoned()?;
         let now = self.now();
         let timeout = self.shared.config.load().server.request_timeout;
         let too_old = |request: &Request| request.asked.created.after(timeout) <= now;

@@ -17,6 +17,7 @@ use hallpass_policy::{
 };
 
 mod flow;
+mod hold;
 mod model;
 mod time;
 mod told;

@@ -26,7 +26,7 @@ mod tests;
 mod users;
 
 /// The schema this version writes; `PRAGMA user_version`.
-const VERSION: i64 = 3;
+const VERSION: i64 = 4;
 
 /// How long to wait for another process that writes: `hallpass user add` beside a starting proxy.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -35,7 +35,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const SCHEMA: &str = include_str!("schema.sql");
 
 /// What leads from each version to the next, from 1 on.
-const STEPS: [&str; 2] = [include_str!("version2.sql"), include_str!("version3.sql")];
+const STEPS: [&str; 3] = [include_str!("version2.sql"), include_str!("version3.sql"), include_str!("version4.sql")];
 
 /// The store in a SQLite file.
 pub struct SqliteStore {
@@ -195,6 +195,12 @@ impl Transaction for Open<'_> {
     }
     fn resources(&self, id: RequestId) -> Result<Resources, StoreError> {
         requests::resources(&self.connection, id)
+    }
+    fn set_held(&self, id: RequestId, held: bool) -> Result<(), StoreError> {
+        requests::set_held(&self.connection, id, held)
+    }
+    fn held(&self) -> Result<Vec<RequestId>, StoreError> {
+        requests::held(&self.connection)
     }
     fn insert_grant(&self, grant: &NewGrant) -> Result<GrantId, StoreError> {
         grants::insert(&self.connection, grant)

@@ -218,6 +218,17 @@ pub(super) fn resources(connection: &Connection, id: RequestId) -> Result<Resour
     found.map_or_else(|| Ok(Resources::new()), |json| parsed(&json))
 }
 
+pub(super) fn set_held(connection: &Connection, id: RequestId, held: bool) -> Result<(), StoreError> {
+    connection.execute("UPDATE requests SET held = ?2 WHERE id = ?1", params![id.0, held])?;
+    Ok(())
+}
+
+pub(super) fn held(connection: &Connection) -> Result<Vec<RequestId>, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT id FROM requests WHERE held = 1 ORDER BY id")?;
+    let rows = statement.query_map([], |row| row.get(0).map(RequestId))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 pub(super) fn update_state(connection: &Connection, request: &Request) -> Result<(), StoreError> {
     let (at, closed, grant) = match &request.state {
         RequestState::Pending => (None, None, None),

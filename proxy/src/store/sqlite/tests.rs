@@ -132,7 +132,7 @@ fn another_version_is_refused() {
     let path = folder.path().join("grants.db");
     drop(SqliteStore::open(&path).unwrap());
     rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
-    assert!(matches!(SqliteStore::open(&path), Err(StoreError::Version { found: 99, known: 3 })));
+    assert!(matches!(SqliteStore::open(&path), Err(StoreError::Version { found: 99, known: 4 })));
 }
 
 #[test]
