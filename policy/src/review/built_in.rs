@@ -161,8 +161,8 @@ fn side_effect(need: &Need) -> Option<String> {
     match (&need.object, need.action) {
         (Object::Function(_), _) => Some(format!("calls {}, which may change something", need.object)),
         // FOR UPDATE locks what it reads, and says so.
-        (Object::Relation(_) | Object::Catalog(_), Action::Lock) => None,
-        (Object::Relation(_) | Object::Catalog(_), action) => {
+        (Object::Relation(_) | Object::Catalog(_) | Object::Listing(_), Action::Lock) => None,
+        (Object::Relation(_) | Object::Catalog(_) | Object::Listing(_), action) => {
             action.writes().then(|| format!("changes {}", need.object))
         }
         (Object::Session(what), action) => action.writes().then(|| format!("does more than read: {what}")),
