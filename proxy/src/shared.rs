@@ -12,7 +12,7 @@ use hallpass_policy::mask::apply::HashKey;
 use crate::{
     clock::Clock,
     config::Config,
-    session::{registry::Sessions, target::Targets},
+    session::{registry::Sessions, target::Targets, throttle::Throttle},
     store::watch::GrantTable,
 };
 
@@ -35,6 +35,8 @@ pub struct Shared {
     pub clock: Clock,
     /// Open sessions.
     pub sessions: Arc<Sessions>,
+    /// Who slows guessing down, at every door: listeners and API.
+    pub throttle: Arc<Throttle>,
 }
 
 impl Shared {
@@ -49,6 +51,7 @@ impl Shared {
             journal,
             clock,
             sessions: Arc::new(Sessions::new()),
+            throttle: Arc::new(Throttle::new()),
         }
     }
 

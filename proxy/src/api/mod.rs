@@ -6,7 +6,6 @@ use std::{fmt, future::Future, io, os::unix::fs::MetadataExt, path::Path, pin::P
 use axum::{
     Json, Router,
     http::{StatusCode, Uri},
-    routing::get,
 };
 use hallpass_audit::sqlite::Importer;
 use hallpass_policy::{
@@ -26,9 +25,11 @@ mod auth;
 pub mod body;
 mod grants;
 mod input;
+pub(crate) mod page;
 mod policy;
 pub mod problem;
 mod requests;
+mod routes;
 mod sessions;
 #[cfg(test)]
 mod tests;
@@ -36,6 +37,7 @@ mod users;
 
 use auth::Peer;
 use problem::Problem;
+use routes::Routes;
 
 /// What a handler answers.
 type Answer<T> = Result<T, Problem>;
@@ -80,15 +82,20 @@ impl Api {
 
 /// All routes.
 pub fn router(api: Arc<Api>) -> Router {
-    let v1 = Router::new()
-        .route("/health", get(health))
+    let v1 = routes().into_router();
+    Router::new().nest("/api/v1", v1).fallback(unknown).method_not_allowed_fallback(wrong_method).with_state(api)
+}
+
+/// What is below `/api/v1`.
+fn routes() -> Routes {
+    Routes::new()
+        .get("/health", health)
         .merge(users::routes())
         .merge(requests::routes())
         .merge(grants::routes())
         .merge(sessions::routes())
         .merge(policy::routes())
-        .merge(audit::routes());
-    Router::new().nest("/api/v1", v1).fallback(unknown).method_not_allowed_fallback(wrong_method).with_state(api)
+        .merge(audit::routes())
 }
 
 /// Alive; for whoever asks.

@@ -18,7 +18,6 @@ use super::{
     login::mysql::Keyring,
     recorder::Recorder,
     serve::{House, Port, serve},
-    throttle::Throttle,
 };
 use crate::{
     net::tls::{Security, TlsError},
@@ -68,14 +67,13 @@ pub struct Workers {
 /// [`ListenError`]; nothing listens then.
 pub fn start(shared: &Arc<Shared>, lookup: &Arc<dyn LoginLookup>) -> Result<Workers, ListenError> {
     let config = shared.config.load_full();
-    let throttle = Arc::new(Throttle::new());
     let (stop, stopping) = watch::channel(false);
     let mut threads = Vec::new();
     let mut ports = Vec::new();
     for listener in &config.listeners {
         let security =
             Security::load(&listener.tls).map_err(|source| ListenError::Tls { name: listener.name.clone(), source })?;
-        ports.push(Arc::new(Port { config: listener.clone(), security, throttle: Arc::clone(&throttle) }));
+        ports.push(Arc::new(Port { config: listener.clone(), security, throttle: Arc::clone(&shared.throttle) }));
     }
     // Sharing a port between threads would also share it with another proxy of the same user: it must be free first.
     for port in &ports {

@@ -26,7 +26,8 @@ pub(super) fn whole_file(root: &Table<'_>, path: &Path) -> Config {
     let server = server::server(root);
     let audit = server::audit(root);
     let api_address = server::api(root);
-    let admins = server::admins(root);
+    let admins = server::parties(root, "admins");
+    let auditors = server::parties(root, "auditors");
     let listeners = listeners::listeners(root);
     let databases = databases::databases(root);
     let (roles, baseline) = (roles::roles(root), roles::baseline(root));
@@ -36,8 +37,18 @@ pub(super) fn whole_file(root: &Table<'_>, path: &Path) -> Config {
     let statement_writes = statements::statements(root);
     root.later("notify");
     let policy = Policy { roles, baseline, masks, review, statement_writes };
-    let config =
-        Config { path: path.to_owned(), server, audit, api_address, admins, listeners, databases, policy, approvals };
+    let config = Config {
+        path: path.to_owned(),
+        server,
+        audit,
+        api_address,
+        admins,
+        auditors,
+        listeners,
+        databases,
+        policy,
+        approvals,
+    };
     cross::check(root, &config);
     root.finish();
     config
