@@ -32,7 +32,9 @@ use crate::{
     session::{
         fetcher,
         listen::{self, ListenError},
+        recorder::Recorder,
         registry::{Sessions, Signal},
+        serve::House,
     },
     shared::Shared,
     store::{LoginLookup, StoreError, credentials::random, ledger::Ledger, seal::Seal, sqlite::SqliteStore},
@@ -175,7 +177,7 @@ async fn serve(proxy: Arc<Proxy>) -> Result<(), ServeError> {
     let (stop, stopping) = watch::channel(false);
     let (hangup, hangups) = mpsc::channel(1);
     let mut tasks = JoinSet::new();
-    serve_api(&proxy, &stopping, &mut tasks).await?;
+    let recorder = serve_api(&proxy, &stopping, &mut tasks).await?;
     tasks.spawn(fetcher::keep(Arc::clone(&proxy.shared)));
     let lookup: Arc<dyn LoginLookup> = Arc::new(Arc::clone(&proxy.ledger));
     let workers = listen::start(&proxy.shared, &lookup)?;
@@ -199,6 +201,7 @@ async fn serve(proxy: Arc<Proxy>) -> Result<(), ServeError> {
     }
     let _ = tokio::time::timeout(LINGER, workers.join()).await;
     tasks.shutdown().await;
+    recorder.flush();
     remove_socket(&proxy.shared);
     proxy.record("stopped")
 }
@@ -242,17 +245,24 @@ fn remove_socket(shared: &Shared) {
     }
 }
 
-/// The API on the socket and, if configured, on TCP.
+/// The API on the socket and, if configured, on TCP; and the recorder of its own sessions.
 async fn serve_api(
     proxy: &Arc<Proxy>,
     stopping: &watch::Receiver<bool>,
     tasks: &mut JoinSet<()>,
-) -> Result<(), ServeError> {
+) -> Result<Arc<Recorder>, ServeError> {
     let config = proxy.shared.config.load_full();
     let path = config.server.data_dir.join(api::SOCKET);
     let (socket, owner) = api::bind_socket(&config.server.data_dir)
         .map_err(|source| ServeError::Bind { what: path.display().to_string(), source })?;
+    let recorder = Recorder::new(proxy.shared.journal.clone());
+    let keeper = Arc::clone(&recorder);
+    tasks.spawn(async move { keeper.keep().await });
+    let lookup: Arc<dyn LoginLookup> = Arc::new(Arc::clone(&proxy.ledger));
+    let shared = Arc::clone(&proxy.shared);
+    let house = House { shared, lookup, recorder: Arc::clone(&recorder), keyring: Arc::default() };
     let api = Arc::new(Api {
+        house,
         shared: Arc::clone(&proxy.shared),
         ledger: Arc::clone(&proxy.ledger),
         importer: Arc::clone(&proxy.importer),
@@ -269,7 +279,7 @@ async fn serve_api(
     }
     let serving = api::serve_socket(socket, routes, stopped(stopping.clone()));
     tasks.spawn(async move { served(serving.await) });
-    Ok(())
+    Ok(recorder)
 }
 
 fn served(result: io::Result<()>) {

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use tokio::net::{TcpListener, UnixListener};
 
 use crate::{
+    session::serve::House,
     shared::Shared,
     store::ledger::{Decided, Ledger},
 };
@@ -28,6 +29,7 @@ mod input;
 pub(crate) mod page;
 mod policy;
 pub mod problem;
+mod query;
 mod requests;
 mod routes;
 mod sessions;
@@ -69,6 +71,8 @@ pub struct Api {
     pub importer: Arc<Importer>,
     /// For statement requests.
     pub reader: Arc<dyn StatementReader>,
+    /// For sessions of the API's own: statements of users.
+    pub house: House,
     /// The OS user who runs the proxy: an admin on the Unix socket.
     pub owner: u32,
 }
@@ -95,6 +99,7 @@ fn routes() -> Routes {
         .merge(grants::routes())
         .merge(sessions::routes())
         .merge(policy::routes())
+        .merge(query::routes())
         .merge(audit::routes())
 }
 

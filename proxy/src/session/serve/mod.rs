@@ -25,6 +25,7 @@ use crate::{
     store::{LoginLookup, credentials::random},
 };
 
+pub mod local;
 mod mysql;
 mod postgres;
 
