@@ -5,6 +5,7 @@
 pub mod audit;
 pub mod config;
 pub mod corpus;
+pub mod http;
 pub mod mysql;
 pub mod postgres;
 pub mod process;

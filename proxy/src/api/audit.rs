@@ -144,8 +144,9 @@ fn auditors_only(actor: &Actor, what: &str) -> Answer<()> {
     if actor.sees_everything() {
         return Ok(());
     }
-    Err(Problem::new(StatusCode::FORBIDDEN, format!("only admins and auditors may {what}"))
-        .hint("they are named under [admins] and [auditors] in proxy.toml; `hallpass audit search` finds your own events"))
+    Err(Problem::new(StatusCode::FORBIDDEN, format!("only admins and auditors may {what}")).hint(
+        "they are named under [admins] and [auditors] in proxy.toml; `hallpass audit search` finds your own events",
+    ))
 }
 
 /// Runs `work` on the data folder after the importer caught up.

@@ -62,7 +62,8 @@ impl<T: Serialize> IntoResponse for Listed<T> {
 
 /// The same question for what is behind `after`.
 fn next(uri: &Uri, after: &str) -> String {
-    let kept = uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty() && !pair.starts_with("after="));
+    let kept =
+        uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty() && !pair.starts_with("after="));
     let query: String = kept.map(|pair| format!("{pair}&")).collect();
     format!("{}?{query}after={}", uri.path(), encoded(after))
 }

@@ -151,12 +151,7 @@ impl Client {
         })
     }
 
-    async fn connect_and_send(
-        &self,
-        method: Method,
-        path: &str,
-        body: Option<Vec<u8>>,
-    ) -> Result<Answered, Failure> {
+    async fn connect_and_send(&self, method: Method, path: &str, body: Option<Vec<u8>>) -> Result<Answered, Failure> {
         match &self.place {
             Place::Socket(socket) => match UnixStream::connect(socket).await {
                 Ok(stream) => self.send(stream, "hallpass", method, path, body).await,

@@ -36,13 +36,9 @@ pub(super) async fn converse(pipe: &mut Pipe, statement: &str, bounds: Bounds) -
     let mut talk = Conversation { shown: Shown::new(bounds), command: None, affected: None, failed: None };
     talk.until_ready(pipe).await?;
     let messages = messages(statement, bounds).map_err(|error| Box::new(Problem::bad_request(error.to_string())))?;
-    if pipe.send(&messages).await.is_ok() {
-        talk.until_ready(pipe).await?;
-    } else {
-        // It says why before it goes.
-        talk.until_ready(pipe).await?;
-        return Err(Box::new(super::failure::broken_off()));
-    }
+    // A session that has gone has said why: whoever reads finds it.
+    let _ = pipe.send(&messages).await;
+    talk.until_ready(pipe).await?;
     let mut goodbye = Vec::new();
     encode::terminate(&mut goodbye);
     // It may have gone first.
@@ -100,7 +96,8 @@ impl Conversation {
             tag::COMMAND_COMPLETE => {
                 let complete = CommandComplete::decode(frame.body)?;
                 let command = String::from_utf8_lossy(complete.tag).into_owned();
-                let changes = ["INSERT", "UPDATE", "DELETE", "MERGE", "COPY"].iter().any(|verb| command.starts_with(verb));
+                let changes =
+                    ["INSERT", "UPDATE", "DELETE", "MERGE", "COPY"].iter().any(|verb| command.starts_with(verb));
                 self.affected = complete.rows().filter(|_| changes);
                 self.command = Some(command);
                 None
@@ -113,7 +110,14 @@ impl Conversation {
             tag::NOTICE_RESPONSE => {
                 let severity = Report::decode(frame.body)?.get(b'S').map(lossy).unwrap_or_default();
                 let Told { sqlstate, code, message, detail, hint, .. } = told(Report::decode(frame.body)?);
-                Some(Heard::Say(Said::Notice(body::Notice { severity, sqlstate: Some(sqlstate), code, message, detail, hint })))
+                Some(Heard::Say(Said::Notice(body::Notice {
+                    severity,
+                    sqlstate: Some(sqlstate),
+                    code,
+                    message,
+                    detail,
+                    hint,
+                })))
             }
             tag::COPY_IN_RESPONSE => Some(Heard::Decline),
             tag::COPY_OUT_RESPONSE | tag::COPY_BOTH_RESPONSE => {

@@ -161,13 +161,7 @@ pub(super) async fn capabilities(port: &Port, house: &House) -> Result<Capabilit
 }
 
 /// Serves a visitor, who was authenticated elsewhere, over `stream`: the first packet is the login's OK.
-pub(super) async fn receive(
-    stream: Stream,
-    capabilities: Capabilities,
-    visitor: Visitor,
-    port: &Port,
-    house: &House,
-) {
+pub(super) async fn receive(stream: Stream, capabilities: Capabilities, visitor: Visitor, port: &Port, house: &House) {
     let Visitor { principal, expires, origin } = visitor;
     let startup = Startup {
         capabilities,
@@ -185,13 +179,7 @@ pub(super) async fn receive(
 
 /// A user has proved who they are: may they be here, and does the target stand? Then the session, to its end; `None`
 /// when there was none.
-async fn admit(
-    mut logged_in: LoggedIn,
-    connection: u32,
-    origin: Origin,
-    port: &Port,
-    house: &House,
-) -> Option<Ended> {
+async fn admit(mut logged_in: LoggedIn, connection: u32, origin: Origin, port: &Port, house: &House) -> Option<Ended> {
     let mut origin = Origin {
         session: origin.session.or_else(new_id),
         user: Some(logged_in.login.principal.user.clone()),
