@@ -46,6 +46,20 @@ pub enum ClientError {
         /// SQLSTATE: 57014 for time, 54000 for rows and bytes.
         sqlstate: &'static str,
     },
+    /// The proxy itself was asked for something, in SQL, and does not do it.
+    #[error("{message}")]
+    Asked {
+        /// Why not.
+        message: String,
+        /// What to do instead.
+        hint: String,
+        /// SQLSTATE: 42501 for what one may not do, 22023 for what makes no sense, P0002 for what does not exist, 55000
+        /// for what is over, 42P05 for a name that is taken.
+        sqlstate: &'static str,
+    },
+    /// The client cancelled a question to the proxy itself.
+    #[error("canceling statement due to user request")]
+    Cancelled,
     /// The audit cannot be written, so nothing runs.
     #[error("the audit cannot be written, so no statement is forwarded")]
     AuditUnavailable,
@@ -103,7 +117,10 @@ impl ClientError {
             },
             Self::UnknownStatement(_) => "26000",
             Self::UnknownPortal(_) => "34000",
-            Self::LimitExceeded { sqlstate, .. } | Self::StartupRefused { sqlstate, .. } => sqlstate,
+            Self::LimitExceeded { sqlstate, .. }
+            | Self::StartupRefused { sqlstate, .. }
+            | Self::Asked { sqlstate, .. } => sqlstate,
+            Self::Cancelled => "57014",
             Self::AuditUnavailable => "58030",
             Self::UpstreamUnavailable { .. } => "08006",
             Self::ProtocolViolation(_) => "08P01",
@@ -124,6 +141,8 @@ impl ClientError {
             | Self::UnknownPortal(_)
             | Self::GrantEnded { .. }
             | Self::LimitExceeded { .. }
+            | Self::Asked { .. }
+            | Self::Cancelled
             | Self::AuditUnavailable
             | Self::ProtocolViolation(_)
             | Self::StartupRefused { .. }
@@ -140,13 +159,15 @@ impl ClientError {
         match self {
             Self::Denied(denial) => Some(denial.hint.as_str()),
             Self::Refused(refusal) => refusal.hint.as_deref(),
-            Self::GrantEnded { hint, .. } | Self::LimitExceeded { hint, .. } | Self::StartupRefused { hint, .. } => {
-                Some(hint.as_str())
-            }
+            Self::GrantEnded { hint, .. }
+            | Self::LimitExceeded { hint, .. }
+            | Self::Asked { hint, .. }
+            | Self::StartupRefused { hint, .. } => Some(hint.as_str()),
             Self::AuditUnavailable => Some("tell an administrator: the proxy's data folder is full or not writable"),
             Self::AuthenticationFailed { .. }
             | Self::UnknownStatement(_)
             | Self::UnknownPortal(_)
+            | Self::Cancelled
             | Self::UpstreamUnavailable { .. }
             | Self::ProtocolViolation(_)
             | Self::TooManyConnections

@@ -31,13 +31,14 @@ use crate::{
     config::{Config, NativePasswords, reload},
     session::{
         fetcher,
+        inband::Desk,
         listen::{self, ListenError},
         recorder::Recorder,
         registry::{Sessions, Signal},
         serve::House,
     },
     shared::Shared,
-    store::{LoginLookup, StoreError, credentials::random, ledger::Ledger, seal::Seal, sqlite::SqliteStore},
+    store::{StoreError, credentials::random, ledger::Ledger, seal::Seal, sqlite::SqliteStore},
 };
 
 /// How long sessions may take to end what they run, once the proxy was told to stop.
@@ -128,6 +129,17 @@ impl Proxy {
         Ok(Self { shared, ledger, importer })
     }
 
+    /// Who understands statement requests.
+    fn reader(&self) -> Arc<dyn StatementReader> {
+        Arc::new(TargetReader(Arc::clone(&self.shared)))
+    }
+
+    /// Who answers what sessions ask the proxy itself.
+    fn desk(&self) -> Arc<Desk> {
+        let (shared, ledger) = (Arc::clone(&self.shared), Arc::clone(&self.ledger));
+        Arc::new(Desk { shared, ledger, reader: self.reader() })
+    }
+
     fn record(&self, what: &str) -> Result<(), ServeError> {
         let mut event = Event::new(Kind::Config, self.shared.clock.now(), Arc::new(Origin::default()));
         event.reason = Some(what.into());
@@ -179,8 +191,7 @@ async fn serve(proxy: Arc<Proxy>) -> Result<(), ServeError> {
     let mut tasks = JoinSet::new();
     let recorder = serve_api(&proxy, &stopping, &mut tasks).await?;
     tasks.spawn(fetcher::keep(Arc::clone(&proxy.shared)));
-    let lookup: Arc<dyn LoginLookup> = Arc::new(Arc::clone(&proxy.ledger));
-    let workers = listen::start(&proxy.shared, &lookup)?;
+    let workers = listen::start(&proxy.desk())?;
     tasks.spawn(reload::follow(Arc::clone(&proxy.shared), hangups));
     tasks.spawn(sweep(Arc::clone(&proxy.ledger)));
     proxy.record(concat!("hallpass ", env!("CARGO_PKG_VERSION"), " started"))?;
@@ -266,7 +277,7 @@ async fn serve_api(
         shared: Arc::clone(&proxy.shared),
         ledger: Arc::clone(&proxy.ledger),
         importer: Arc::clone(&proxy.importer),
-        reader: Arc::new(TargetReader(Arc::clone(&proxy.shared))),
+        reader: proxy.reader(),
         owner,
     });
     let routes = api::router(api);

@@ -17,6 +17,7 @@ both!(
     a_server_that_is_not_there_is_an_error_not_a_hang,
     a_lost_server_session_is_told_and_a_new_one_made,
     the_upstream_connection_is_made_when_it_is_needed,
+    who_comes_while_the_database_is_down_may_ask,
 );
 
 /// A proxy in front of a server of its own; the server lives as long as the test process.
@@ -84,6 +85,35 @@ fn a_server_that_is_not_there_is_an_error_not_a_hang<P: Protocol>() {
     assert!(error.is(Kind::UpstreamDown), "{error:?}");
     let told = format!("{error:?}");
     assert!(!told.contains("app-secret") && !told.contains("_app"), "nothing of our credentials: {told}");
+}
+
+/// On call at night: the database does not answer, and the grant to mend it is asked for all the same.
+fn who_comes_while_the_database_is_down_may_ask<P: Protocol>() {
+    let shop = Shop::<P>::new("down");
+    shop.connect("bob").query("SELECT 1").ok();
+    let mut port = free_port();
+    shop.proxy.reconfigure(|settings| std::mem::swap(&mut settings.targets[0].port, &mut port));
+    shop.proxy.signal("HUP");
+    wait_for("the database is gone", Duration::from_secs(20), || {
+        let answer = shop.connect("bob").query("SELECT 1");
+        answer.errors.iter().any(|error| error.is(Kind::UpstreamDown)).then_some(())
+    });
+
+    // Another client program, with settings of its own, that nobody has asked the server about.
+    let mut alice = shop.alice();
+    let asked = alice.query("CALL hallpass.request('reader', '1 hour', 'it is down')").ok();
+    let request: u64 = asked.rows[0][0].as_ref().expect("an id").parse().expect("a number");
+    shop.proxy.approve(request);
+    assert_eq!(alice.query(&format!("SELECT hallpass.wait({request})")).ok().value(), "approved");
+    assert_eq!(alice.query("SELECT state FROM hallpass.grants").ok().value(), "active");
+    alice.query("SELECT 1").fails(Kind::UpstreamDown);
+
+    shop.proxy.reconfigure(|settings| settings.targets[0].port = port);
+    shop.proxy.signal("HUP");
+    wait_for("the database is back", Duration::from_secs(20), || {
+        alice.query("SELECT 1").errors.is_empty().then_some(())
+    });
+    alice.query("SELECT id FROM shop.customers ORDER BY id LIMIT 1").ok();
 }
 
 #[test]

@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::apply::MaskWith;
 use crate::{
     catalog::{ColumnRef, QualifiedName},
+    ids::TargetName,
     role::glob,
     statement::{Action, Effect, Lineage, Object, Outputs, Statement, Usage, Via, inner},
 };
@@ -65,6 +66,11 @@ pub struct ColumnGlob {
 }
 
 impl ColumnGlob {
+    /// Whether the glob names anything of `target`.
+    pub fn covers(&self, target: &TargetName) -> bool {
+        glob(&self.target, target.as_str())
+    }
+
     /// Whether the glob names `column` of `relation`, the target left aside.
     pub fn matches(&self, relation: &QualifiedName, column: &str) -> bool {
         glob(&self.column, column) && glob(&self.table, &relation.name) && glob(&self.schema, &relation.schema)
@@ -285,6 +291,7 @@ impl Masks {
             | Effect::DiscardAll
             | Effect::SetAll(_)
             | Effect::Kill { .. }
+            | Effect::Inband(_)
             | Effect::CopyOut => statement.verb == "SET CONSTRAINTS",
         };
         risky || inner || statement.touches.iter().any(masked)

@@ -14,6 +14,7 @@ use thiserror::Error;
 use crate::catalog::{ColumnRef, QualifiedName};
 
 mod dialect;
+pub mod inband;
 pub mod mysql;
 pub mod postgres;
 
@@ -348,6 +349,8 @@ pub enum Effect {
         /// How much of it is ended.
         what: Kill,
     },
+    /// A question to the proxy itself, which upstream never sees.
+    Inband(Box<inband::Inband>),
 }
 
 /// What KILL ends.

@@ -38,6 +38,7 @@ mod tests;
 mod users;
 
 use auth::Peer;
+pub(crate) use policy::mask_as_written;
 use problem::Problem;
 use routes::Routes;
 

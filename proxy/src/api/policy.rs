@@ -76,6 +76,14 @@ async fn masks(State(api): State<Arc<Api>>, Caller(_): Caller) -> Json<Value> {
     Json(all.collect())
 }
 
+/// A mask as in `proxy.toml`, for people.
+pub(crate) fn mask_as_written(mask: &MaskWith) -> String {
+    match with(mask) {
+        Value::String(name) => name,
+        other => other.to_string(),
+    }
+}
+
 /// As in `proxy.toml`.
 fn with(with: &MaskWith) -> Value {
     match with {

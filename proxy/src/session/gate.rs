@@ -23,6 +23,7 @@ use hallpass_policy::{
 
 use super::{
     catalog,
+    inband::Asker,
     recorder::Recorder,
     registry::Running,
     target::{Known, Target, Understanding},
@@ -171,6 +172,11 @@ impl Gate {
     /// Who and where.
     pub fn origin(&self) -> &Arc<Origin> {
         &self.origin
+    }
+
+    /// Who asks the proxy itself, and about what.
+    pub fn asker(&self) -> Asker {
+        Asker { principal: self.principal.clone(), origin: Arc::clone(&self.origin), target: Arc::clone(&self.target) }
     }
 
     /// The time, for expiry.

@@ -15,13 +15,13 @@ use thiserror::Error;
 use tokio::{net::TcpListener, runtime, sync::watch};
 
 use super::{
+    inband::Desk,
     login::mysql::Keyring,
     recorder::Recorder,
     serve::{House, Port, serve},
 };
 use crate::{
     net::tls::{Security, TlsError},
-    shared::Shared,
     store::LoginLookup,
 };
 
@@ -65,7 +65,9 @@ pub struct Workers {
 ///
 /// # Errors
 /// [`ListenError`]; nothing listens then.
-pub fn start(shared: &Arc<Shared>, lookup: &Arc<dyn LoginLookup>) -> Result<Workers, ListenError> {
+pub fn start(desk: &Arc<Desk>) -> Result<Workers, ListenError> {
+    let shared = &desk.shared;
+    let lookup: Arc<dyn LoginLookup> = Arc::new(Arc::clone(&desk.ledger));
     let config = shared.config.load_full();
     let (stop, stopping) = watch::channel(false);
     let mut threads = Vec::new();
@@ -99,8 +101,9 @@ pub fn start(shared: &Arc<Shared>, lookup: &Arc<dyn LoginLookup>) -> Result<Work
     for (number, sockets) in workers.into_iter().enumerate() {
         let house = House {
             shared: Arc::clone(shared),
-            lookup: Arc::clone(lookup),
+            lookup: Arc::clone(&lookup),
             recorder: Recorder::new(shared.journal.clone()),
+            desk: Arc::clone(desk),
             keyring: Arc::clone(&keyring),
         };
         let stopping = stopping.clone();

@@ -3,10 +3,11 @@
 
 use std::{sync::Arc, time::Instant};
 
-use hallpass_policy::decide::Fence;
+use hallpass_policy::{decide::Fence, statement::inband::Inband};
 
 use super::{
     gate::Gate,
+    inband::Answer,
     target::Target,
     upstream::connector::{Connector, UpstreamError},
 };
@@ -25,6 +26,8 @@ pub enum Stop {
     Refresh,
     /// The client said goodbye.
     Goodbye,
+    /// The proxy itself is asked this; the frame is consumed, and nothing else is taken before the answer.
+    Ask(Vec<Inband>),
     /// The client wants to be somebody else: the session ends, and its connection begins another with a new login.
     Relogin,
 }
@@ -96,6 +99,9 @@ pub trait Machine: Sized + Send {
     /// # Errors
     /// When the upstream says what we cannot follow: the session ends.
     fn upstream(&mut self, gate: &mut Gate, input: &[u8]) -> Result<usize, End>;
+
+    /// The answer to what the proxy itself was asked.
+    fn answered(&mut self, gate: &mut Gate, answer: Answer);
 
     /// Ends a turn of the client's: what was held is recorded. The upstream's bytes may leave after this.
     fn end_turn(&mut self, gate: &mut Gate);

@@ -4,6 +4,7 @@
 pub mod catalog;
 pub mod fetcher;
 pub mod gate;
+pub mod inband;
 pub mod listen;
 pub mod login;
 pub mod machine;

@@ -12,7 +12,7 @@ use std::{
 };
 
 use hallpass_audit::journal::{Durability, JournalError};
-use hallpass_policy::{decide::Fence, ids::Timestamp};
+use hallpass_policy::{decide::Fence, ids::Timestamp, statement::inband::Inband};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     sync::mpsc,
@@ -22,6 +22,7 @@ use tokio::{
 
 use super::{
     gate::Gate,
+    inband::{Answer, Desk},
     machine::{End, Loss, Machine, Stop, Upstream},
     registry::Signal,
 };
@@ -140,6 +141,13 @@ enum Turn {
     Unsafe(JournalError),
 }
 
+/// A question to the proxy itself, on its way.
+struct Asking {
+    answer: Pin<Box<dyn Future<Output = Answer> + Send>>,
+    /// Nothing is lost when it is not waited for.
+    idle: bool,
+}
+
 type Durable = Pin<Box<dyn Future<Output = Result<(), JournalError>> + Send>>;
 
 /// A session that is over, and what is left of its connection.
@@ -172,6 +180,8 @@ pub struct Relay<M: Machine> {
     /// When the account ends.
     expires: Option<Timestamp>,
     cancelling: Option<JoinHandle<()>>,
+    desk: Arc<Desk>,
+    asking: Option<Asking>,
     syncing: Option<Durable>,
     leaving: Option<Goodbye>,
 }
@@ -185,8 +195,11 @@ impl<M: Machine> Relay<M> {
         gate: Gate,
         settings: M::Settings,
         signals: mpsc::Receiver<Signal>,
+        desk: Arc<Desk>,
     ) -> Self {
         Self {
+            desk,
+            asking: None,
             client,
             upstream: None,
             machine,
@@ -255,10 +268,15 @@ impl<M: Machine> Relay<M> {
 
     /// What the client has sent already.
     fn begin(&mut self) -> Option<Goodbye> {
-        match self.feed_client(&[]) {
-            Some(Turn::Violation(error)) => self.fatal(&error, Goodbye::Violation),
-            Some(Turn::UpstreamGone(reason)) => self.lose_upstream(&reason),
-            Some(Turn::Wish(_) | Turn::ClientGone | Turn::Signal(_) | Turn::Timer | Turn::Unsafe(_)) | None => None,
+        self.feed_client(&[]).and_then(|turn| self.turned(turn))
+    }
+
+    /// What ends a turn of the client's alone.
+    fn turned(&mut self, turn: Turn) -> Option<Goodbye> {
+        match turn {
+            Turn::Violation(error) => self.fatal(&error, Goodbye::Violation),
+            Turn::UpstreamGone(reason) => self.lose_upstream(&reason),
+            Turn::Wish(_) | Turn::ClientGone | Turn::Signal(_) | Turn::Timer | Turn::Unsafe(_) => None,
         }
     }
 
@@ -283,6 +301,14 @@ impl<M: Machine> Relay<M> {
                     return Poll::Ready(turn);
                 }
                 continue;
+            }
+            if let Some(asking) = &mut self.asking
+                && let Poll::Ready(answer) = asking.answer.as_mut().poll(cx)
+            {
+                match self.answered(answer) {
+                    Some(turn) => return Poll::Ready(turn),
+                    None => continue,
+                }
             }
             match self.poll_upstream(cx) {
                 Poll::Ready(Ok(())) => continue,
@@ -332,6 +358,13 @@ impl<M: Machine> Relay<M> {
         }
     }
 
+    /// Tells the client what was answered, and goes on with what it has sent meanwhile.
+    fn answered(&mut self, answer: Answer) -> Option<Turn> {
+        self.asking = None;
+        self.machine.answered(&mut self.gate, answer);
+        self.feed_client(&[])
+    }
+
     fn poll_writes(&mut self, cx: &mut Context<'_>) -> Option<Turn> {
         if let Some(syncing) = &mut self.syncing {
             match syncing.as_mut().poll(cx) {
@@ -379,7 +412,8 @@ impl<M: Machine> Relay<M> {
     }
 
     fn poll_client(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Turn>> {
-        let full = self.client_in.len() > HIGH_WATER && (self.machine.is_waiting() || self.cancelling.is_some());
+        let held = self.machine.is_waiting() || self.cancelling.is_some() || self.asking.is_some();
+        let full = self.client_in.len() > HIGH_WATER && held;
         if full || self.to_upstream.len() > HIGH_WATER || self.leaving.is_some() {
             return Poll::Pending;
         }
@@ -401,7 +435,7 @@ impl<M: Machine> Relay<M> {
 
     /// Gives the machine the client's bytes; what it does not take is kept.
     fn feed_client(&mut self, bytes: &[u8]) -> Option<Turn> {
-        if self.cancelling.is_some() || self.wish.is_some() {
+        if self.cancelling.is_some() || self.wish.is_some() || self.asking.is_some() {
             self.client_in.extend_from_slice(bytes);
             return None;
         }
@@ -427,6 +461,11 @@ impl<M: Machine> Relay<M> {
         }
         match stop {
             Stop::NeedMore | Stop::Hold => {}
+            Stop::Ask(questions) => {
+                let idle = questions.iter().all(Inband::waits);
+                let answer = Arc::clone(&self.desk).answer(self.gate.asker(), questions);
+                self.asking = Some(Asking { answer: Box::pin(answer), idle });
+            }
             Stop::Connect(_) | Stop::Refresh | Stop::Goodbye | Stop::Relogin => self.wish = Some(stop),
         }
         None
@@ -490,7 +529,7 @@ impl<M: Machine> Relay<M> {
                 return None;
             }
             Stop::Relogin => return Some(Goodbye::Relogin),
-            Stop::NeedMore | Stop::Hold => {}
+            Stop::NeedMore | Stop::Hold | Stop::Ask(_) => {}
         }
         self.begin()
     }
@@ -516,10 +555,18 @@ impl<M: Machine> Relay<M> {
 
     fn signalled(&mut self, signal: Signal) -> Option<Goodbye> {
         match signal {
-            Signal::Cancel => {
-                self.machine.cancel_requested();
-                None
-            }
+            Signal::Cancel => match &self.asking {
+                Some(asking) if asking.idle => {
+                    let cancelled = Answer { error: Some(ClientError::Cancelled), ..Answer::default() };
+                    self.answered(cancelled).and_then(|turn| self.turned(turn))
+                }
+                // What changes something is done in a moment, and is done.
+                Some(_) => None,
+                None => {
+                    self.machine.cancel_requested();
+                    None
+                }
+            },
             Signal::Kill => self.fatal(&ClientError::Killed, Goodbye::Killed),
             Signal::Drain if self.machine.is_idle() => self.fatal(&ClientError::Draining, Goodbye::Drained),
             Signal::Drain | Signal::Recheck => {

@@ -339,6 +339,19 @@ impl Target {
         self.parameters.lock().unwrap_or_else(PoisonError::into_inner).get(settings).cloned()
     }
 
+    /// What the upstream told some login, for one that comes while it cannot be asked: those of `settings` that it
+    /// reports are as the client wants them. `None` before the first.
+    pub fn parameters_meanwhile(&self, settings: &[Setting]) -> Option<Parameters> {
+        let remembered = self.parameters.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = remembered.values().next()?.to_vec();
+        for (name, value) in &mut told {
+            if let Some(wanted) = settings.iter().find(|setting| setting.name.eq_ignore_ascii_case(name)) {
+                value.clone_from(&wanted.value);
+            }
+        }
+        Some(told.into())
+    }
+
     /// Remembers what the upstream told a login.
     pub fn remember_parameters(&self, settings: Vec<Setting>, told: Parameters) {
         let mut parameters = self.parameters.lock().unwrap_or_else(PoisonError::into_inner);

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::{
-    admin, alter, catalogs, create, cursor::Cursor, dml, drop, explain, identity::identity, lexer::Lexed, load,
+    admin, alter, catalogs, create, cursor::Cursor, dml, drop, explain, identity::identity, inband, lexer::Lexed, load,
     maintain, names::MysqlNames, output_name, prepared, query, refusal::unsupported, scope::Field, session, show,
     walk::Walk,
 };
@@ -166,6 +166,9 @@ fn select(walk: &mut Walk<'_>, cursor: &mut Cursor<'_>) -> Result<Draft, Refusal
 fn draft(walk: &mut Walk<'_>, cursor: &mut Cursor<'_>) -> Result<Draft, Refusal> {
     const ROWS: &[&str] = &["SELECT", "WITH", "VALUES", "TABLE", "INSERT", "REPLACE", "UPDATE", "DELETE"];
     let Some(first) = cursor.peek(0) else { return Err(cursor.here()) };
+    if let Some(draft) = inband::select(cursor)? {
+        return Ok(draft);
+    }
     if first.is_sign("(") || ROWS.iter().any(|word| first.is_word(word)) {
         return rows(walk, cursor);
     }
@@ -230,7 +233,10 @@ fn draft(walk: &mut Walk<'_>, cursor: &mut Cursor<'_>) -> Result<Draft, Refusal>
         Some("CHECKSUM") => maintain::tables(walk, cursor, "CHECKSUM TABLE"),
         Some("OPTIMIZE") => maintain::tables(walk, cursor, "OPTIMIZE TABLE"),
         Some("REPAIR") => maintain::tables(walk, cursor, "REPAIR TABLE"),
-        Some("CALL") => maintain::call(walk, cursor),
+        Some("CALL") => match inband::call(cursor)? {
+            Some(draft) => Ok(draft),
+            None => maintain::call(walk, cursor),
+        },
         Some("DO") => maintain::compute(walk, cursor),
         Some("LOAD") => load::load(walk, cursor),
         Some("KILL") => admin::kill(walk, cursor),

@@ -34,6 +34,7 @@ mod function;
 mod function_list;
 mod gate;
 mod identity;
+mod inband;
 mod lexer;
 mod load;
 mod maintain;

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     catalog::{QualifiedName, Relation, RelationKind},
-    statement::{Action, Lineage, Need, Object, Refusal, RefusalKind},
+    statement::{Action, Lineage, Need, Object, Refusal, RefusalKind, inband::SCHEMA},
 };
 
 /// The relation called `name`, in `database` or else the session's.
@@ -25,7 +25,8 @@ use crate::{
 /// In the server's words when there is none, or no database is chosen.
 pub(super) fn resolve(walk: &Walk<'_>, database: Option<&str>, name: &str) -> Result<Arc<Relation>, Refusal> {
     let Some(database) = database.or(walk.names.database.as_deref()) else { return Err(no_database()) };
-    find(walk, &QualifiedName::new(database, name)).ok_or_else(|| unknown(database, name))
+    let found = find(walk, &QualifiedName::new(database, name)).filter(|_| database != SCHEMA);
+    found.ok_or_else(|| unknown(database, name))
 }
 
 /// The relation called `name`. The names of `information_schema` and `performance_schema` have no case.
@@ -46,10 +47,10 @@ pub(super) fn find(walk: &Walk<'_>, name: &QualifiedName) -> Option<Arc<Relation
 
 fn unknown(database: &str, name: &str) -> Refusal {
     let refusal = Refusal::new(RefusalKind::UnknownRelation, format!("table '{database}.{name}' doesn't exist"));
-    if database == "hallpass" {
+    if database == SCHEMA {
         return refusal
-            .detail("the schema hallpass belongs to the proxy; it does not answer this relation")
-            .hint("ask with the command line: hallpass grants, hallpass requests");
+            .detail("the schema hallpass is the proxy's own, which answers simple queries of one of its views")
+            .hint("SELECT … FROM hallpass.grants by itself, and CALL hallpass.request('ROLE', '1 hour', 'why')");
     }
     refusal
 }

@@ -133,7 +133,8 @@ fn follow(effect: &Effect, names: &mut MysqlNames) -> Followed {
         | Effect::DiscardAll
         | Effect::CopyOut
         | Effect::CopyIn
-        | Effect::Kill { .. } => Followed::Yes,
+        | Effect::Kill { .. }
+        | Effect::Inband(_) => Followed::Yes,
     }
 }
 

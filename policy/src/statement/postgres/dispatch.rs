@@ -6,7 +6,7 @@ use pg_query::NodeEnum;
 use super::{
     admin, alter, catalogs, copy, create, drop, explain,
     identity::identity,
-    maintain, node, prepared,
+    inband, maintain, node, prepared,
     row_statement::{makes_table, reach, row_statement},
     search_path::SearchPath,
     session, set_config,
@@ -140,10 +140,15 @@ pub(super) fn rows(walk: &mut Walk<'_>, node: &NodeEnum) -> Result<Draft, Refusa
 pub(super) fn draft(walk: &mut Walk<'_>, node: &NodeEnum) -> Result<Draft, Refusal> {
     match node {
         NodeEnum::SelectStmt(select) if create::into_clause(select).is_some() => create::select_into(walk, select),
-        NodeEnum::SelectStmt(select) => match set_config::read(walk, select)? {
-            Some(draft) => Ok(draft),
-            None => rows(walk, node),
-        },
+        NodeEnum::SelectStmt(select) => {
+            if let Some(draft) = inband::select(select)? {
+                return Ok(draft);
+            }
+            match set_config::read(walk, select)? {
+                Some(draft) => Ok(draft),
+                None => rows(walk, node),
+            }
+        }
         NodeEnum::InsertStmt(_) | NodeEnum::UpdateStmt(_) | NodeEnum::DeleteStmt(_) | NodeEnum::MergeStmt(_) => {
             rows(walk, node)
         }
@@ -193,7 +198,10 @@ pub(super) fn draft(walk: &mut Walk<'_>, node: &NodeEnum) -> Result<Draft, Refus
         | NodeEnum::ReindexStmt(_)
         | NodeEnum::RefreshMatViewStmt(_)
         | NodeEnum::CheckPointStmt(_) => maintain::maintain(walk, node),
-        NodeEnum::CallStmt(call) => maintain::call(walk, call),
+        NodeEnum::CallStmt(call) => match inband::call(call)? {
+            Some(draft) => Ok(draft),
+            None => maintain::call(walk, call),
+        },
 
         _ => admin::admin(walk, node),
     }

@@ -29,6 +29,7 @@ mod from;
 mod function;
 mod function_list;
 mod identity;
+mod inband;
 mod join;
 mod json;
 mod maintain;

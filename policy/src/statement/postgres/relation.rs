@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     catalog::{Catalog, Column, ColumnRef, QualifiedName, Relation, RelationKind},
-    statement::{Action, Lineage, Object, Refusal, RefusalKind, Via},
+    statement::{Action, Lineage, Object, Refusal, RefusalKind, Via, inband::SCHEMA},
 };
 
 /// Which rows a name stands for.
@@ -59,6 +59,7 @@ pub(super) fn resolve_relation(walk: &Walk<'_>, name: &protobuf::RangeVar) -> Re
         catalog.relation(&name.schemaname, &name.relname)
     };
     match found {
+        Some(_) if name.schemaname == SCHEMA => Err(unknown(name)),
         Some(relation) => match relation.kind {
             RelationKind::Other => {
                 Err(Refusal::new(RefusalKind::Unsupported, format!("\"{}\" is not a table or view", name.relname)))
@@ -77,10 +78,10 @@ fn unknown(name: &protobuf::RangeVar) -> Refusal {
     let shown =
         if name.schemaname.is_empty() { name.relname.clone() } else { format!("{}.{}", name.schemaname, name.relname) };
     let refusal = Refusal::new(RefusalKind::UnknownRelation, format!("relation \"{shown}\" does not exist"));
-    if name.schemaname == "hallpass" {
+    if name.schemaname == SCHEMA {
         return refusal
-            .detail("schema hallpass belongs to the proxy; it does not answer this relation")
-            .hint("ask with the command line: hallpass grants, hallpass requests");
+            .detail("the schema hallpass is the proxy's own, which answers simple queries of one of its views")
+            .hint("SELECT … FROM hallpass.grants by itself, and CALL hallpass.request('ROLE', '1 hour', 'why')");
     }
     refusal
 }

@@ -118,6 +118,7 @@ impl Course {
             | Effect::CloseCursor(_)
             | Effect::SetAll(_)
             | Effect::Kill { .. }
+            | Effect::Inband(_)
             | Effect::CopyOut
             | Effect::CopyIn => {}
         }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use hallpass_policy::{
     ids::UserName,
-    statement::{Kill, Refusal, RefusalKind},
+    statement::{Kill, Refusal, RefusalKind, inband::Inband},
 };
 
 use super::{
@@ -39,6 +39,8 @@ pub(super) enum Flow {
     Taken,
     /// Not taken.
     Stop(Stop),
+    /// Taken: the proxy itself is asked this.
+    Asked(Vec<Inband>),
 }
 
 impl From<FrameError> for End {
@@ -69,7 +71,7 @@ impl Machine {
                 }
                 continue;
             }
-            if self.pending.is_some() {
+            if self.pending.is_some() || self.desk.waits() {
                 return Ok((at, Stop::Hold));
             }
             let mut sequence = Sequence::start(self.login.order);
@@ -79,6 +81,7 @@ impl Machine {
             match self.command(gate, &message)? {
                 Flow::Taken => at += message.raw.len(),
                 Flow::Stop(stop) => return Ok((at, stop)),
+                Flow::Asked(questions) => return Ok((at + message.raw.len(), Stop::Ask(questions))),
             }
         }
     }
@@ -118,6 +121,7 @@ impl Machine {
             }
             Command::StatementClose(statement) => {
                 let number = self.statements.resolve(statement);
+                self.desk.close(number);
                 if self.statements.remove(number).is_some() {
                     let packets = self.numbered(message, Cow::Borrowed(&message.payload), number);
                     self.out.control(Control(&packets), self.login.order);
@@ -219,6 +223,7 @@ impl Machine {
     /// The state that the session was in after login.
     pub(super) fn was_reset(&mut self) {
         self.statements.clear();
+        self.desk.clear();
         self.warnings.clear();
         self.tx_allowances.clear();
         self.fence = None;

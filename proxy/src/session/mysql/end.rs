@@ -166,6 +166,7 @@ impl Machine {
         let next = self.next;
         *self = Self {
             out: std::mem::take(&mut self.out),
+            desk: std::mem::take(&mut self.desk),
             warnings: std::mem::take(&mut self.warnings),
             charset: self.charset,
             torn,

@@ -31,6 +31,7 @@ use crate::{
 mod bound;
 mod client;
 mod end;
+mod inband;
 mod job;
 mod names;
 mod outbox;
@@ -84,6 +85,8 @@ enum Wrap {
 #[derive(Debug)]
 pub struct Machine {
     out: Outbox,
+    /// What is asked of the proxy itself.
+    desk: inband::Desk,
     login: Arc<Login>,
     statements: Statements,
     /// What the upstream owes; a client's next command waits for it.
@@ -141,6 +144,7 @@ impl Machine {
     pub fn new(login: Arc<Login>) -> Self {
         Self {
             out: Outbox::default(),
+            desk: inband::Desk::default(),
             // Login has refused those that cannot be followed.
             charset: Charset::of(login.collation).unwrap_or(Charset::Utf8mb4),
             facts: None,

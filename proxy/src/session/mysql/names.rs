@@ -150,6 +150,11 @@ impl Statements {
         self.last = Some(number);
     }
 
+    /// The statement of this number, of the proxy's own, was prepared.
+    pub(super) fn note_last(&mut self, number: u32) {
+        self.last = Some(number);
+    }
+
     /// Something is prepared now: until it has worked there is no last one. MariaDB's clients send the execution of
     /// "the last one" along, which must not run an earlier statement in the place of one that was denied.
     pub(super) fn forget_last(&mut self) {

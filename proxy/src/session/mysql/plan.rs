@@ -56,6 +56,7 @@ impl Machine {
             | Effect::CloseCursor(_)
             | Effect::DiscardAll
             | Effect::Kill { .. }
+            | Effect::Inband(_)
             | Effect::CopyOut
             | Effect::CopyIn
             | Effect::ChangesCatalog => ((Arc::clone(of), whole), decide(gate, of, whole)?),
@@ -154,6 +155,7 @@ impl Machine {
             | Effect::CloseCursor(_)
             | Effect::DiscardAll
             | Effect::Kill { .. }
+            | Effect::Inband(_)
             | Effect::CopyOut
             | Effect::CopyIn => {}
         }

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     error::ClientError,
-    session::{gate::Gate, machine::End, parameters, run::Part},
+    session::{gate::Gate, inband::questions, machine::End, parameters, run::Part},
     wire::mysql::{
         capability::Flavour,
         codec::{self, Message, Order, Sequence},
@@ -39,6 +39,11 @@ impl Machine {
         }
         if let Err(error) = preparable(&of.understood.statements) {
             return Ok(self.deny(gate, &of.text, None, error));
+        }
+        match questions(&of.understood.statements).map(|questions| questions.and_then(|mut all| all.pop())) {
+            Ok(None) => {}
+            Ok(Some((_, question))) => return Ok(self.ask_prepare(&of, question)),
+            Err(error) => return Ok(self.deny(gate, &of.text, None, error)),
         }
         let run = match self.plan(gate, &of, 0) {
             Ok(run) => run,
@@ -74,6 +79,9 @@ impl Machine {
         execute: &Execute<'_>,
     ) -> Result<Flow, End> {
         let number = self.statements.resolve(execute.statement);
+        if self.desk.has(number) {
+            return Ok(self.ask_execute(gate, number, execute));
+        }
         if let Ready::NotYet(stop) = self.ready_for_sql(gate) {
             return Ok(Flow::Stop(stop));
         }
@@ -197,6 +205,10 @@ impl Machine {
     /// COM_STMT_RESET.
     pub(super) fn reset_statement(&mut self, message: &Message<'_>, statement: u32) -> Flow {
         let number = self.statements.resolve(statement);
+        if self.desk.has(number) {
+            self.reply_ok();
+            return Flow::Taken;
+        }
         let Some(statement) = self.statements.get_mut(number) else { return self.unknown(number) };
         statement.long_data.clear();
         statement.cursor = None;

@@ -16,6 +16,7 @@ use crate::{
     error::ClientError,
     session::{
         gate::{Gate, Outcome, Refused},
+        inband::questions,
         machine::{End, Stop},
         run::most_telling,
         target::Understanding,
@@ -34,7 +35,11 @@ impl Machine {
             Ok(Understood::NotYet(stop)) => return Ok(Flow::Stop(stop)),
             Err(error) => return Ok(self.deny(gate, &String::from_utf8_lossy(text), None, error)),
         };
-        Ok(self.run(gate, message, &of, Request::Query))
+        match questions(&of.understood.statements) {
+            Ok(None) => Ok(self.run(gate, message, &of, Request::Query)),
+            Ok(Some(questions)) => Ok(self.ask_query(gate, &of, questions)),
+            Err(error) => Ok(self.deny(gate, &of.text, None, error)),
+        }
     }
 
     /// A command that means what the statement `text` says; the command itself is forwarded.

@@ -9,6 +9,7 @@ use crate::{
     error::ClientError,
     session::{
         gate::Gate,
+        inband::Answer,
         machine::{self, End, Loss, Stop},
         target::Target,
         upstream::mysql::{self as upstream, Connection, Wanted},
@@ -42,6 +43,10 @@ impl machine::Machine for Machine {
         self.upstream(gate, input)
     }
 
+    fn answered(&mut self, gate: &mut Gate, answer: Answer) {
+        self.question_answered(gate, answer);
+    }
+
     fn end_turn(&mut self, _: &mut Gate) {}
 
     fn to_client(&mut self) -> &mut Vec<u8> {
@@ -57,7 +62,7 @@ impl machine::Machine for Machine {
     }
 
     fn is_waiting(&self) -> bool {
-        self.pending.is_some() && self.file.is_none()
+        (self.pending.is_some() && self.file.is_none()) || self.desk.waits()
     }
 
     fn take_cancel(&mut self) -> bool {

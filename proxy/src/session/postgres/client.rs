@@ -48,7 +48,7 @@ impl Machine {
             if self.wait == Some(Wait::Drained) && self.pending.is_empty() {
                 self.wait = None;
             }
-            if self.wait.is_some() {
+            if self.wait.is_some() || self.desk.waits() {
                 return Ok((at, Stop::Hold));
             }
             let Some(header) = codec::header(rest, MAX_FRAME)? else { return Ok((at, Stop::NeedMore)) };
@@ -74,6 +74,7 @@ impl Machine {
             match self.client_frame(gate, frame)? {
                 Flow::Taken => at += header.total(),
                 Flow::Stop(stop) => return Ok((at, stop)),
+                Flow::Asked(questions) => return Ok((at + header.total(), Stop::Ask(questions))),
             }
         }
     }

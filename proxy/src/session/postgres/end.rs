@@ -279,8 +279,12 @@ impl Machine {
                 Pending::CopyEnd | Pending::Local { .. } | Pending::Own(_) => {}
             }
         }
-        *self =
-            Self { told: std::mem::take(&mut self.told), out: std::mem::take(&mut self.out), ..Self::new(Vec::new()) };
+        *self = Self {
+            told: std::mem::take(&mut self.told),
+            out: std::mem::take(&mut self.out),
+            desk: std::mem::take(&mut self.desk),
+            ..Self::new(Vec::new())
+        };
         self.out.upstream_mut().clear();
         gate.set_private(None);
         gate.idle();

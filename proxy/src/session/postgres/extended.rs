@@ -19,6 +19,7 @@ use crate::{
     error::ClientError,
     session::{
         gate::{Gate, Refused, changed},
+        inband::questions,
         machine::Stop,
         parameters,
         run::Part,
@@ -54,6 +55,12 @@ impl Machine {
         if let Err(error) = self.fits_batch(&of) {
             return Ok(self.deny_batch(gate, &of.text, error));
         }
+        match questions(&of.understood.statements).map(|questions| questions.and_then(|mut all| all.pop())) {
+            Ok(Some(question)) => return Ok(self.ask_parse(gate, &parse, &of, question)),
+            Ok(None) => {}
+            Err(error) => return Ok(self.deny_batch(gate, &of.text, error)),
+        }
+        self.desk.forget_prepared(parse.statement);
         let run = match self.plan_parse(gate, &of) {
             Ok(run) => run,
             Err(error) => return Ok(self.deny_batch(gate, &of.text, error)),
@@ -137,6 +144,9 @@ impl Machine {
     /// A Bind message.
     pub(super) fn bind(&mut self, gate: &mut Gate, frame: Frame<'_>) -> Result<Flow, End> {
         let bind = Bind::decode(frame.body)?;
+        if self.desk.has(Named::Statement(bind.statement)) {
+            return Ok(self.ask_bind(gate, &bind));
+        }
         if self.held.is_none()
             && let Ready::NotYet(stop) = self.ready_for_sql(gate)?
         {
@@ -168,6 +178,7 @@ impl Machine {
             prepared,
             begun: false,
         };
+        self.desk.forget_portal(bind.portal);
         let undo = self.names.set_portal(bind.portal, Some(portal));
         self.pending.push_back(Pending::Bind(undo, errors));
         self.out.control(Control(frame.raw));
@@ -190,6 +201,9 @@ impl Machine {
     /// A Describe message.
     pub(super) fn describe(&mut self, gate: &mut Gate, frame: Frame<'_>) -> Result<Flow, End> {
         let named = Named::decode("Describe", frame.body)?;
+        if self.desk.has(named) {
+            return Ok(self.ask_describe(named));
+        }
         let found = match named {
             Named::Statement(name) => self.names.prepared(name).map(|prepared| Arc::clone(&prepared.shape)),
             Named::Portal(name) => self.names.portal(name).map(|portal| Arc::clone(&portal.prepared.shape)),
@@ -209,6 +223,9 @@ impl Machine {
     /// An Execute message.
     pub(super) fn execute(&mut self, gate: &mut Gate, frame: Frame<'_>) -> Result<Flow, End> {
         let execute = Execute::decode(frame.body)?;
+        if self.desk.has(Named::Portal(execute.portal)) {
+            return Ok(self.ask_execute(gate, &execute));
+        }
         let Some(portal) = self.names.portal(execute.portal) else {
             return Ok(self.deny_unnamed(gate, Named::Portal(execute.portal)));
         };
@@ -280,6 +297,9 @@ impl Machine {
     /// A Close message.
     pub(super) fn close(&mut self, frame: Frame<'_>) -> Result<Flow, End> {
         let named = Named::decode("Close", frame.body)?;
+        if self.desk.has(named) {
+            return Ok(self.ask_close(named));
+        }
         let undo = match named {
             Named::Statement(name) => self.names.set_prepared(name, None),
             Named::Portal(name) => self.names.set_portal(name, None),

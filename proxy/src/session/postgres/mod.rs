@@ -4,7 +4,8 @@
 //! Top-down: [`client`] and [`upstream`] take frames apart by kind; [`query`] and [`extended`] are the two ways a text
 //! comes in; [`plan`] decides its statements and follows what they do to the session; [`refuse`] makes a denial look
 //! like the server's own; [`own`] is what the proxy asks the upstream by itself; [`rows`] counts and masks; [`errors`]
-//! passes the server's errors on, [`end`] stops statements. [`relayed`] is the machine as the relay sees it. [`job`], [`names`], [`pending`], [`outbox`] and [`bound`] are what they work on.
+//! passes the server's errors on, [`end`] stops statements. [`inband`] answers what is asked of the
+//! proxy itself, [`relayed`] is the machine as the relay sees it. [`job`], [`names`], [`pending`], [`outbox`] and [`bound`] are what they work on.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -28,6 +29,7 @@ mod client;
 mod end;
 mod errors;
 mod extended;
+mod inband;
 mod job;
 mod names;
 mod outbox;
@@ -84,6 +86,8 @@ struct HeldParse {
 pub struct Machine {
     /// What leaves.
     pub out: Outbox,
+    /// What is asked of the proxy itself.
+    desk: inband::Desk,
     names: UpstreamNames,
     pending: VecDeque<Pending>,
     /// The upstream's transaction, as its last ReadyForQuery told.
@@ -152,6 +156,7 @@ impl Machine {
     pub fn new(parameters: Vec<(String, String)>) -> Self {
         Self {
             out: Outbox::default(),
+            desk: inband::Desk::default(),
             names: UpstreamNames::default(),
             pending: VecDeque::new(),
             tx: TransactionStatus::Idle,

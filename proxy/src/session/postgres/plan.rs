@@ -54,6 +54,7 @@ impl Machine {
             | Effect::DiscardAll
             | Effect::SetAll(_)
             | Effect::Kill { .. }
+            | Effect::Inband(_)
             | Effect::CopyOut
             | Effect::CopyIn
             | Effect::ChangesCatalog => ((Arc::clone(of), whole), self.decide(gate, of, whole)?),
@@ -122,10 +123,14 @@ impl Machine {
                 vec![self.names.set_portal(name.as_bytes(), Some(portal))]
             }
             Effect::Deallocate(Some(name)) => vec![self.names.set_prepared(name.as_bytes(), None)],
-            Effect::Deallocate(None) => self.names.clear_named(),
+            Effect::Deallocate(None) => {
+                self.desk.clear();
+                self.names.clear_named()
+            }
             Effect::CloseCursor(Some(name)) => vec![self.names.set_portal(name.as_bytes(), None)],
             Effect::CloseCursor(None) => vec![self.names.clear_portals()],
             Effect::DiscardAll => {
+                self.desk.clear();
                 let mut undo = self.names.clear_named();
                 undo.push(self.names.clear_portals());
                 undo
@@ -153,6 +158,7 @@ impl Machine {
             | Effect::Fetch { .. }
             | Effect::SetAll(_)
             | Effect::Kill { .. }
+            | Effect::Inband(_)
             | Effect::CopyOut
             | Effect::CopyIn
             | Effect::ChangesCatalog => Vec::new(),
@@ -201,6 +207,7 @@ impl Machine {
             | Effect::CloseCursor(_)
             | Effect::SetAll(_)
             | Effect::Kill { .. }
+            | Effect::Inband(_)
             | Effect::CopyOut
             | Effect::CopyIn => {}
         }

@@ -1,6 +1,6 @@
 //! Query messages: one or several statements, decided as a whole before the first is sent.
 
-use hallpass_policy::statement::{Action, Effect, Refusal, RefusalKind, Statement};
+use hallpass_policy::statement::{Action, Effect, Refusal, RefusalKind, Statement, inband::Inband};
 
 use super::{
     End, Machine, Wait,
@@ -13,6 +13,7 @@ use crate::{
     error::ClientError,
     session::{
         gate::{Gate, Refused},
+        inband::questions,
         machine::Stop,
         run::{most_telling, wanted_fence},
     },
@@ -26,6 +27,8 @@ pub(super) enum Flow {
     Taken,
     /// Not taken.
     Stop(Stop),
+    /// Taken: the proxy itself is asked this.
+    Asked(Vec<Inband>),
 }
 
 impl Machine {
@@ -47,6 +50,14 @@ impl Machine {
             Err(Refused::StaleCatalog) => return Ok(Flow::Stop(Stop::Refresh)),
             Err(Refused::Client(error)) => return Ok(self.deny_query(gate, &String::from_utf8_lossy(text), error)),
         };
+        match questions(&of.understood.statements) {
+            Ok(None) => {}
+            Ok(Some(questions)) => return Ok(self.ask_query(gate, &of, questions)),
+            Err(error) => return Ok(self.deny_query(gate, &of.text, error)),
+        }
+        if let Some(flow) = self.deallocate_own(&of.understood.statements) {
+            return Ok(flow);
+        }
         let statements = of.understood.statements.len();
         let mut runs = Vec::with_capacity(statements);
         let mut planned = orderly(&of.understood.statements);

@@ -9,6 +9,7 @@ use crate::{
     error::ClientError,
     session::{
         gate::Gate,
+        inband::Answer,
         machine::{self, End, Loss, Stop},
         target::Target,
         upstream::postgres::{self as upstream, Connection},
@@ -47,6 +48,10 @@ impl machine::Machine for Machine {
         self.upstream(gate, input)
     }
 
+    fn answered(&mut self, gate: &mut Gate, answer: Answer) {
+        self.question_answered(gate, answer);
+    }
+
     fn end_turn(&mut self, gate: &mut Gate) {
         self.settle_held(gate);
     }
@@ -64,7 +69,7 @@ impl machine::Machine for Machine {
     }
 
     fn is_waiting(&self) -> bool {
-        self.wait.is_some()
+        self.wait.is_some() || self.desk.waits()
     }
 
     fn take_cancel(&mut self) -> bool {

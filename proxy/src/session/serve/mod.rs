@@ -9,6 +9,7 @@ use tokio::net::TcpStream;
 
 use super::{
     gate::Standing,
+    inband::Desk,
     login::mysql::Keyring,
     machine::Machine,
     recorder::Recorder,
@@ -49,6 +50,8 @@ pub struct House {
     pub lookup: Arc<dyn LoginLookup>,
     /// The thread's recorder.
     pub recorder: Arc<Recorder>,
+    /// Who answers what is asked of the proxy itself; one for the whole proxy.
+    pub desk: Arc<Desk>,
     /// What MySQL logins share; one for the whole proxy.
     pub keyring: Arc<Keyring>,
 }

@@ -314,7 +314,15 @@ async fn converse(begun: Begun, origin: &Arc<Origin>, house: &House) -> Ended {
         connection,
         order: if stream.is_compressed() { Order::Loose } else { Order::Checked },
     });
-    let mut relay = Relay::new(stream, leftover, Machine::new(Arc::clone(&settings)), gate, settings, signals);
+    let mut relay = Relay::new(
+        stream,
+        leftover,
+        Machine::new(Arc::clone(&settings)),
+        gate,
+        settings,
+        signals,
+        Arc::clone(&house.desk),
+    );
     relay.expires(expires);
     super::run(relay, origin, house).await
 }

@@ -146,7 +146,15 @@ async fn welcome(
     }
     // What the server says to these settings is not known yet: it is asked now, so that the client is told the truth.
     // Without the fence, so that what it says of read-only transactions is its own.
-    let upstream = Machine::connect(&target, &startup.settings, &OPEN).await?;
+    let upstream = match Machine::connect(&target, &startup.settings, &OPEN).await {
+        Ok(upstream) => upstream,
+        // Whoever comes while the database is down may still ask for a grant, and is told the truth once it is back.
+        Err(error @ ClientError::UpstreamUnavailable { .. }) => {
+            let parameters = target.parameters_meanwhile(&key).ok_or(error)?;
+            return Ok(Welcome { target, parameters, upstream: None });
+        }
+        Err(error) => return Err(error),
+    };
     let parameters: Parameters = upstream.parameters.clone().into();
     target.remember_parameters(key, Arc::clone(&parameters));
     Ok(Welcome { target, parameters, upstream: Some(upstream) })
@@ -189,7 +197,8 @@ async fn run(logged_in: LoggedIn, welcome: Welcome, origin: Arc<Origin>, port: &
     let search_path = login.startup.setting("search_path").unwrap_or(&catalog.catalog.default_search_path);
     let dialect = Dialect::Postgres(Names { search_path: Arc::from(search_path) });
     let gate = Gate::new(standing(target, login.principal, &origin, running, port, house), dialect);
-    let mut relay = Relay::new(stream, leftover, machine, gate, login.startup.settings, signals);
+    let mut relay =
+        Relay::new(stream, leftover, machine, gate, login.startup.settings, signals, Arc::clone(&house.desk));
     relay.expires(login.expires);
     if let Some(upstream) = upstream {
         relay.attach(upstream, OPEN);

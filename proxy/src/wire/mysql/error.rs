@@ -57,6 +57,14 @@ pub fn code(error: &ClientError, denied: Denied) -> Code {
             "57014" => (3024, *b"HY000"),
             _ => (1104, *b"42000"),
         },
+        ClientError::Asked { sqlstate, .. } => match *sqlstate {
+            "42501" => (1227, *b"42000"),
+            "22023" => (1210, *b"HY000"),
+            "P0002" => (1329, *b"02000"),
+            // What code of a user raises.
+            _ => (1644, *b"45000"),
+        },
+        ClientError::Cancelled => (1317, *b"70100"),
         ClientError::AuditUnavailable | ClientError::UpstreamUnavailable { .. } => (1105, *b"HY000"),
         ClientError::ProtocolViolation(_) => (1047, *b"08S01"),
         ClientError::StartupRefused { sqlstate, .. } => match *sqlstate {
@@ -113,6 +121,8 @@ fn message(error: &ClientError, using: UsingPassword) -> String {
         | ClientError::Refused(_)
         | ClientError::GrantEnded { .. }
         | ClientError::LimitExceeded { .. }
+        | ClientError::Asked { .. }
+        | ClientError::Cancelled
         | ClientError::AuditUnavailable
         | ClientError::UpstreamUnavailable { .. }
         | ClientError::ProtocolViolation(_)

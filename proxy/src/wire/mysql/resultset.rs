@@ -1,6 +1,8 @@
 //! Results the proxy makes itself, in text and in binary: the `hallpass` schema's views, warnings of ours. Columns are
 //! text or whole numbers; nothing here knows what they mean.
 
+use jiff::civil::DateTime;
+
 use super::{
     backend::Status,
     body::{NULL, put_int, put_string},
@@ -18,6 +20,10 @@ pub enum Kind {
     Text,
     /// A signed number of 64 bits.
     Integer,
+    /// DATETIME(6), in UTC.
+    Moment,
+    /// TINYINT(1).
+    Boolean,
 }
 
 /// A column of ours.
@@ -42,6 +48,10 @@ pub enum OwnValue<'a> {
     Text(&'a str),
     /// For a BIGINT column.
     Integer(i64),
+    /// For a DATETIME column: microseconds since 1970.
+    Moment(i64),
+    /// For a TINYINT column.
+    Boolean(bool),
     /// For an INT column, as the servers' own `Code` of SHOW WARNINGS.
     Short(i32),
 }
@@ -58,15 +68,17 @@ pub fn definition(out: &mut Vec<u8>, sequence: &mut Sequence, column: OwnColumn<
     }
     put_int(&mut payload, 12);
     // utf8mb4_general_ci and binary; lengths in bytes as the servers give them: 256 characters, 20 digits.
-    let (collation, length, kind, flags) = match column.kind {
-        Kind::Text => (45_u16, 1024_u32, Type::VAR_STRING, 0_u16),
-        Kind::Integer => (63, 20, Type::LONGLONG, 128),
+    let (collation, length, kind, flags, decimals) = match column.kind {
+        Kind::Text => (45_u16, 1024_u32, Type::VAR_STRING, 0_u16, 0_u8),
+        Kind::Integer => (63, 20, Type::LONGLONG, 128, 0),
+        Kind::Moment => (63, 26, Type::DATETIME, 128, 6),
+        Kind::Boolean => (63, 1, Type::TINY, 128, 0),
     };
     payload.extend_from_slice(&collation.to_le_bytes());
     payload.extend_from_slice(&length.to_le_bytes());
     payload.push(kind.0);
     payload.extend_from_slice(&flags.to_le_bytes());
-    payload.extend_from_slice(&[0, 0, 0]);
+    payload.extend_from_slice(&[decimals, 0, 0]);
     put_message(out, sequence, &payload);
 }
 
@@ -100,6 +112,11 @@ pub fn row(out: &mut Vec<u8>, sequence: &mut Sequence, values: &[OwnValue<'_>], 
                     OwnValue::Null => payload.push(NULL),
                     OwnValue::Text(text) => put_string(&mut payload, text.as_bytes()),
                     OwnValue::Integer(number) => put_string(&mut payload, number.to_string().as_bytes()),
+                    OwnValue::Moment(at) => {
+                        let text = moment(*at).strftime("%Y-%m-%d %H:%M:%S.%6f").to_string();
+                        put_string(&mut payload, text.as_bytes());
+                    }
+                    OwnValue::Boolean(yes) => put_string(&mut payload, if *yes { b"1" } else { b"0" }),
                     OwnValue::Short(number) => put_string(&mut payload, number.to_string().as_bytes()),
                 }
             }
@@ -115,12 +132,29 @@ pub fn row(out: &mut Vec<u8>, sequence: &mut Sequence, values: &[OwnValue<'_>], 
                     }
                     OwnValue::Text(text) => put_string(&mut payload, text.as_bytes()),
                     OwnValue::Integer(number) => payload.extend_from_slice(&number.to_le_bytes()),
+                    OwnValue::Moment(at) => put_moment(&mut payload, moment(*at)),
+                    OwnValue::Boolean(yes) => payload.push(u8::from(*yes)),
                     OwnValue::Short(number) => payload.extend_from_slice(&number.to_le_bytes()),
                 }
             }
         }
     }
     put_message(out, sequence, &payload);
+}
+
+fn moment(microseconds: i64) -> DateTime {
+    let at = jiff::Timestamp::from_microsecond(microseconds).unwrap_or_default();
+    at.to_zoned(jiff::tz::TimeZone::UTC).datetime()
+}
+
+/// Length, year, month, day, hour, minute, second, microseconds.
+fn put_moment(payload: &mut Vec<u8>, at: DateTime) {
+    payload.push(11);
+    payload.extend_from_slice(&at.year().to_le_bytes());
+    for part in [at.month(), at.day(), at.hour(), at.minute(), at.second()] {
+        payload.extend_from_slice(&part.to_le_bytes());
+    }
+    payload.extend_from_slice(&(at.subsec_nanosecond() / 1000).to_le_bytes());
 }
 
 /// A warning for SHOW WARNINGS.

@@ -57,6 +57,8 @@ pub fn severity(error: &ClientError, phase: Phase) -> Severity {
         | ClientError::UnknownPortal(_)
         | ClientError::GrantEnded { .. }
         | ClientError::LimitExceeded { .. }
+        | ClientError::Asked { .. }
+        | ClientError::Cancelled
         | ClientError::AuditUnavailable
         | ClientError::UpstreamUnavailable { .. } => match phase {
             Phase::Login => Severity::Fatal,
@@ -76,6 +78,8 @@ pub fn error_response(out: &mut Vec<u8>, error: &ClientError, phase: Phase) {
         | ClientError::UnknownPortal(_)
         | ClientError::GrantEnded { .. }
         | ClientError::LimitExceeded { .. }
+        | ClientError::Asked { .. }
+        | ClientError::Cancelled
         | ClientError::AuditUnavailable
         | ClientError::UpstreamUnavailable { .. }
         | ClientError::ProtocolViolation(_)

@@ -1,0 +1,291 @@
+//! Questions to the proxy itself, by COM_QUERY and as prepared statements. What is prepared for them is kept here, under
+//! numbers that no server gives; the upstream never hears of it. Asks nobody: the relay does, and brings the answer.
+
+use std::{collections::HashMap, sync::Arc};
+
+use hallpass_policy::statement::{
+    Refusal, RefusalKind, Verb,
+    inband::{Inband, Kind, Told, Value},
+};
+
+use super::{Machine, client::Flow};
+use crate::{
+    error::ClientError,
+    session::{
+        gate::{Gate, Outcome, Permit},
+        inband::{Answer, Cell, Table},
+        parameters,
+        target::Understanding,
+    },
+    wire::mysql::{
+        backend::{Metadata, PrepareOk, Status},
+        capability::{Capabilities, Flavour},
+        charset::Charset,
+        codec::Sequence,
+        encode,
+        execute::{self, Execute, Known, Parameter, ParameterType, Sign},
+        reader::RowFormat,
+        resultset::{self, OwnColumn, OwnValue},
+        value::Type,
+    },
+};
+
+/// Where numbers of prepared statements of ours begin: servers count from 1.
+const FIRST: u32 = 0x7000_0000;
+
+/// A statement that was prepared.
+#[derive(Debug)]
+struct Prepared {
+    of: Arc<Understanding>,
+    inband: Inband,
+    parameters: usize,
+    /// Their types, as last bound.
+    types: Vec<ParameterType>,
+}
+
+/// A text that waits for its answer.
+#[derive(Debug)]
+struct Asked {
+    permit: Permit,
+    format: RowFormat,
+}
+
+/// What a session has prepared for the proxy itself, and what it asks now.
+#[derive(Debug, Default)]
+pub(super) struct Desk {
+    prepared: HashMap<u32, Prepared>,
+    given: u32,
+    asked: Option<Asked>,
+}
+
+impl Desk {
+    /// Whether an answer is awaited: nothing else is taken meanwhile.
+    pub(super) fn waits(&self) -> bool {
+        self.asked.is_some()
+    }
+
+    /// Whether the prepared statement of this number is ours.
+    pub(super) fn has(&self, number: u32) -> bool {
+        self.prepared.contains_key(&number)
+    }
+
+    /// COM_STMT_CLOSE.
+    pub(super) fn close(&mut self, number: u32) {
+        self.prepared.remove(&number);
+    }
+
+    /// The session was reset.
+    pub(super) fn clear(&mut self) {
+        self.prepared.clear();
+    }
+}
+
+impl Machine {
+    /// A COM_QUERY that asks the proxy.
+    pub(super) fn ask_query(
+        &mut self,
+        gate: &mut Gate,
+        of: &Arc<Understanding>,
+        questions: Vec<(Verb, Inband)>,
+    ) -> Flow {
+        if questions.iter().any(|(_, question)| !question.parameters().is_empty()) {
+            let refusal = Refusal::new(RefusalKind::Unparsed, "you have an error in your SQL syntax near '?'")
+                .hint("prepare a statement that has parameters");
+            return self.deny(gate, &of.text, None, ClientError::Refused(refusal));
+        }
+        let questions = questions.into_iter().map(|(_, question)| question).collect();
+        self.permit_question(gate, of, None, RowFormat::Text, questions)
+    }
+
+    /// A COM_STMT_PREPARE that asks the proxy.
+    pub(super) fn ask_prepare(&mut self, of: &Arc<Understanding>, inband: Inband) -> Flow {
+        self.desk.given += 1;
+        let number = FIRST + self.desk.given;
+        let (columns, parameters) = (inband.columns(), inband.parameters().len());
+        let counted = |count: usize| u16::try_from(count).unwrap_or(u16::MAX);
+        let ok = PrepareOk {
+            statement: number,
+            columns: counted(columns.len()),
+            parameters: counted(parameters),
+            warnings: 0,
+            metadata: Metadata::Follows,
+        };
+        let (held, status) = (self.held(), self.status);
+        let mut sequence = self.sequence();
+        let out = &mut self.out.client;
+        encode::prepare_ok(out, &mut sequence, ok, held);
+        for _ in 0..parameters {
+            resultset::definition(out, &mut sequence, column("?", Kind::Text), held);
+        }
+        if parameters > 0 {
+            encode::definitions_end(out, &mut sequence, status, held);
+        }
+        for told in &columns {
+            resultset::definition(out, &mut sequence, column(&told.name, told.kind), held);
+        }
+        if !columns.is_empty() {
+            encode::definitions_end(out, &mut sequence, status, held);
+        }
+        self.next = sequence.next();
+        let prepared = Prepared { of: Arc::clone(of), inband, parameters, types: Vec::new() };
+        self.desk.prepared.insert(number, prepared);
+        if held.flavour() == Flavour::MariaDb {
+            self.statements.note_last(number);
+        }
+        Flow::Taken
+    }
+
+    /// A COM_STMT_EXECUTE of a statement of ours.
+    pub(super) fn ask_execute(&mut self, gate: &mut Gate, number: u32, execute: &Execute<'_>) -> Flow {
+        let (held, charset) = (self.held(), self.charset);
+        let Some(prepared) = self.desk.prepared.get_mut(&number) else { return Flow::Taken };
+        let known = Known { parameters: prepared.parameters, types: &prepared.types, long_data: &[] };
+        let (found, binds) = (execute.parameters(held, known), execute.binds_types(held, known));
+        let of = Arc::clone(&prepared.of);
+        let read = found.map_err(|error| misfit(error.to_string())).and_then(|found| {
+            if binds {
+                prepared.types = found.iter().map(|parameter| parameter.kind).collect();
+            }
+            let mine = found.get(..prepared.parameters).unwrap_or_default();
+            let values = mine.iter().map(|parameter| value(parameter, charset)).collect::<Result<Vec<_>, _>>()?;
+            let recorded = parameters::mysql(&found, &[], gate.parameters());
+            Ok((prepared.inband.bound(&values), recorded))
+        });
+        match read {
+            Ok((question, recorded)) => self.permit_question(gate, &of, recorded, RowFormat::Binary, vec![question]),
+            Err(error) => self.deny(gate, &of.text, None, error),
+        }
+    }
+
+    fn permit_question(
+        &mut self,
+        gate: &mut Gate,
+        of: &Understanding,
+        parameters: Option<Box<str>>,
+        format: RowFormat,
+        questions: Vec<Inband>,
+    ) -> Flow {
+        let (baseline, reason) = (gate.baseline(), Some("answered by the proxy"));
+        match gate.permit(&of.text, &of.understood.fingerprint, parameters, baseline, reason) {
+            Ok(permit) => {
+                gate.running(&of.text, permit.allowance());
+                self.warnings.statement();
+                self.desk.asked = Some(Asked { permit, format });
+                Flow::Asked(questions)
+            }
+            Err(error) => self.refuse(&error, None),
+        }
+    }
+
+    /// The answer to what was asked.
+    pub(super) fn question_answered(&mut self, gate: &mut Gate, answer: Answer) {
+        let Some(Asked { permit, format }) = self.desk.asked.take() else { return };
+        gate.idle();
+        let rows = answer.tables.iter().map(|table| table.rows.len()).sum::<usize>();
+        let outcome = Outcome {
+            rows: u64::try_from(rows).unwrap_or(u64::MAX),
+            error_code: answer.error.as_ref().map(|error| error.sqlstate().into()),
+            reason: answer.error.as_ref().map(|error| error.to_string().into()),
+            ..Outcome::default()
+        };
+        gate.outcome(&permit, outcome);
+        let (held, own) = (self.held(), self.status);
+        let mut sequence = self.sequence();
+        let last = answer.tables.len().saturating_sub(1);
+        for (at, table) in answer.tables.iter().enumerate() {
+            if let Some(notice) = &table.notice {
+                self.warnings.add(notice, "");
+            }
+            let more = at < last || answer.error.is_some();
+            let status = if more { Status(own.0 | Status::MORE_RESULTS.0) } else { own };
+            let warnings = self.warnings.tell();
+            write(&mut self.out.client, &mut sequence, table, status, warnings, format, held);
+        }
+        self.next = sequence.next();
+        if let Some(error) = &answer.error {
+            self.refuse(error, None);
+        }
+    }
+}
+
+fn write(
+    out: &mut Vec<u8>,
+    sequence: &mut Sequence,
+    table: &Table,
+    status: Status,
+    warnings: u16,
+    format: RowFormat,
+    held: Capabilities,
+) {
+    let columns: Vec<_> = table.columns.iter().map(|told: &Told| column(&told.name, told.kind)).collect();
+    resultset::begin(out, sequence, &columns, status, held);
+    for row in &table.rows {
+        let values: Vec<_> = row
+            .iter()
+            .map(|cell| match cell {
+                Cell::Null => OwnValue::Null,
+                Cell::Text(text) => OwnValue::Text(text),
+                Cell::Integer(number) => OwnValue::Integer(*number),
+                Cell::Time(at) => OwnValue::Moment(at.0),
+                Cell::Boolean(yes) => OwnValue::Boolean(*yes),
+            })
+            .collect();
+        resultset::row(out, sequence, &values, format);
+    }
+    encode::end(out, sequence, status, warnings, held);
+}
+
+fn column(name: &str, kind: Kind) -> OwnColumn<'_> {
+    let kind = match kind {
+        Kind::Text => resultset::Kind::Text,
+        Kind::Integer => resultset::Kind::Integer,
+        Kind::Time => resultset::Kind::Moment,
+        Kind::Boolean => resultset::Kind::Boolean,
+    };
+    OwnColumn { schema: "", table: "", name, kind }
+}
+
+fn misfit(message: String) -> ClientError {
+    ClientError::Asked { message, hint: "send texts as strings and numbers as integers".into(), sqlstate: "22023" }
+}
+
+/// A parameter as a constant.
+fn value(parameter: &Parameter<'_>, charset: Charset) -> Result<Value, ClientError> {
+    let bytes = match parameter.value {
+        execute::Value::Null | execute::Value::Default | execute::Value::Ignore => return Ok(Value::Null),
+        execute::Value::LongData => return Err(misfit("a parameter of this statement cannot come in pieces".into())),
+        execute::Value::Bytes(bytes) => bytes,
+    };
+    let wrong = || misfit("a parameter is no value of its type".into());
+    let kind = parameter.kind.kind;
+    match (kind, bytes) {
+        (Type::TINY | Type::SHORT | Type::YEAR | Type::LONG | Type::INT24 | Type::LONGLONG, bytes) => {
+            let mut wide = [0; 8];
+            let negative = parameter.kind.sign == Sign::Signed && bytes.last().is_some_and(|byte| byte & 0x80 != 0);
+            wide.fill(if negative { 0xff } else { 0 });
+            wide.get_mut(..bytes.len()).ok_or_else(wrong)?.copy_from_slice(bytes);
+            Ok(Value::Integer(i64::from_le_bytes(wide)))
+        }
+        (Type::DOUBLE, bytes) => {
+            // Some clients know no other numbers.
+            let number = f64::from_le_bytes(bytes.try_into().map_err(|_| wrong())?);
+            let whole = format!("{number:.0}").parse().ok().filter(|_| number.fract() == 0.0);
+            whole.map(Value::Integer).ok_or_else(wrong)
+        }
+        (
+            Type::VARCHAR
+            | Type::VAR_STRING
+            | Type::STRING
+            | Type::TINY_BLOB
+            | Type::MEDIUM_BLOB
+            | Type::LONG_BLOB
+            | Type::BLOB
+            | Type::DECIMAL
+            | Type::NEWDECIMAL
+            | Type::ENUM
+            | Type::JSON,
+            bytes,
+        ) => charset.decode(bytes).map(|text| Value::Text(text.as_ref().into())).ok_or_else(wrong),
+        _ => Err(misfit("a parameter has a type that is not read here".into())),
+    }
+}
