@@ -266,12 +266,10 @@ async fn serve_api(
     let path = config.server.data_dir.join(api::SOCKET);
     let (socket, owner) = api::bind_socket(&config.server.data_dir)
         .map_err(|source| ServeError::Bind { what: path.display().to_string(), source })?;
-    let recorder = Recorder::new(proxy.shared.journal.clone());
+    let house = House::new(proxy.desk(), Arc::default());
+    let recorder = Arc::clone(&house.recorder);
     let keeper = Arc::clone(&recorder);
     tasks.spawn(async move { keeper.keep().await });
-    let lookup: Arc<dyn LoginLookup> = Arc::new(Arc::clone(&proxy.ledger));
-    let shared = Arc::clone(&proxy.shared);
-    let house = House { shared, lookup, recorder: Arc::clone(&recorder), keyring: Arc::default() };
     let api = Arc::new(Api {
         house,
         shared: Arc::clone(&proxy.shared),

@@ -13,6 +13,7 @@ pub mod protocol;
 pub mod proxy;
 pub mod psql;
 pub mod python;
+pub mod schema;
 pub mod shop;
 pub mod tls;
 pub mod wire;

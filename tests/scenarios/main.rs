@@ -2,6 +2,7 @@
 //! sees, and know nothing of the proxy's inside.
 
 mod api;
+mod api_document;
 mod audit;
 mod break_glass;
 mod cancel;

@@ -5,7 +5,8 @@ use std::{fmt, future::Future, io, os::unix::fs::MetadataExt, path::Path, pin::P
 
 use axum::{
     Json, Router,
-    http::{StatusCode, Uri},
+    http::{StatusCode, Uri, header},
+    response::IntoResponse,
 };
 use hallpass_audit::sqlite::Importer;
 use hallpass_policy::{
@@ -95,6 +96,7 @@ pub fn router(api: Arc<Api>) -> Router {
 fn routes() -> Routes {
     Routes::new()
         .get("/health", health)
+        .get("/openapi.json", document)
         .merge(users::routes())
         .merge(requests::routes())
         .merge(grants::routes())
@@ -107,6 +109,14 @@ fn routes() -> Routes {
 /// Alive; for whoever asks.
 async fn health() -> Json<Value> {
     Json(json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") }))
+}
+
+/// What the API is, for machines.
+const DOCUMENT: &str = include_str!("../../openapi.json");
+
+/// The OpenAPI document; for whoever asks.
+async fn document() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], DOCUMENT)
 }
 
 async fn unknown(uri: Uri) -> Problem {

@@ -17,13 +17,9 @@ use tokio::{net::TcpListener, runtime, sync::watch};
 use super::{
     inband::Desk,
     login::mysql::Keyring,
-    recorder::Recorder,
     serve::{House, Port, serve},
 };
-use crate::{
-    net::tls::{Security, TlsError},
-    store::LoginLookup,
-};
+use crate::net::tls::{Security, TlsError};
 
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 1024;
@@ -67,7 +63,6 @@ pub struct Workers {
 /// [`ListenError`]; nothing listens then.
 pub fn start(desk: &Arc<Desk>) -> Result<Workers, ListenError> {
     let shared = &desk.shared;
-    let lookup: Arc<dyn LoginLookup> = Arc::new(Arc::clone(&desk.ledger));
     let config = shared.config.load_full();
     let (stop, stopping) = watch::channel(false);
     let mut threads = Vec::new();
@@ -99,13 +94,7 @@ pub fn start(desk: &Arc<Desk>) -> Result<Workers, ListenError> {
     }
     let keyring = Arc::new(Keyring::default());
     for (number, sockets) in workers.into_iter().enumerate() {
-        let house = House {
-            shared: Arc::clone(shared),
-            lookup: Arc::clone(&lookup),
-            recorder: Recorder::new(shared.journal.clone()),
-            desk: Arc::clone(desk),
-            keyring: Arc::clone(&keyring),
-        };
+        let house = House::new(Arc::clone(desk), Arc::clone(&keyring));
         let stopping = stopping.clone();
         let worker = runtime::Builder::new_current_thread().enable_all().build().map_err(ListenError::Worker)?;
         let thread = thread::Builder::new()

@@ -56,6 +56,19 @@ pub struct House {
     pub keyring: Arc<Keyring>,
 }
 
+impl House {
+    /// What the connections of one thread share, with a recorder of their own.
+    pub fn new(desk: Arc<Desk>, keyring: Arc<Keyring>) -> Self {
+        Self {
+            shared: Arc::clone(&desk.shared),
+            lookup: Arc::new(Arc::clone(&desk.ledger)),
+            recorder: Recorder::new(desk.shared.journal.clone()),
+            desk,
+            keyring,
+        }
+    }
+}
+
 impl std::fmt::Debug for House {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("House").finish_non_exhaustive()
