@@ -32,7 +32,7 @@ pub struct Problem {
     pub retry_after: Option<u64>,
     /// What the database, or the gate in front of it, said about a statement.
     #[serde(default, flatten, skip_serializing_if = "Option::is_none")]
-    pub statement: Option<StatementError>,
+    pub statement: Option<Box<StatementError>>,
 }
 
 /// An error about a statement, as the client of a wire gets it.

@@ -24,7 +24,7 @@ impl From<Told> for Problem {
     fn from(told: Told) -> Self {
         let Told { sqlstate, code, message, detail, hint, position } = told;
         let problem = Self::new(status(&sqlstate, code), detail.unwrap_or_else(|| message.clone()));
-        let statement = Some(StatementError { sqlstate, code, message, position });
+        let statement = Some(Box::new(StatementError { sqlstate, code, message, position }));
         Self { statement, ..problem.hint(hint.unwrap_or_default()) }
     }
 }
