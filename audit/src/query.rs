@@ -112,8 +112,17 @@ impl AuditReader {
     /// # Errors
     /// When SQLite refuses.
     pub fn tail(&self, count: u32) -> Result<Vec<EventRow>, AuditError> {
-        let sql = format!("SELECT * FROM ({SELECT} ORDER BY seq DESC LIMIT ?1) ORDER BY seq");
-        self.rows(&sql, &[&count])
+        self.tail_of(None, count)
+    }
+
+    /// The same of one user's events; `None` means all.
+    ///
+    /// # Errors
+    /// When SQLite refuses.
+    pub fn tail_of(&self, user: Option<&UserName>, count: u32) -> Result<Vec<EventRow>, AuditError> {
+        let only = if user.is_some() { "WHERE user = ?2" } else { "WHERE ?2 IS NULL" };
+        let sql = format!("SELECT * FROM ({SELECT} {only} ORDER BY seq DESC LIMIT ?1) ORDER BY seq");
+        self.rows(&sql, &[&count, &user.map(UserName::as_str)])
     }
 
     /// The events that `filter` describes, oldest first.

@@ -35,7 +35,9 @@ use crate::{
         fetcher,
         inband::Desk,
         listen::{self, ListenError},
+        recorder::Recorder,
         registry::{Sessions, Signal},
+        serve::House,
     },
     shared::Shared,
     store::{StoreError, credentials::random, ledger::Ledger, seal::Seal, sqlite::SqliteStore},
@@ -206,7 +208,7 @@ async fn serve(proxy: Arc<Proxy>) -> Result<(), ServeError> {
     let (stop, stopping) = watch::channel(false);
     let (hangup, hangups) = mpsc::channel(1);
     let mut tasks = JoinSet::new();
-    serve_api(&proxy, &stopping, &mut tasks).await?;
+    let recorder = serve_api(&proxy, &stopping, &mut tasks).await?;
     tasks.spawn(fetcher::keep(Arc::clone(&proxy.shared)));
     let workers = listen::start(&proxy.desk())?;
     tasks.spawn(reload::follow(Arc::clone(&proxy.shared), hangups));
@@ -232,6 +234,7 @@ async fn serve(proxy: Arc<Proxy>) -> Result<(), ServeError> {
     }
     let _ = tokio::time::timeout(LINGER, workers.join()).await;
     tasks.shutdown().await;
+    recorder.flush();
     remove_socket(&proxy.shared);
     proxy.shared.notifier.settle(LAST_WORDS).await;
     telling.abort();
@@ -277,17 +280,22 @@ fn remove_socket(shared: &Shared) {
     }
 }
 
-/// The API on the socket and, if configured, on TCP.
+/// The API on the socket and, if configured, on TCP; and the recorder of its own sessions.
 async fn serve_api(
     proxy: &Arc<Proxy>,
     stopping: &watch::Receiver<bool>,
     tasks: &mut JoinSet<()>,
-) -> Result<(), ServeError> {
+) -> Result<Arc<Recorder>, ServeError> {
     let config = proxy.shared.config.load_full();
     let path = config.server.data_dir.join(api::SOCKET);
     let (socket, owner) = api::bind_socket(&config.server.data_dir)
         .map_err(|source| ServeError::Bind { what: path.display().to_string(), source })?;
+    let house = House::new(proxy.desk(), Arc::default(), Arc::default());
+    let recorder = Arc::clone(&house.recorder);
+    let keeper = Arc::clone(&recorder);
+    tasks.spawn(async move { keeper.keep().await });
     let api = Arc::new(Api {
+        house,
         shared: Arc::clone(&proxy.shared),
         ledger: Arc::clone(&proxy.ledger),
         importer: Arc::clone(&proxy.importer),
@@ -305,7 +313,7 @@ async fn serve_api(
     }
     let serving = api::serve_socket(socket, routes, stopped(stopping.clone()));
     tasks.spawn(async move { served(serving.await) });
-    Ok(())
+    Ok(recorder)
 }
 
 /// A client whose machine is gone closes nothing: what it was sent and does not acknowledge ends its connection. Accepted

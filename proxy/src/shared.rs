@@ -13,7 +13,7 @@ use crate::{
     clock::Clock,
     config::Config,
     notify::Notifier,
-    session::{registry::Sessions, target::Targets},
+    session::{registry::Sessions, target::Targets, throttle::Throttle},
     store::watch::GrantTable,
 };
 
@@ -38,6 +38,8 @@ pub struct Shared {
     pub clock: Clock,
     /// Open sessions.
     pub sessions: Arc<Sessions>,
+    /// Who slows guessing down, at every door: listeners and API.
+    pub throttle: Arc<Throttle>,
 }
 
 impl Shared {
@@ -53,6 +55,7 @@ impl Shared {
             journal,
             clock,
             sessions: Arc::new(Sessions::new()),
+            throttle: Arc::new(Throttle::new()),
         }
     }
 

@@ -5,6 +5,7 @@
 pub mod audit;
 pub mod config;
 pub mod corpus;
+pub mod http;
 pub mod mysql;
 pub mod postgres;
 pub mod process;
@@ -12,6 +13,7 @@ pub mod protocol;
 pub mod proxy;
 pub mod psql;
 pub mod python;
+pub mod schema;
 pub mod shop;
 pub mod task;
 pub mod tls;

@@ -1,6 +1,8 @@
 //! Scenarios: one file a behaviour, each with a real server, a real proxy and real clients. They say what a user
 //! sees, and know nothing of the proxy's inside.
 
+mod api;
+mod api_document;
 mod audit;
 mod break_glass;
 mod cancel;

@@ -1,8 +1,13 @@
-//! `/api/v1/audit`: for admins. Reads `audit.db` after everything appended so far has got there; never writes.
+//! `/api/v1/audit`: for admins and auditors; everybody else finds their own events. Reads `audit.db` after everything
+//! appended so far has got there; never writes.
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{Json, Router, extract::State, http::StatusCode, routing::get};
+use axum::{
+    Json,
+    extract::{OriginalUri, State},
+    http::StatusCode,
+};
 use hallpass_audit::{
     event::Kind,
     query::{AuditReader, Count, EventRow, Filter},
@@ -16,9 +21,14 @@ use super::{
     Answer, Api,
     auth::Caller,
     input::{Params, moment},
+    page::{Listed, bounded},
     problem::Problem,
+    routes::Routes,
 };
-use crate::{config::units, store::actor::Actor};
+use crate::{
+    config::units,
+    store::{actor::Actor, page::Paged},
+};
 
 /// How long a question waits for the importer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -26,11 +36,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Most events of one answer.
 const MOST: u32 = 10_000;
 
-pub(super) fn routes() -> Router<Arc<Api>> {
-    Router::new()
-        .route("/audit/events", get(events))
-        .route("/audit/stats", get(stats))
-        .route("/audit/verify", get(check))
+pub(super) fn routes() -> Routes {
+    Routes::new().get("/audit/events", events).get("/audit/stats", stats).get("/audit/verify", check)
 }
 
 /// What is searched for; with none of it, the last events.
@@ -64,7 +71,7 @@ pub struct EventParams {
     /// Behind this `seq`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<i64>,
-    /// The last so many, whatever the rest says.
+    /// The last so many, of `user` or all, whatever the rest says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last: Option<u32>,
     /// At most so many.
@@ -94,19 +101,26 @@ impl EventParams {
             since: self.since.as_deref().map(|text| past(text, now)).transpose()?,
             until: self.until.as_deref().map(|text| past(text, now)).transpose()?,
             after_seq: self.after,
-            limit: Some(self.limit.unwrap_or(Filter::DEFAULT_LIMIT).min(MOST)),
+            limit: Some(bounded(self.limit, Filter::DEFAULT_LIMIT, MOST)?),
         })
     }
 
-    /// Asks `reader`.
+    /// Asks `reader` for a page.
     ///
     /// # Errors
     /// As [`EventParams::filter`], and when the audit cannot be read.
-    pub fn ask(&self, reader: &AuditReader, now: Timestamp) -> Result<Vec<EventRow>, Problem> {
-        match self.last {
-            Some(count) => Ok(reader.tail(count.min(MOST))?),
-            None => Ok(reader.search(&self.filter(now)?)?),
+    pub fn ask(&self, reader: &AuditReader, now: Timestamp) -> Result<Paged<EventRow>, Problem> {
+        let filter = self.filter(now)?;
+        if let Some(count) = self.last {
+            return Ok(Paged { items: reader.tail_of(filter.user.as_ref(), count.min(MOST))?, more: false });
         }
+        let limit = filter.limit.unwrap_or(MOST);
+        // One more than the page holds tells whether others follow.
+        let mut items = reader.search(&Filter { limit: Some(limit.saturating_add(1)), ..filter })?;
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let more = items.len() > limit;
+        items.truncate(limit);
+        Ok(Paged { items, more })
     }
 }
 
@@ -125,16 +139,21 @@ impl From<AuditError> for Problem {
     }
 }
 
-/// Runs `work` on the data folder, for an admin, after the importer caught up.
+/// Passes whoever may read the audit of all.
+fn auditors_only(actor: &Actor, what: &str) -> Answer<()> {
+    if actor.sees_everything() {
+        return Ok(());
+    }
+    Err(Problem::new(StatusCode::FORBIDDEN, format!("only admins and auditors may {what}")).hint(
+        "they are named under [admins] and [auditors] in proxy.toml; `hallpass audit search` finds your own events",
+    ))
+}
+
+/// Runs `work` on the data folder after the importer caught up.
 async fn read<T: Send + 'static>(
     api: &Api,
-    actor: &Actor,
     work: impl FnOnce(&std::path::Path) -> Result<T, Problem> + Send + 'static,
 ) -> Answer<T> {
-    if !actor.is_admin() {
-        return Err(Problem::new(StatusCode::FORBIDDEN, "only an admin may read the audit")
-            .hint("admins are named under [admins] in proxy.toml"));
-    }
     match tokio::time::timeout(PATIENCE, api.importer.flush()).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => return Err(error.into()),
@@ -147,14 +166,23 @@ async fn read<T: Send + 'static>(
 async fn events(
     State(api): State<Arc<Api>>,
     Caller(actor): Caller,
-    Params(params): Params<EventParams>,
-) -> Answer<Json<Vec<EventRow>>> {
+    OriginalUri(uri): OriginalUri,
+    Params(mut params): Params<EventParams>,
+) -> Answer<Listed<EventRow>> {
+    if !actor.sees_everything() {
+        let own = params.user.get_or_insert_with(|| actor.name.to_string());
+        if *own != *actor.name.as_str() {
+            auditors_only(&actor, "read other users' events")?;
+        }
+    }
     let now = api.shared.clock.now();
-    read(&api, &actor, move |data| params.ask(&AuditReader::open(data)?, now)).await.map(Json)
+    let found = read(&api, move |data| params.ask(&AuditReader::open(data)?, now)).await?;
+    Ok(Listed::new(found, &uri, |event| event.seq.to_string(), |event| event))
 }
 
 async fn stats(State(api): State<Arc<Api>>, Caller(actor): Caller) -> Answer<Json<Vec<Count>>> {
-    read(&api, &actor, |data| Ok(AuditReader::open(data)?.stats()?)).await.map(Json)
+    auditors_only(&actor, "count the audit's events")?;
+    read(&api, |data| Ok(AuditReader::open(data)?.stats()?)).await.map(Json)
 }
 
 /// A report, and whether all is well.
@@ -166,6 +194,7 @@ struct Verified {
 }
 
 async fn check(State(api): State<Arc<Api>>, Caller(actor): Caller) -> Answer<Json<Verified>> {
-    let report = read(&api, &actor, |data| Ok(verify(data)?)).await?;
+    auditors_only(&actor, "verify the audit")?;
+    let report = read(&api, |data| Ok(verify(data)?)).await?;
     Ok(Json(Verified { intact: report.is_intact(), report }))
 }

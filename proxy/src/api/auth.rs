@@ -1,13 +1,13 @@
 //! Who calls: the OS user at the other end of the Unix socket, or the user of a bearer token. Everything else is 401.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Instant};
 
 use axum::{
     extract::{ConnectInfo, FromRequestParts, connect_info::Connected},
     http::{StatusCode, header, request::Parts},
     serve::IncomingStream,
 };
-use hallpass_audit::event::Origin;
+use hallpass_audit::event::{Event, Kind, Origin};
 use tokio::net::{TcpListener, UnixListener};
 
 use super::{Api, problem::Problem};
@@ -51,14 +51,39 @@ impl FromRequestParts<Arc<Api>> for Caller {
             // A token speaks for its user even on the socket: an operator may act as one.
             let token = header.to_str().ok().and_then(|text| text.strip_prefix("Bearer ")).ok_or_else(unauthorized)?;
             let (token, origin) = (token.trim().to_owned(), origin(peer));
+            let from = origin.clone();
             let found = api.ledger.perform(move |ledger| ledger.bearer(&token, origin)).await?;
-            return found.map(Self).ok_or_else(unauthorized);
+            return match found {
+                Some(actor) => Ok(Self(actor)),
+                None => Err(wrong_token(peer, from, api).await),
+            };
         }
         match peer {
             Peer::Local { uid: Some(uid) } if uid == 0 || uid == api.owner => Ok(Self(Actor::operator(&os_user(uid)))),
             Peer::Local { .. } | Peer::Remote(_) => Err(unauthorized()),
         }
     }
+}
+
+/// A token that is none: recorded, and from TCP slowed down and refused for a while like a wire's wrong passwords.
+///
+/// A token that works never waits: a portal asks for many users from one address, and tokens have 256 random bits, so
+/// that there is nothing to be learnt from the difference.
+async fn wrong_token(peer: Peer, origin: Origin, api: &Api) -> Problem {
+    let mut event = Event::new(Kind::LoginFailed, api.shared.clock.now(), Arc::new(origin));
+    event.reason = Some("no valid token".into());
+    if let Err(error) = api.shared.journal.append(&[event]) {
+        tracing::error!(%error, "a failed login could not be recorded");
+    }
+    let Peer::Remote(address) = peer else { return unauthorized() };
+    let delay = api.shared.throttle.attempt(address.ip(), Instant::now());
+    if delay.is_zero() {
+        return unauthorized();
+    }
+    tokio::time::sleep(delay).await;
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, "too many wrong tokens came from this address")
+        .hint("use a token that works: `hallpass user token NAME` makes one")
+        .retry_after(delay)
 }
 
 fn origin(peer: Peer) -> Origin {

@@ -507,6 +507,77 @@ impl From<SessionInfo> for Session {
     }
 }
 
+/// `POST /query`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Query {
+    /// Where.
+    pub database: String,
+    /// One statement.
+    pub statement: String,
+    /// Rows to show at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_rows: Option<u64>,
+}
+
+/// A statement's answer as one document.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct QueryAnswer {
+    /// The session it ran in, as the audit names it.
+    pub session: String,
+    /// What rows are made of; empty: it returns none.
+    pub columns: Vec<Column>,
+    /// Values as text; `None` is NULL.
+    pub rows: Vec<Vec<Option<String>>>,
+    /// Notices and warnings.
+    pub notices: Vec<Notice>,
+    /// How it ended.
+    #[serde(flatten)]
+    pub done: QueryDone,
+}
+
+/// How a statement ended that worked.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct QueryDone {
+    /// Postgres' command tag, if rows were not cut off: `UPDATE 3`.
+    pub command: Option<String>,
+    /// Rows shown.
+    pub row_count: u64,
+    /// Rows changed, of a statement that changes some.
+    pub affected_rows: Option<u64>,
+    /// MySQL's last AUTO_INCREMENT value, if it made one.
+    pub last_insert_id: Option<u64>,
+    /// Whether there were more rows than are shown.
+    pub truncated: bool,
+}
+
+/// A column of a result.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// Its type as the database calls it.
+    #[serde(rename = "type")]
+    pub kind: String,
+}
+
+/// A notice or warning.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Notice {
+    /// `NOTICE`, `WARNING`, `NOTE`, …
+    pub severity: String,
+    /// SQLSTATE, where there is one.
+    pub sqlstate: Option<String>,
+    /// MySQL's number, where there is one.
+    pub code: Option<u16>,
+    /// What is to be said.
+    pub message: String,
+    /// More of it.
+    pub detail: Option<String>,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
 fn time(at: Option<Timestamp>) -> Option<String> {
     at.map(|at| at.to_string())
 }

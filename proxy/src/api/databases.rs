@@ -4,20 +4,19 @@
 use std::{net::IpAddr, sync::Arc};
 
 use axum::{
-    Json, Router,
+    Json,
     extract::{FromRequestParts, State},
     http::{header, request::Parts},
-    routing::get,
 };
 
-use super::{Api, auth::Caller, body, problem::Problem};
+use super::{Api, auth::Caller, body, problem::Problem, routes::Routes};
 use crate::{
     config::{Config, Listener, ListenerTls, Target},
     store::actor::Actor,
 };
 
-pub(super) fn routes() -> Router<Arc<Api>> {
-    Router::new().route("/databases", get(databases))
+pub(super) fn routes() -> Routes {
+    Routes::new().get("/databases", databases)
 }
 
 /// The host that a client reached the API at; `None` over the Unix socket, and when it says none.

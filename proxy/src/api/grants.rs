@@ -4,10 +4,9 @@
 use std::sync::Arc;
 
 use axum::{
-    Json, Router,
-    extract::{Path, State},
+    Json,
+    extract::{OriginalUri, Path, State},
     http::StatusCode,
-    routing::{get, post},
 };
 use hallpass_policy::ids::{GrantId, RoleName, TargetName, UserName};
 use serde::Deserialize;
@@ -17,20 +16,18 @@ use super::{
     auth::Caller,
     body,
     input::{Input, Params, duration},
+    page::{Listed, limit},
+    routes::Routes,
 };
-use crate::store::{
-    actor::Actor,
-    grants::GrantRecord,
-    ledger::{BreakGlass, Ledger, Outcome},
-};
+use crate::store::{Which, ledger::BreakGlass, page::Page};
 
-pub(super) fn routes() -> Router<Arc<Api>> {
-    Router::new()
-        .route("/grants", get(list))
-        .route("/grants/{id}/revoke", post(revoke))
-        .route("/grants/{id}/extend", post(extend))
-        .route("/grants/{id}/review", post(review))
-        .route("/break-glass", post(break_glass))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .get("/grants", list)
+        .post("/grants/{id}/revoke", revoke)
+        .post("/grants/{id}/extend", extend)
+        .post("/grants/{id}/review", review)
+        .post("/break-glass", break_glass)
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -38,6 +35,8 @@ pub(super) fn routes() -> Router<Arc<Api>> {
 struct ListParams {
     all: bool,
     review: Option<Review>,
+    limit: Option<u32>,
+    after: Option<i64>,
 }
 
 /// `?review=due`.
@@ -52,26 +51,18 @@ enum Review {
 async fn list(
     State(api): State<Arc<Api>>,
     Caller(actor): Caller,
+    OriginalUri(uri): OriginalUri,
     Params(params): Params<ListParams>,
-) -> Answer<Json<Vec<body::Grant>>> {
-    let found = match params.review {
-        Some(Review::Due) => api.ledger.perform(move |ledger| ledger.unreviewed(&actor)).await?,
-        None => api.ledger.perform(move |ledger| of_interest(ledger, &actor, params.all)).await?,
+) -> Answer<Listed<body::Grant>> {
+    let which = match (params.review, params.all) {
+        (Some(Review::Due), _) => Which::Unreviewed,
+        (None, true) => Which::All,
+        (None, false) => Which::OfInterest,
     };
+    let page = Page { after: params.after.map(GrantId), limit: limit(params.limit)? };
+    let found = api.ledger.perform(move |ledger| ledger.grants_page(&actor, which, page)).await?;
     let now = api.shared.clock.now();
-    Ok(Json(found.iter().map(|record| body::Grant::new(record, now)).collect()))
-}
-
-fn of_interest(ledger: &Ledger, actor: &Actor, all: bool) -> Outcome<Vec<GrantRecord>> {
-    let mut found = ledger.grants(actor, all)?;
-    // A break-glass that ended is not over for whoever has to look at it.
-    for record in ledger.unreviewed(actor)? {
-        if found.iter().all(|known| known.grant.id != record.grant.id) {
-            found.push(record);
-        }
-    }
-    found.sort_by_key(|record| record.grant.id);
-    Ok(found)
+    Ok(Listed::new(found, &uri, |record| record.grant.id.to_string(), |record| body::Grant::new(&record, now)))
 }
 
 async fn revoke(

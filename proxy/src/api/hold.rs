@@ -11,18 +11,16 @@ use std::{
 };
 
 use axum::{
-    Router,
     body::Body,
     extract::{Path, State},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
-    routing::{get, post},
 };
 use hallpass_policy::ids::RequestId;
 use hyper::body::{Bytes, Frame};
 use tokio::sync::{mpsc, watch};
 
-use super::{Answer, Api, auth::Caller, body, input::Input, requests::question};
+use super::{Answer, Api, auth::Caller, body, input::Input, requests::question, routes::Routes};
 use crate::store::{
     actor::Actor,
     ledger::{Decided, Hold},
@@ -33,8 +31,8 @@ const HEARTBEAT: Duration = Duration::from_secs(3);
 /// How long a client may leave lines unread.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-pub(super) fn routes() -> Router<Arc<Api>> {
-    Router::new().route("/requests/hold", post(ask)).route("/requests/{id}/hold", get(again))
+pub(super) fn routes() -> Routes {
+    Routes::new().post("/requests/hold", ask).get("/requests/{id}/hold", again)
 }
 
 /// Asks, and holds.

@@ -5,8 +5,8 @@ use std::{fmt, future::Future, io, os::unix::fs::MetadataExt, path::Path, pin::P
 
 use axum::{
     Json, Router,
-    http::{StatusCode, Uri},
-    routing::get,
+    http::{StatusCode, Uri, header},
+    response::IntoResponse,
 };
 use hallpass_audit::sqlite::Importer;
 use hallpass_policy::{
@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use tokio::net::{TcpListener, UnixListener};
 
 use crate::{
+    session::serve::House,
     shared::Shared,
     store::ledger::{Decided, Ledger},
 };
@@ -28,9 +29,12 @@ mod databases;
 mod grants;
 mod hold;
 mod input;
+pub(crate) mod page;
 mod policy;
 pub mod problem;
+mod query;
 mod requests;
+mod routes;
 mod sessions;
 #[cfg(test)]
 mod tests;
@@ -39,6 +43,7 @@ mod users;
 use auth::Peer;
 pub(crate) use policy::mask_as_written;
 use problem::Problem;
+use routes::Routes;
 
 /// What a handler answers.
 type Answer<T> = Result<T, Problem>;
@@ -73,6 +78,8 @@ pub struct Api {
     pub importer: Arc<Importer>,
     /// For statement requests.
     pub reader: Arc<dyn StatementReader>,
+    /// For sessions of the API's own: statements of users.
+    pub house: House,
     /// The OS user who runs the proxy: an admin on the Unix socket.
     pub owner: u32,
 }
@@ -86,8 +93,15 @@ impl Api {
 
 /// All routes.
 pub fn router(api: Arc<Api>) -> Router {
-    let v1 = Router::new()
-        .route("/health", get(health))
+    let v1 = routes().into_router();
+    Router::new().nest("/api/v1", v1).fallback(unknown).method_not_allowed_fallback(wrong_method).with_state(api)
+}
+
+/// What is below `/api/v1`.
+fn routes() -> Routes {
+    Routes::new()
+        .get("/health", health)
+        .get("/openapi.json", document)
         .merge(users::routes())
         .merge(requests::routes())
         .merge(hold::routes())
@@ -95,13 +109,21 @@ pub fn router(api: Arc<Api>) -> Router {
         .merge(sessions::routes())
         .merge(databases::routes())
         .merge(policy::routes())
-        .merge(audit::routes());
-    Router::new().nest("/api/v1", v1).fallback(unknown).method_not_allowed_fallback(wrong_method).with_state(api)
+        .merge(query::routes())
+        .merge(audit::routes())
 }
 
 /// Alive; for whoever asks.
 async fn health() -> Json<Value> {
     Json(json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") }))
+}
+
+/// What the API is, for machines.
+const DOCUMENT: &str = include_str!("../../openapi.json");
+
+/// The OpenAPI document; for whoever asks.
+async fn document() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], DOCUMENT)
 }
 
 async fn unknown(uri: Uri) -> Problem {

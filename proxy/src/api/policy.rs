@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::{Json, Router, extract::State, routing::get};
+use axum::{Json, extract::State};
 use hallpass_policy::{
     mask::{
         apply::MaskWith,
@@ -12,18 +12,19 @@ use hallpass_policy::{
 };
 use serde_json::{Value, json};
 
-use super::{Api, auth::Caller};
+use super::{Api, auth::Caller, routes::Routes};
 use crate::{
     config::units::human,
     store::actor::{is_among, party_name},
 };
 
-pub(super) fn routes() -> Router<Arc<Api>> {
-    Router::new().route("/me", get(me)).route("/roles", get(roles)).route("/masks", get(masks))
+pub(super) fn routes() -> Routes {
+    Routes::new().get("/me", me).get("/roles", roles).get("/masks", masks)
 }
 
 async fn me(Caller(actor): Caller) -> Json<Value> {
-    Json(json!({ "name": actor.name, "groups": actor.groups, "admin": actor.is_admin() }))
+    let auditor = actor.sees_everything();
+    Json(json!({ "name": actor.name, "groups": actor.groups, "admin": actor.is_admin(), "auditor": auditor }))
 }
 
 async fn roles(State(api): State<Arc<Api>>, Caller(actor): Caller) -> Json<Value> {

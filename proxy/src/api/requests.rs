@@ -3,10 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{
-    Json, Router,
-    extract::{Path, State},
+    Json,
+    extract::{OriginalUri, Path, State},
     http::StatusCode,
-    routing::{get, post},
 };
 use hallpass_policy::{
     ids::{RequestId, RoleName, TargetName, UserName},
@@ -19,24 +18,29 @@ use super::{
     auth::Caller,
     body,
     input::{Input, Params, duration},
+    page::{Listed, limit},
     problem::Problem,
+    routes::Routes,
 };
 use crate::store::{
     RequestFilter,
     actor::Actor,
     ledger::{Ask, AskFor, Change, Decided},
+    page::Page,
 };
 
 /// The longest that a question may wait for a decision; a client asks again.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
-pub(super) fn routes() -> Router<Arc<Api>> {
-    Router::new()
-        .route("/requests", get(list).post(ask))
-        .route("/requests/{id}", get(show).put(change))
-        .route("/requests/{id}/approve", post(approve))
-        .route("/requests/{id}/reject", post(reject))
-        .route("/requests/{id}/cancel", post(cancel))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .get("/requests", list)
+        .post("/requests", ask)
+        .get("/requests/{id}", show)
+        .put("/requests/{id}", change)
+        .post("/requests/{id}/approve", approve)
+        .post("/requests/{id}/reject", reject)
+        .post("/requests/{id}/cancel", cancel)
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -44,16 +48,21 @@ pub(super) fn routes() -> Router<Arc<Api>> {
 struct ListParams {
     pending: bool,
     user: Option<String>,
+    limit: Option<u32>,
+    after: Option<i64>,
 }
 
+/// Newest first.
 async fn list(
     State(api): State<Arc<Api>>,
     Caller(actor): Caller,
+    OriginalUri(uri): OriginalUri,
     Params(params): Params<ListParams>,
-) -> Answer<Json<Vec<body::Request>>> {
+) -> Answer<Listed<body::Request>> {
     let filter = RequestFilter { user: params.user.map(UserName::new), pending: params.pending };
-    let found = api.ledger.perform(move |ledger| ledger.requests(&actor, &filter)).await?;
-    Ok(Json(found.into_iter().map(|found| api.shown(found)).collect()))
+    let page = Page { after: params.after.map(RequestId), limit: limit(params.limit)? };
+    let found = api.ledger.perform(move |ledger| ledger.requests_page(&actor, &filter, page)).await?;
+    Ok(Listed::new(found, &uri, |found| found.request.id.to_string(), |found| api.shown(found)))
 }
 
 async fn ask(

@@ -3,35 +3,56 @@
 use std::sync::Arc;
 
 use axum::{
-    Json, Router,
-    extract::{Path, State},
+    Json,
+    extract::{OriginalUri, Path, State},
     http::StatusCode,
-    routing::{delete, get, post, put},
 };
 use hallpass_policy::ids::{GroupName, UserName};
+use serde::Deserialize;
 
 use super::{
     Answer, Api,
     auth::Caller,
     body,
-    input::{Input, moment},
+    input::{Input, Params, moment},
+    page::{Listed, limit},
+    routes::Routes,
 };
-use crate::store::ledger::{self, NewToken};
+use crate::store::{
+    ledger::{self, NewToken},
+    page::{Page, page_of},
+};
 
-pub(super) fn routes() -> Router<Arc<Api>> {
-    Router::new()
-        .route("/users", get(list).post(add))
-        .route("/users/{name}", delete(remove))
-        .route("/users/{name}/password", put(password))
-        .route("/users/{name}/tokens", post(token))
-        .route("/users/{name}/tokens/{id}", delete(remove_token))
-        .route("/users/{name}/disable", post(disable))
-        .route("/users/{name}/enable", post(enable))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .get("/users", list)
+        .post("/users", add)
+        .delete("/users/{name}", remove)
+        .put("/users/{name}/password", password)
+        .post("/users/{name}/tokens", token)
+        .delete("/users/{name}/tokens/{id}", remove_token)
+        .post("/users/{name}/disable", disable)
+        .post("/users/{name}/enable", enable)
 }
 
-async fn list(State(api): State<Arc<Api>>, Caller(actor): Caller) -> Answer<Json<Vec<body::User>>> {
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct ListParams {
+    limit: Option<u32>,
+    after: Option<String>,
+}
+
+/// By name.
+async fn list(
+    State(api): State<Arc<Api>>,
+    Caller(actor): Caller,
+    OriginalUri(uri): OriginalUri,
+    Params(params): Params<ListParams>,
+) -> Answer<Listed<body::User>> {
+    let page = Page { after: params.after.map(UserName::new), limit: limit(params.limit)? };
     let users = api.ledger.perform(move |ledger| ledger.users(&actor)).await?;
-    Ok(Json(users.into_iter().map(body::User::from).collect()))
+    let found = page_of(users, page, |user| user.name.clone());
+    Ok(Listed::new(found, &uri, |user| user.name.to_string(), body::User::from))
 }
 
 async fn add(

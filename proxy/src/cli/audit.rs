@@ -61,7 +61,7 @@ pub(super) struct Search {
     /// Before
     #[arg(long)]
     until: Option<String>,
-    /// At most so many events
+    /// At most so many events [default: all of them]
     #[arg(long)]
     limit: Option<u32>,
     #[command(flatten)]
@@ -158,16 +158,28 @@ impl Shown {
 }
 
 async fn events(source: &Source, params: &EventParams) -> Result<Vec<Shown>, Failure> {
-    let found = match source {
-        Source::Proxy(client) => client.get(&format!("/audit/events{}", query(params)?)).await?.value,
-        Source::Folder(folder) => {
+    let found: Vec<Value> = match (source, params.limit) {
+        (Source::Proxy(client), Some(_)) => client.get(&format!("/audit/events{}", query(params)?)).await?.value,
+        (Source::Proxy(client), None) => client.all(&format!("/audit/events{}", query(params)?)).await?.value,
+        (Source::Folder(folder), _) => {
             let reader = AuditReader::open(folder).map_err(|error| Failure::failed(with_causes(&error)))?;
-            let rows: Vec<EventRow> = params.ask(&reader, Clock::system().now())?;
-            rows.iter().map(value).collect::<Result<_, _>>()?
+            stored(&reader, params.clone())?.iter().map(value).collect::<Result<_, _>>()?
         }
     };
-    let found: Vec<Value> = found;
     Ok(found.into_iter().map(Shown).collect())
+}
+
+/// The folder's own events: all that match, unless a limit was typed.
+fn stored(reader: &AuditReader, mut params: EventParams) -> Result<Vec<EventRow>, Failure> {
+    let (now, mut found) = (Clock::system().now(), Vec::new());
+    loop {
+        let page = params.ask(reader, now)?;
+        params.after = page.items.last().map(|event| event.seq).or(params.after);
+        found.extend(page.items);
+        if !page.more || params.limit.is_some() {
+            return Ok(found);
+        }
+    }
 }
 
 /// The parameters as a query string.

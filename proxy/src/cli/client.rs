@@ -4,12 +4,12 @@ use std::{io, path::PathBuf, time::Duration};
 
 use http_body_util::{BodyExt, Full};
 use hyper::{
-    Method, Request, Response, StatusCode,
+    HeaderMap, Method, Request, Response, StatusCode,
     body::{Bytes, Incoming},
-    header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue},
+    header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, LINK},
 };
 use hyper_util::rt::TokioIo;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -17,10 +17,14 @@ use tokio::{
 };
 
 use super::failure::Failure;
+pub(super) use crate::api::page::encoded;
 use crate::api::{self, problem::Problem};
 
 /// How long an answer may take: longer than the longest wait the API takes.
 const PATIENCE: Duration = Duration::from_secs(90);
+
+/// What every path begins with.
+const PREFIX: &str = "/api/v1";
 
 /// Where a proxy is, and for whom to speak.
 #[derive(Clone, Debug)]
@@ -41,6 +45,20 @@ enum Place {
 pub(super) struct Answer<T> {
     pub(super) json: Value,
     pub(super) value: T,
+}
+
+/// An answer as HTTP gave it.
+struct Answered {
+    status: StatusCode,
+    /// The path of the next page, of a list that has one.
+    next: Option<String>,
+    body: Bytes,
+}
+
+/// One page of a list.
+struct Page {
+    items: Vec<Value>,
+    next: Option<String>,
 }
 
 impl Client {
@@ -88,18 +106,34 @@ impl Client {
         self.ask(Method::DELETE, path, None).await
     }
 
+    /// All pages of a list.
+    pub(super) async fn all<T: DeserializeOwned>(&self, path: &str) -> Result<Answer<Vec<T>>, Failure> {
+        let mut found = Vec::new();
+        let mut next = Some(path.to_owned());
+        while let Some(path) = next.take() {
+            let page = self.page(&path).await?;
+            found.extend(page.items);
+            next = page.next;
+        }
+        let json = Value::Array(found);
+        let value = Vec::<T>::deserialize(&json).map_err(|error| not_ours(&error))?;
+        Ok(Answer { json, value })
+    }
+
+    async fn page(&self, path: &str) -> Result<Page, Failure> {
+        let answered = self.answered(Method::GET, path, None).await?;
+        let items = serde_json::from_slice(&answered.body).map_err(|error| not_ours(&error))?;
+        Ok(Page { items, next: answered.next })
+    }
+
     async fn ask<T: DeserializeOwned>(
         &self,
         method: Method,
         path: &str,
         body: Option<Vec<u8>>,
     ) -> Result<Answer<T>, Failure> {
-        let asked = tokio::time::timeout(PATIENCE, self.connect_and_send(method, path, body)).await;
-        let (status, bytes) = asked.map_err(|_| Failure::failed("the proxy did not answer in time"))??;
-        if !status.is_success() {
-            return Err(refused(status, &bytes));
-        }
-        let text: &[u8] = if bytes.is_empty() { b"null" } else { &bytes };
+        let answered = self.answered(method, path, body).await?;
+        let text: &[u8] = if answered.body.is_empty() { b"null" } else { &answered.body };
         let json: Value = serde_json::from_slice(text).map_err(|error| not_ours(&error))?;
         let value = T::deserialize(&json).map_err(|error| not_ours(&error))?;
         Ok(Answer { json, value })
@@ -124,17 +158,18 @@ impl Client {
         Err(refused(status, &bytes))
     }
 
-    async fn connect_and_send(
-        &self,
-        method: Method,
-        path: &str,
-        body: Option<Vec<u8>>,
-    ) -> Result<(StatusCode, Bytes), Failure> {
+    async fn answered(&self, method: Method, path: &str, body: Option<Vec<u8>>) -> Result<Answered, Failure> {
+        let asked = tokio::time::timeout(PATIENCE, self.connect_and_send(method, path, body)).await;
+        let answered = asked.map_err(|_| Failure::failed("the proxy did not answer in time"))??;
+        if answered.status.is_success() { Ok(answered) } else { Err(refused(answered.status, &answered.body)) }
+    }
+
+    async fn connect_and_send(&self, method: Method, path: &str, body: Option<Vec<u8>>) -> Result<Answered, Failure> {
         let (response, driver) = self.connect_and_begin(method, path, body).await?;
-        let status = response.status();
-        let bytes = response.into_body().collect().await.map_err(|error| broken(&error))?.to_bytes();
+        let (status, next) = (response.status(), next_page(response.headers()));
+        let body = response.into_body().collect().await.map_err(|error| broken(&error))?.to_bytes();
         driver.abort();
-        Ok((status, bytes))
+        Ok(Answered { status, next, body })
     }
 
     async fn connect_and_begin(
@@ -169,7 +204,7 @@ impl Client {
         let driver = tokio::spawn(connection);
         let mut request = Request::builder()
             .method(method)
-            .uri(format!("/api/v1{path}"))
+            .uri(format!("{PREFIX}{path}"))
             .header(HOST, host)
             .header(CONTENT_TYPE, "application/json");
         if let Some(token) = &self.token {
@@ -233,6 +268,12 @@ fn refused(status: StatusCode, bytes: &[u8]) -> Failure {
     }
 }
 
+/// Where `Link: </api/v1/…>; rel="next"` leads.
+fn next_page(headers: &HeaderMap) -> Option<String> {
+    let (target, _) = headers.get(LINK)?.to_str().ok()?.strip_prefix('<')?.split_once(">; rel=\"next\"")?;
+    target.strip_prefix(PREFIX).map(str::to_owned)
+}
+
 fn no_socket(socket: &std::path::Path, error: &io::Error) -> Failure {
     let socket = socket.display();
     match error.kind() {
@@ -252,19 +293,4 @@ fn json(body: &impl Serialize) -> Result<Vec<u8>, Failure> {
 
 fn not_ours(error: &serde_json::Error) -> Failure {
     Failure::failed(format!("the answer is not of this version of hallpass: {error}"))
-}
-
-/// A text as one segment of a path, or one value of a query string.
-pub(super) fn encoded(text: &str) -> String {
-    use std::fmt::Write;
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~') {
-            out.push(char::from(byte));
-        } else {
-            // Writing to a String cannot fail.
-            let _ = write!(out, "%{byte:02X}");
-        }
-    }
-    out
 }

@@ -28,7 +28,7 @@ pub(super) struct Grants {
 impl Grants {
     pub(super) async fn run(self, common: &Common) -> Result<ExitCode, Failure> {
         let path = if self.unreviewed { "/grants?review=due".to_owned() } else { format!("/grants?all={}", self.all) };
-        let found: Answer<Vec<body::Grant>> = common.client(&self.auth)?.get(&path).await?;
+        let found: Answer<Vec<body::Grant>> = common.client(&self.auth)?.all(&path).await?;
         if common.json {
             output::json(&found.json);
             return Ok(ExitCode::SUCCESS);

@@ -83,7 +83,7 @@ impl Requests {
         if let Some(user) = self.user {
             path.push_str(&format!("&user={}", encoded(&user)));
         }
-        let found: Answer<Vec<body::Request>> = common.client(&self.auth)?.get(&path).await?;
+        let found: Answer<Vec<body::Request>> = common.client(&self.auth)?.all(&path).await?;
         if common.json {
             output::json(&found.json);
             return Ok(ExitCode::SUCCESS);

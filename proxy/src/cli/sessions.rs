@@ -16,7 +16,7 @@ pub(super) struct List {
 
 impl List {
     pub(super) async fn run(self, common: &Common) -> Result<ExitCode, Failure> {
-        let found = common.client(&self.auth)?.get::<Vec<Session>>("/sessions").await?;
+        let found = common.client(&self.auth)?.all::<Session>("/sessions").await?;
         if common.json {
             output::json(&found.json);
             return Ok(ExitCode::SUCCESS);

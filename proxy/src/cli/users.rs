@@ -202,7 +202,7 @@ async fn switch(client: &Client, name: &str, verb: &str, json: bool) -> Result<(
 }
 
 async fn list(client: &Client, json: bool) -> Result<(), Failure> {
-    let users = client.get::<Vec<body::User>>("/users").await?;
+    let users = client.all::<body::User>("/users").await?;
     if json {
         output::json(&users.json);
         return Ok(());

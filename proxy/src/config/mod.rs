@@ -36,6 +36,8 @@ pub struct Config {
     pub api_address: Option<SocketAddr>,
     /// `[admins]`: who may do everything through the API, besides the OS user who runs the proxy.
     pub admins: Vec<hallpass_policy::role::Party>,
+    /// `[auditors]`: who may read everything through the API, the audit included, and change nothing by that.
+    pub auditors: Vec<hallpass_policy::role::Party>,
     /// `[[listeners]]`.
     pub listeners: Vec<Listener>,
     /// `[databases.NAME]`.

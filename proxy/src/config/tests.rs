@@ -303,7 +303,8 @@ fn values_arrive() {
     let config = good(&format!(
         "[server]\ndata_dir = \"d\"\nallow_inline_secrets = true\nremind_before = [\"1m\", \"1h\"]\n{SHOP}password = \"p\"\n[databases.far]\nprotocol = \"postgres\"\nhost = \"10.1.1.1\"\nuser = \"h\"\n\
          [baseline]\nallow = []\n[roles.all]\nallow = [\"*\"]\nmax_duration = \"8h\"\n\
-         [[masks]]\ncolumns = [\"*/*.*.ssn\"]\nwith = {{ keep_last = 4 }}\n[[masks]]\ncolumns = [\"*/*.*.born\"]\nwith = {{ truncate = \"year\" }}\n[admins]\nusers = [\"root\"]\ngroups = [\"dba\"]"
+         [[masks]]\ncolumns = [\"*/*.*.ssn\"]\nwith = {{ keep_last = 4 }}\n[[masks]]\ncolumns = [\"*/*.*.born\"]\nwith = {{ truncate = \"year\" }}\n[admins]\nusers = [\"root\"]\ngroups = [\"dba\"]\n\
+         [auditors]\ngroups = [\"audit\"]"
     ));
     assert_eq!(config.server.data_dir, Path::new("d"));
     assert_eq!(config.server.remind_before, [Duration::from_secs(3600), Duration::from_secs(60)]);
@@ -315,7 +316,7 @@ fn values_arrive() {
     assert_eq!(config.policy.roles["all"].allow.len(), Action::ALL.len());
     assert_eq!(config.policy.masks[0].with, MaskWith::Keep { first: 0, last: 4 });
     assert_eq!(config.policy.masks[1].with, MaskWith::Truncate(DatePart::Year));
-    assert_eq!(config.admins.len(), 2);
+    assert_eq!((config.admins.len(), config.auditors.len()), (2, 1));
     assert!(!format!("{config:?}").contains("\"p\""), "no Debug shows a secret");
 }
 

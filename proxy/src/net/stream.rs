@@ -10,7 +10,7 @@ use std::{
 
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf},
     net::{TcpStream, UnixStream},
 };
 use tokio_rustls::{client, server};
@@ -38,6 +38,8 @@ pub enum Stream {
     TlsUpstream(Box<client::TlsStream<TcpStream>>),
     /// A MySQL client under compression, whatever is below.
     Compressed(Box<Compressed>),
+    /// A client inside the process.
+    Local(DuplexStream),
 }
 
 /// Sets what every TCP connection of the proxy has: no delay (messages are coalesced before they are written) and
@@ -58,7 +60,7 @@ impl Stream {
     pub fn as_tcp(&self) -> Option<&TcpStream> {
         match self {
             Self::Tcp(socket) => Some(socket),
-            Self::Unix(_) | Self::TlsClient(_) | Self::TlsUpstream(_) | Self::Compressed(_) => None,
+            Self::Unix(_) | Self::TlsClient(_) | Self::TlsUpstream(_) | Self::Compressed(_) | Self::Local(_) => None,
         }
     }
 
@@ -78,14 +80,14 @@ impl Stream {
         match self {
             Self::TlsClient(tls) => Some(tls),
             Self::Compressed(compressed) => compressed.below().client_tls(),
-            Self::Tcp(_) | Self::Unix(_) | Self::TlsUpstream(_) => None,
+            Self::Tcp(_) | Self::Unix(_) | Self::TlsUpstream(_) | Self::Local(_) => None,
         }
     }
 
     /// Whether bytes travel under TLS.
     pub fn is_encrypted(&self) -> bool {
         match self {
-            Self::Tcp(_) | Self::Unix(_) => false,
+            Self::Tcp(_) | Self::Unix(_) | Self::Local(_) => false,
             Self::TlsClient(_) | Self::TlsUpstream(_) => true,
             Self::Compressed(compressed) => compressed.below().is_encrypted(),
         }
@@ -99,7 +101,7 @@ impl Stream {
         match self {
             Self::Tcp(socket) => socket.try_read(buf),
             Self::Unix(socket) => socket.try_read(buf),
-            Self::TlsClient(_) | Self::TlsUpstream(_) | Self::Compressed(_) => {
+            Self::TlsClient(_) | Self::TlsUpstream(_) | Self::Compressed(_) | Self::Local(_) => {
                 let mut buf = ReadBuf::new(buf);
                 let mut context = Context::from_waker(Waker::noop());
                 match Pin::new(self).poll_read(&mut context, &mut buf) {
@@ -118,7 +120,7 @@ impl Stream {
         match self {
             Self::Tcp(socket) => socket.try_write(buf),
             Self::Unix(socket) => socket.try_write(buf),
-            Self::TlsClient(_) | Self::TlsUpstream(_) | Self::Compressed(_) => {
+            Self::TlsClient(_) | Self::TlsUpstream(_) | Self::Compressed(_) | Self::Local(_) => {
                 let mut context = Context::from_waker(Waker::noop());
                 match Pin::new(self).poll_write(&mut context, buf) {
                     Poll::Ready(written) => written,
@@ -138,6 +140,7 @@ macro_rules! each {
             Stream::TlsClient($inner) => $does,
             Stream::TlsUpstream($inner) => $does,
             Stream::Compressed($inner) => $does,
+            Stream::Local($inner) => $does,
         }
     };
 }

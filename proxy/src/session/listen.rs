@@ -18,14 +18,9 @@ use super::{
     inband::Desk,
     lobby::Lobby,
     login::mysql::Keyring,
-    recorder::Recorder,
     serve::{House, Port, serve},
-    throttle::Throttle,
 };
-use crate::{
-    net::tls::{Security, TlsError},
-    store::LoginLookup,
-};
+use crate::net::tls::{Security, TlsError};
 
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 1024;
@@ -69,16 +64,14 @@ pub struct Workers {
 /// [`ListenError`]; nothing listens then.
 pub fn start(desk: &Arc<Desk>) -> Result<Workers, ListenError> {
     let shared = &desk.shared;
-    let lookup: Arc<dyn LoginLookup> = Arc::new(Arc::clone(&desk.ledger));
     let config = shared.config.load_full();
-    let throttle = Arc::new(Throttle::new());
     let (stop, stopping) = watch::channel(false);
     let mut threads = Vec::new();
     let mut ports = Vec::new();
     for listener in &config.listeners {
         let security =
             Security::load(&listener.tls).map_err(|source| ListenError::Tls { name: listener.name.clone(), source })?;
-        ports.push(Arc::new(Port { config: listener.clone(), security, throttle: Arc::clone(&throttle) }));
+        ports.push(Arc::new(Port { config: listener.clone(), security, throttle: Arc::clone(&shared.throttle) }));
     }
     // Sharing a port between threads would also share it with another proxy of the same user: it must be free first.
     for port in &ports {
@@ -103,14 +96,7 @@ pub fn start(desk: &Arc<Desk>) -> Result<Workers, ListenError> {
     let keyring = Arc::new(Keyring::default());
     let lobby = Arc::new(Lobby::default());
     for (number, sockets) in workers.into_iter().enumerate() {
-        let house = House {
-            shared: Arc::clone(shared),
-            lookup: Arc::clone(&lookup),
-            recorder: Recorder::new(shared.journal.clone()),
-            desk: Arc::clone(desk),
-            lobby: Arc::clone(&lobby),
-            keyring: Arc::clone(&keyring),
-        };
+        let house = House::new(Arc::clone(desk), Arc::clone(&keyring), Arc::clone(&lobby));
         let stopping = stopping.clone();
         let worker = runtime::Builder::new_current_thread().enable_all().build().map_err(ListenError::Worker)?;
         let thread = thread::Builder::new()

@@ -7,9 +7,18 @@ use hallpass_audit::event::Origin;
 pub use hallpass_policy::approval::Standing;
 use hallpass_policy::{
     approval::Voter,
-    ids::{GroupName, Principal, UserName},
+    ids::{GroupName, Principal, Timestamp, UserName},
     role::Party,
 };
+
+/// How much of what concerns others somebody may read. Gives no right to change it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sight {
+    /// One's own, and what one may decide.
+    Own,
+    /// Everything: `[auditors]`.
+    Everything,
+}
 
 /// Somebody who was authenticated.
 #[derive(Clone, Debug)]
@@ -20,6 +29,10 @@ pub struct Actor {
     pub groups: Vec<GroupName>,
     /// Rights.
     pub standing: Standing,
+    /// What may be read besides.
+    pub sight: Sight,
+    /// When the account ends, if it does.
+    pub expires: Option<Timestamp>,
     /// For the audit.
     pub origin: Arc<Origin>,
 }
@@ -32,19 +45,41 @@ impl Actor {
     pub fn operator(name: &str) -> Self {
         let name = UserName::new(format!("{OPERATOR}{name}"));
         let origin = Origin { user: Some(name.clone()), protocol: Some("cli".into()), ..Origin::default() };
-        Self { name, groups: Vec::new(), standing: Standing::Operator, origin: Arc::new(origin) }
+        let (groups, standing) = (Vec::new(), Standing::Operator);
+        Self { name, groups, standing, sight: Sight::Own, expires: None, origin: Arc::new(origin) }
     }
 
     /// A user of the store; `admins` is `[admins]` of the configuration in force.
     pub fn user(principal: Principal, admins: &[Party], origin: Origin) -> Self {
         let standing = if is_among(&principal, admins) { Standing::Admin } else { Standing::Member };
         let Principal { user, groups } = principal;
-        Self { origin: Arc::new(Origin { user: Some(user.clone()), ..origin }), name: user, groups, standing }
+        let origin = Arc::new(Origin { user: Some(user.clone()), ..origin });
+        Self { origin, name: user, groups, standing, sight: Sight::Own, expires: None }
+    }
+
+    /// The same, who may read everything if `auditors`, the configuration's `[auditors]`, says so.
+    #[must_use]
+    pub fn seeing(mut self, auditors: &[Party]) -> Self {
+        if is_among(&self.principal(), auditors) {
+            self.sight = Sight::Everything;
+        }
+        self
+    }
+
+    /// The same, whose account ends at `expires`.
+    #[must_use]
+    pub fn until(self, expires: Option<Timestamp>) -> Self {
+        Self { expires, ..self }
     }
 
     /// Whether everything is allowed.
     pub fn is_admin(&self) -> bool {
         self.standing.is_admin()
+    }
+
+    /// Whether what concerns others may be read: for admins and auditors.
+    pub fn sees_everything(&self) -> bool {
+        self.is_admin() || self.sight == Sight::Everything
     }
 
     /// As one who approves.

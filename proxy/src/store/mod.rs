@@ -14,6 +14,7 @@ pub mod actor;
 pub mod credentials;
 pub mod grants;
 pub mod ledger;
+pub mod page;
 pub mod requests;
 pub mod seal;
 pub mod sqlite;
@@ -81,6 +82,17 @@ pub struct GrantFilter {
     pub not_ended_before: Option<Timestamp>,
 }
 
+/// Which grants a list holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// All there ever were.
+    All,
+    /// Those that are active or await a review.
+    OfInterest,
+    /// Those that await a review.
+    Unreviewed,
+}
+
 /// One transaction: reads see what it wrote.
 pub trait Transaction {
     /// One user, with keys' infos.
@@ -113,6 +125,13 @@ pub trait Transaction {
     fn request(&self, id: RequestId) -> Result<Option<Request>, StoreError>;
     /// Requests, newest first.
     fn requests(&self, filter: &RequestFilter) -> Result<Vec<Request>, StoreError>;
+    /// At most so many requests, newest first; only older ones than `before`.
+    fn requests_before(
+        &self,
+        filter: &RequestFilter,
+        before: Option<RequestId>,
+        most: u32,
+    ) -> Result<Vec<Request>, StoreError>;
     /// Adds an approval.
     fn insert_approval(&self, id: RequestId, approval: &Approved) -> Result<(), StoreError>;
     /// Replaces a request's state.
@@ -134,6 +153,15 @@ pub trait Transaction {
     fn grant(&self, id: GrantId) -> Result<Option<GrantRecord>, StoreError>;
     /// Grants, newest first.
     fn grants(&self, filter: &GrantFilter) -> Result<Vec<GrantRecord>, StoreError>;
+    /// At most so many grants as they stand at `now`, in the order of their numbers; only those behind `after`. May give
+    /// some that ended just now.
+    fn grants_after(
+        &self,
+        which: Which,
+        now: Timestamp,
+        after: Option<GrantId>,
+        most: u32,
+    ) -> Result<Vec<GrantRecord>, StoreError>;
     /// Notes that a grant was revoked, and that its end is recorded.
     fn revoke(&self, id: GrantId, by: &UserName, at: Timestamp, reason: Option<&str>) -> Result<(), StoreError>;
     /// Moves a grant's end.

@@ -28,7 +28,8 @@ pub(super) fn whole_file(root: &Table<'_>, path: &Path) -> Config {
     let server = server::server(root);
     let audit = server::audit(root);
     let api_address = server::api(root);
-    let admins = server::admins(root);
+    let admins = server::parties(root, "admins");
+    let auditors = server::parties(root, "auditors");
     let listeners = listeners::listeners(root);
     let databases = databases::databases(root);
     let (roles, baseline) = (roles::roles(root), roles::baseline(root));
@@ -44,6 +45,7 @@ pub(super) fn whole_file(root: &Table<'_>, path: &Path) -> Config {
         audit,
         api_address,
         admins,
+        auditors,
         listeners,
         databases,
         policy,

@@ -1,4 +1,4 @@
-//! `[server]`, `[audit]`, `[api]`, `[admins]`.
+//! `[server]`, `[audit]`, `[api]`, `[admins]`, `[auditors]`.
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -115,9 +115,9 @@ pub(super) fn api(root: &Table<'_>) -> Option<SocketAddr> {
     address
 }
 
-/// `[admins]`.
-pub(super) fn admins(root: &Table<'_>) -> Vec<Party> {
-    let Some(table) = root.get("admins").and_then(|node| node.table()) else { return Vec::new() };
+/// `[admins]` and `[auditors]`: users and groups.
+pub(super) fn parties(root: &Table<'_>, section: &'static str) -> Vec<Party> {
+    let Some(table) = root.get(section).and_then(|node| node.table()) else { return Vec::new() };
     let users = table.get("users").map(|node| super::names(&node)).unwrap_or_default();
     let groups = table.get("groups").map(|node| super::names(&node)).unwrap_or_default();
     table.finish();

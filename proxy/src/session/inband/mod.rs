@@ -260,8 +260,9 @@ impl Desk {
         asker: &Asker,
         work: impl FnOnce(&Ledger, &Actor) -> Result<T, LedgerError> + Send + 'static,
     ) -> Result<T, ClientError> {
-        let admins = &self.shared.config.load().admins;
-        let actor = Actor::user(asker.principal.clone(), admins, (*asker.origin).clone());
+        let config = self.shared.config.load();
+        let actor = Actor::user(asker.principal.clone(), &config.admins, (*asker.origin).clone());
+        let actor = actor.seeing(&config.auditors);
         self.ledger.perform(move |ledger| work(ledger, &actor)).await.map_err(refused)
     }
 }

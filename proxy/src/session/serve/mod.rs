@@ -28,6 +28,7 @@ use crate::{
     store::{LoginLookup, credentials::random},
 };
 
+pub mod local;
 mod mysql;
 mod postgres;
 
@@ -57,6 +58,20 @@ pub struct House {
     pub desk: Arc<Desk>,
     /// What MySQL logins share; one for the whole proxy.
     pub keyring: Arc<Keyring>,
+}
+
+impl House {
+    /// What the connections of one thread share, with a recorder of their own.
+    pub fn new(desk: Arc<Desk>, keyring: Arc<Keyring>, lobby: Arc<Lobby>) -> Self {
+        Self {
+            shared: Arc::clone(&desk.shared),
+            lookup: Arc::new(Arc::clone(&desk.ledger)),
+            recorder: Recorder::new(desk.shared.journal.clone()),
+            desk,
+            lobby,
+            keyring,
+        }
+    }
 }
 
 impl std::fmt::Debug for House {

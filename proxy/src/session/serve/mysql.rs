@@ -10,7 +10,11 @@ use hallpass_policy::{
 };
 use tokio::{io::AsyncWriteExt, net::TcpStream, sync::mpsc, time::timeout};
 
-use super::{House, Port, admitted, event, login_failed, new_id, origin_of, standing};
+use super::{
+    House, Port, admitted, event,
+    local::{APPLICATION, ELSEWHERE, Visitor},
+    login_failed, new_id, origin_of, standing,
+};
 use crate::{
     config::{NativePasswords, Protocol},
     error::ClientError,
@@ -29,12 +33,28 @@ use crate::{
     wire::mysql::{
         auth::{Native, UsingPassword},
         backend::Status,
-        capability::{Compression, Listener, announced},
-        codec::Order,
+        capability::{Capabilities, Compression, Listener, agreed, announced},
+        codec::{Order, Sequence},
         encode,
         error::{Denied, err_packet},
     },
 };
+
+/// What a visitor understands. Without MULTI_STATEMENTS a text is one statement.
+const VISITOR: Capabilities = Capabilities(
+    Capabilities::CLIENT_MYSQL.0
+        | Capabilities::LONG_FLAG.0
+        | Capabilities::PROTOCOL_41.0
+        | Capabilities::TRANSACTIONS.0
+        | Capabilities::SECURE_CONNECTION.0
+        | Capabilities::PLUGIN_AUTH.0
+        | Capabilities::CONNECT_ATTRS.0
+        | Capabilities::MULTI_RESULTS.0
+        | Capabilities::DEPRECATE_EOF.0,
+);
+
+/// A collation of utf8mb4 that all servers know.
+const UTF8MB4_GENERAL_CI: u16 = 45;
 
 /// Serves one connection from its first byte to its last.
 pub(super) async fn serve(socket: TcpStream, peer: SocketAddr, port: &Port, house: &House) {
@@ -73,7 +93,7 @@ pub(super) async fn serve(socket: TcpStream, peer: SocketAddr, port: &Port, hous
             Err(end) => return refused(end, peer, port, house),
         };
         let startup = logged_in.login.startup.clone();
-        match admit(logged_in, welcome.connection, peer, port, house).await {
+        match admit(logged_in, welcome.connection, origin_of(&port.config, peer), port, house).await {
             Some(Ended { goodbye: Goodbye::Relogin, client, leftover }) => {
                 entered = relogin(client, leftover, peer.ip(), &startup, &door, desk(house)).await;
             }
@@ -132,20 +152,45 @@ fn refused(end: LoginEnd, peer: SocketAddr, port: &Port, house: &House) {
     }
 }
 
+/// What holds on a visitor's connection: the newest form of answers that the server behind the port has.
+///
+/// # Errors
+/// When the server cannot be asked how it greets.
+pub(super) async fn capabilities(port: &Port, house: &House) -> Result<Capabilities, ClientError> {
+    let timely = timeout(house.shared.config.load().server.login_timeout, greeting(port, house)).await;
+    let greeting = timely.map_err(|_| ClientError::UpstreamUnavailable {
+        target: port.config.database.as_ref().map(ToString::to_string).unwrap_or_default(),
+        reason: "its server did not greet in time".into(),
+    })??;
+    let listener = Listener { tls: offer(&port.security), compression: Compression::Off };
+    Ok(agreed(announced(greeting.capabilities, listener), VISITOR))
+}
+
+/// Serves a visitor, who was authenticated elsewhere, over `stream`: the first packet is the login's OK.
+pub(super) async fn receive(stream: Stream, capabilities: Capabilities, visitor: Visitor, port: &Port, house: &House) {
+    let Visitor { principal, expires, origin } = visitor;
+    let startup = Startup {
+        capabilities,
+        collation: UTF8MB4_GENERAL_CI,
+        database: None,
+        attributes: vec![("program_name".to_owned(), APPLICATION.to_owned())],
+        zstd_level: 0,
+    };
+    let login = Login { principal, credential: ELSEWHERE, expires, startup };
+    let sequence = Sequence::start(Order::Checked);
+    let logged_in = LoggedIn { login, stream, leftover: Vec::new(), sequence };
+    // It has no reason to log in anew: its connection ends with its session.
+    admit(logged_in, house.shared.sessions.next_connection(), origin, port, house).await;
+}
+
 /// A user has proved who they are: may they be here, and does the target stand? Then the session, to its end; `None`
 /// when there was none.
-async fn admit(
-    mut logged_in: LoggedIn,
-    connection: u32,
-    peer: SocketAddr,
-    port: &Port,
-    house: &House,
-) -> Option<Ended> {
+async fn admit(mut logged_in: LoggedIn, connection: u32, origin: Origin, port: &Port, house: &House) -> Option<Ended> {
     let mut origin = Origin {
-        session: new_id(),
+        session: origin.session.or_else(new_id),
         user: Some(logged_in.login.principal.user.clone()),
         application: logged_in.login.startup.application().map(Arc::from),
-        ..origin_of(&port.config, peer)
+        ..origin
     };
     let (target, database) = match welcome(&logged_in.login, port, house, &mut origin).await {
         Ok(welcome) => welcome,

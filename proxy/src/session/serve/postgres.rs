@@ -10,14 +10,19 @@ use hallpass_policy::{
 };
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
-use super::{House, Port, admitted, event, login_failed, new_id, origin_of, standing};
+use super::{
+    House, Port, admitted, event,
+    local::{APPLICATION, ELSEWHERE, Visitor},
+    login_failed, new_id, origin_of, standing,
+};
 use crate::{
     error::ClientError,
+    net::stream::Stream,
     session::{
         gate::Gate,
         login::{
             Doorway, LoginEnd,
-            postgres::{LoggedIn, login},
+            postgres::{LoggedIn, Login, login},
         },
         machine::Machine as _,
         postgres::Machine,
@@ -32,6 +37,7 @@ use crate::{
         encode,
         error::{Phase, error_response},
         settings::Setting,
+        startup::Startup,
     },
 };
 
@@ -55,7 +61,7 @@ pub(super) async fn serve(socket: TcpStream, peer: SocketAddr, port: &Port, hous
     };
     drop(place);
     match entered {
-        Ok(logged_in) => admit(logged_in, peer, port, house).await,
+        Ok(logged_in) => admit(logged_in, origin_of(&port.config, peer), port, house).await,
         Err(LoginEnd::Cancel(key)) => shared.sessions.cancel(key.process, &key.secret),
         Err(LoginEnd::Refused { user, database, error }) => {
             let origin = Origin {
@@ -71,14 +77,29 @@ pub(super) async fn serve(socket: TcpStream, peer: SocketAddr, port: &Port, hous
     }
 }
 
+/// Serves a visitor, who was authenticated elsewhere, over `stream`: the first message is AuthenticationOk.
+pub(super) async fn receive(stream: Stream, visitor: Visitor, port: &Port, house: &House) {
+    let Visitor { principal, expires, origin } = visitor;
+    let setting = |name: &str, value: &str| Setting { name: name.to_owned(), value: value.to_owned() };
+    let startup = Startup {
+        minor: 0,
+        negotiation: None,
+        user: principal.user.to_string(),
+        database: port.config.database.as_ref().map(ToString::to_string).unwrap_or_default(),
+        settings: vec![setting("client_encoding", "UTF8"), setting("application_name", APPLICATION)],
+    };
+    let login = Login { principal, credential: ELSEWHERE, expires, startup };
+    admit(LoggedIn { login, stream, leftover: Vec::new() }, origin, port, house).await;
+}
+
 /// A user has proved who they are: may they be here, and does the target stand?
-async fn admit(mut logged_in: LoggedIn, peer: SocketAddr, port: &Port, house: &House) {
+async fn admit(mut logged_in: LoggedIn, origin: Origin, port: &Port, house: &House) {
     let startup = &logged_in.login.startup;
     let mut origin = Origin {
-        session: new_id(),
+        session: origin.session.or_else(new_id),
         user: Some(logged_in.login.principal.user.clone()),
         application: startup.setting("application_name").map(Arc::from),
-        ..origin_of(&port.config, peer)
+        ..origin
     };
     let welcome = match welcome(&logged_in, port, house, &mut origin).await {
         Ok(welcome) => welcome,

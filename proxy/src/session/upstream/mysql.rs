@@ -242,7 +242,7 @@ impl Link {
         let mut stream = connector.dial(SOCKET).await?;
         let security = match &stream {
             _ if connector.wants_tls() => Security::Tls,
-            Stream::Unix(_) => Security::Local,
+            Stream::Unix(_) | Stream::Local(_) => Security::Local,
             Stream::Tcp(_) | Stream::TlsClient(_) | Stream::TlsUpstream(_) | Stream::Compressed(_) => Security::Plain,
         };
         let failed = |failure| login_failure(failure, wanted);

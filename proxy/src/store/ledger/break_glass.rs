@@ -101,9 +101,7 @@ impl Ledger {
         self.attempt(Tried::new(Kind::Review, actor).with_grant(id), |store, events| {
             let nothing = || LedgerError::not_found(format!("there is no grant {id}"));
             let record = store.grant(id)?.ok_or_else(nothing)?;
-            if !grants::may_see(store, actor, &record)? {
-                return Err(nothing());
-            }
+            grants::in_hand(store, actor, &record)?;
             // As with approvals: who asked for another does not look away for them, unless it is who runs the proxy.
             let asked = store.request(record.grant.request)?.ok_or_else(nothing)?.asked;
             if record.review.is_due() && asked.asked_by == actor.name && !is_operator(&actor.name) {

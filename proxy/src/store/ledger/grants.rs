@@ -9,12 +9,14 @@ use hallpass_policy::{
 };
 
 use super::{
-    Decided, Ledger, LedgerError, Outcome, bounded, check, event, refusal::Tried, requests::may_decide, settle::settle,
+    Decided, Ledger, LedgerError, Outcome, bounded, check, event, read_only, refusal::Tried, requests::may_decide,
+    settle::settle,
 };
 use crate::store::{
-    GrantFilter, RequestFilter, Transaction,
+    GrantFilter, RequestFilter, Transaction, Which,
     actor::Actor,
     grants::{GrantRecord, GrantState},
+    page::{Filling, Page, Paged},
     requests::{Closed, NewRequest, Request, Way},
 };
 
@@ -36,6 +38,27 @@ impl Ledger {
             }
         }
         Ok(found)
+    }
+
+    /// A page of the grants that the actor may see, in the order of their numbers.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn grants_page(&self, actor: &Actor, which: Which, page: Page<GrantId>) -> Outcome<Paged<GrantRecord>> {
+        let now = self.now();
+        let store = self.store.begin()?;
+        let wanted = |record: &GrantRecord| match which {
+            Which::All => true,
+            Which::OfInterest => record.state(now) == GrantState::Active || record.review.is_due(),
+            Which::Unreviewed => record.review.is_due(),
+        };
+        let mut filling = Filling::new(page);
+        while let Some((behind, most)) = filling.wants() {
+            let chunk = store.grants_after(which, now, behind, most)?;
+            let shown = |record: &GrantRecord| Outcome::Ok(wanted(record) && may_see(&*store, actor, record)?);
+            filling.fetched(chunk, |record| record.grant.id, shown)?;
+        }
+        filling.done(Ok)
     }
 
     /// Asks for more time for an active grant, by the same approval rules as for a new one. When every rule that applies
@@ -127,9 +150,7 @@ fn nothing(id: GrantId) -> LedgerError {
 /// An active grant that the actor may see, with the request it came from.
 fn active(store: &dyn Transaction, actor: &Actor, id: GrantId, now: Timestamp) -> Outcome<(GrantRecord, Request)> {
     let record = store.grant(id)?.ok_or_else(|| nothing(id))?;
-    if !may_see(store, actor, &record)? {
-        return Err(nothing(id));
-    }
+    in_hand(store, actor, &record)?;
     match record.state(now) {
         GrantState::Active => {}
         ended @ (GrantState::Expired | GrantState::Revoked) => {
@@ -149,8 +170,24 @@ pub(super) fn ended(grant: &Grant, at: Timestamp, actor: Option<&Actor>, why: &s
     found
 }
 
-/// Whether the grant is the actor's own, or the actor decided about it, or could have.
+/// Whether the actor may read the grant: whoever has a say in it, and auditors.
 pub(super) fn may_see(store: &dyn Transaction, actor: &Actor, record: &GrantRecord) -> Outcome<bool> {
+    Ok(actor.sees_everything() || has_say(store, actor, record)?)
+}
+
+/// Passes whoever has a say in the grant. Who only reads it is told so; to anybody else it does not exist.
+pub(super) fn in_hand(store: &dyn Transaction, actor: &Actor, record: &GrantRecord) -> Outcome<()> {
+    if has_say(store, actor, record)? {
+        Ok(())
+    } else if actor.sees_everything() {
+        Err(read_only("grants"))
+    } else {
+        Err(nothing(record.grant.id))
+    }
+}
+
+/// Whether the grant is the actor's own, or the actor decided about it, or could have.
+fn has_say(store: &dyn Transaction, actor: &Actor, record: &GrantRecord) -> Outcome<bool> {
     if actor.is_admin() || record.grant.user == actor.name {
         return Ok(true);
     }

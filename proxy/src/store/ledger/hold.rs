@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use super::{Ask, Decided, Ledger, LedgerError, Outcome, refusal::Tried, requests::visible, settle::described};
 use crate::store::{
     Transaction,
-    actor::{Actor, Standing},
+    actor::{Actor, Sight, Standing},
     grants::GrantState,
     requests::{Closed, RequestState},
 };
@@ -201,5 +201,6 @@ impl Decided {
 /// Who asked for it to be held asked for its end, too.
 fn on_behalf_of(asker: &UserName) -> Actor {
     let origin = Origin { user: Some(asker.clone()), ..Origin::default() };
-    Actor { name: asker.clone(), groups: Vec::new(), standing: Standing::Member, origin: Arc::new(origin) }
+    let (groups, origin) = (Vec::new(), Arc::new(origin));
+    Actor { name: asker.clone(), groups, standing: Standing::Member, sight: Sight::Own, expires: None, origin }
 }

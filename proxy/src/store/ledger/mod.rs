@@ -21,6 +21,7 @@ use super::{
     actor::{Actor, Standing},
     credentials::token_digest,
     seal::Seal,
+    users::User,
 };
 use crate::shared::Shared;
 
@@ -177,7 +178,11 @@ impl Ledger {
         let now = self.now();
         let owner = found.filter(|(user, expires)| user.active(now) && expires.is_none_or(|end| now < end));
         let config = self.shared.config.load();
-        Ok(owner.map(|(user, _)| Actor::user(user.principal(), &config.admins, origin)))
+        let actor = |user: User| {
+            let actor = Actor::user(user.principal(), &config.admins, origin);
+            actor.seeing(&config.auditors).until(user.expires)
+        };
+        Ok(owner.map(|(user, _)| actor(user)))
     }
 
     /// One transaction: what `work` wrote becomes true together with its events, or not at all.
@@ -237,6 +242,12 @@ fn bounded(text: Option<String>) -> Outcome<Option<String>> {
         return Err(LedgerError::invalid(format!("reasons and comments hold at most {LONGEST_REASON} bytes")));
     }
     Ok(text)
+}
+
+/// What somebody hears who sees a thing without having a say in it.
+fn read_only(what: &str) -> LedgerError {
+    LedgerError::forbidden(format!("an auditor reads {what} and changes none"))
+        .hint("approvers are named under [[approvals]] in proxy.toml, admins under [admins]")
 }
 
 /// Only admins pass.

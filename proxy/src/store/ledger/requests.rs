@@ -10,7 +10,7 @@ use hallpass_policy::{
 };
 
 use super::{
-    Ledger, LedgerError, Outcome, bounded, check, event,
+    Ledger, LedgerError, Outcome, bounded, check, event, read_only,
     refusal::Tried,
     settle::{described, settle},
 };
@@ -20,6 +20,7 @@ use crate::{
         RequestFilter, Transaction,
         actor::{Actor, is_operator},
         grants::GrantRecord,
+        page::{Filling, Page, Paged},
         requests::{Approved, Closed, NewRequest, Objection, Pending, Request, Subject, Way},
     },
 };
@@ -135,7 +136,7 @@ impl Ledger {
         let config = self.shared.config.load_full();
         let now = self.now();
         self.attempt(Tried::new(Kind::Request, actor).with_request(id), |store, events| {
-            let request = visible(store, actor, id)?;
+            let request = in_hand(store, actor, id)?;
             if !actor.is_admin() && !request.asked.is_of(&actor.name) {
                 return Err(LedgerError::forbidden(format!("request {id} is not yours to change")));
             }
@@ -170,7 +171,7 @@ impl Ledger {
         let config = self.shared.config.load_full();
         let now = self.now();
         self.attempt(Tried::new(Kind::Approval, actor).with_request(id), |store, events| {
-            let pending = open(visible(store, actor, id)?)?;
+            let pending = open(in_hand(store, actor, id)?)?;
             let approval = Approved { by: actor.name.clone(), at: now, duration, comment: bounded(comment)? };
             let asked = pending.request().asked.duration;
             let pending = pending.approve(&actor.voter(), approval.clone()).map_err(|objection| match objection {
@@ -197,7 +198,7 @@ impl Ledger {
     pub fn reject(&self, actor: &Actor, id: RequestId, reason: Option<String>) -> Outcome<Request> {
         let now = self.now();
         self.attempt(Tried::new(Kind::Rejection, actor).with_request(id), |store, events| {
-            let request = visible(store, actor, id)?;
+            let request = in_hand(store, actor, id)?;
             if request.asked.is_of(&actor.name) && !is_operator(&actor.name) {
                 return Err(LedgerError::forbidden("nobody may reject their own request")
                     .hint(format!("withdraw it: hallpass cancel {id}")));
@@ -218,7 +219,7 @@ impl Ledger {
     pub fn cancel(&self, actor: &Actor, id: RequestId) -> Outcome<Request> {
         let now = self.now();
         self.change(|store, events| {
-            let request = visible(store, actor, id)?;
+            let request = in_hand(store, actor, id)?;
             if !actor.is_admin() && !request.asked.is_of(&actor.name) {
                 return Err(LedgerError::forbidden(format!("request {id} is not yours to cancel"))
                     .hint(format!("reject it: hallpass reject {id}")));
@@ -253,7 +254,7 @@ impl Ledger {
         described(&config, &*store, request, self.now())
     }
 
-    /// The requests that the actor may see: own ones, those the actor may decide, and all for an admin.
+    /// The requests that the actor may see: own ones, those the actor may decide, and all for admins and auditors.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -264,6 +265,27 @@ impl Ledger {
         let now = self.now();
         found.map(|request| described(&config, &*store, request, now)).collect()
     }
+
+    /// A page of [`Ledger::requests`], newest first.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn requests_page(
+        &self,
+        actor: &Actor,
+        filter: &RequestFilter,
+        page: Page<RequestId>,
+    ) -> Outcome<Paged<Decided>> {
+        let config = self.shared.config.load_full();
+        let store = self.store.begin()?;
+        let now = self.now();
+        let mut filling = Filling::new(page);
+        while let Some((behind, most)) = filling.wants() {
+            let chunk = store.requests_before(filter, behind, most)?;
+            filling.fetched(chunk, |request| request.id, |request| Outcome::Ok(may_see(actor, request)))?;
+        }
+        filling.done(|request| described(&config, &*store, request, now))
+    }
 }
 
 /// A request that exists and that the actor may see; to anybody else it does not exist.
@@ -272,7 +294,18 @@ pub(super) fn visible(store: &dyn Transaction, actor: &Actor, id: RequestId) -> 
     found.ok_or_else(|| LedgerError::not_found(format!("there is no request {id}")))
 }
 
+/// A request that the actor has a say in. Who only reads it is told so; to anybody else it does not exist.
+fn in_hand(store: &dyn Transaction, actor: &Actor, id: RequestId) -> Outcome<Request> {
+    let request = visible(store, actor, id)?;
+    if has_say(actor, &request) { Ok(request) } else { Err(read_only("requests")) }
+}
+
 fn may_see(actor: &Actor, request: &Request) -> bool {
+    actor.sees_everything() || has_say(actor, request)
+}
+
+/// Whether it is the actor's own, or the actor may decide it.
+fn has_say(actor: &Actor, request: &Request) -> bool {
     actor.is_admin() || request.asked.is_of(&actor.name) || may_decide(actor, request)
 }
 

@@ -246,12 +246,14 @@ impl Ledger {
         }
     }
 
-    /// Records that an admin changed something outside the store: a killed session.
+    /// Records that somebody ends a session: an admin anybody's, everybody their own.
     ///
     /// # Errors
-    /// When the actor is no admin or the audit cannot be written.
-    pub fn record_admin(&self, actor: &Actor, what: String) -> Outcome<()> {
-        admin_only(actor, "do this")?;
+    /// When it is somebody else's and the actor no admin, or the audit cannot be written.
+    pub fn ends_session(&self, actor: &Actor, whose: Option<&UserName>, what: String) -> Outcome<()> {
+        if whose != Some(&actor.name) {
+            admin_only(actor, "end another user's session")?;
+        }
         self.shared.journal.append(&[admin_event(actor, self.now(), what)])?;
         Ok(())
     }

@@ -12,7 +12,7 @@ use super::{
     to_json,
 };
 use crate::store::{
-    GrantFilter, StoreError,
+    GrantFilter, StoreError, Which,
     grants::{GrantRecord, NewGrant, ReviewState},
 };
 
@@ -144,6 +144,27 @@ pub(super) fn unreviewed(connection: &Connection, user: Option<&UserName>) -> Re
     let mut statement = connection
         .prepare_cached(&format!("{COLUMNS} WHERE {UNREVIEWED} AND (?1 IS NULL OR user = ?1) ORDER BY starts, id"))?;
     let rows: Vec<_> = statement.query_map(params![user.map(UserName::as_str)], raw)?.collect::<Result<_, _>>()?;
+    rows.into_iter().map(finish).collect()
+}
+
+pub(super) fn after(
+    connection: &Connection,
+    which: Which,
+    now: Timestamp,
+    after: Option<GrantId>,
+    most: u32,
+) -> Result<Vec<GrantRecord>, StoreError> {
+    let wanted = match which {
+        Which::All => "1".to_owned(),
+        Which::OfInterest => format!("((ends >= ?1 AND revoked_at IS NULL) OR ({UNREVIEWED}))"),
+        Which::Unreviewed => UNREVIEWED.to_owned(),
+    };
+    // The parameter is named in every text, so that each takes the same three.
+    let mut statement = connection.prepare_cached(&format!(
+        "{COLUMNS} WHERE {wanted} AND ?1 IS NOT NULL AND (?2 IS NULL OR id > ?2) ORDER BY id LIMIT ?3"
+    ))?;
+    let rows: Vec<_> =
+        statement.query_map(params![now.0, after.map(|id| id.0), most], raw)?.collect::<Result<_, _>>()?;
     rows.into_iter().map(finish).collect()
 }
 

@@ -12,7 +12,7 @@ use hallpass_policy::ids::{GrantId, RequestId, Timestamp, UserName};
 use rusqlite::{Connection, OptionalExtension};
 
 use super::{
-    GrantFilter, RequestFilter, Resources, Store, StoreError, Transaction,
+    GrantFilter, RequestFilter, Resources, Store, StoreError, Transaction, Which,
     credentials::{self, Credentials},
     grants::{GrantRecord, NewGrant, ReviewState},
     requests::{Approved, NewRequest, Request},
@@ -181,6 +181,14 @@ impl Transaction for Open<'_> {
     fn requests(&self, filter: &RequestFilter) -> Result<Vec<Request>, StoreError> {
         requests::list(&self.connection, filter)
     }
+    fn requests_before(
+        &self,
+        filter: &RequestFilter,
+        before: Option<RequestId>,
+        most: u32,
+    ) -> Result<Vec<Request>, StoreError> {
+        requests::before(&self.connection, filter, before, most)
+    }
     fn insert_approval(&self, id: RequestId, approval: &Approved) -> Result<(), StoreError> {
         requests::insert_approval(&self.connection, id, approval)
     }
@@ -210,6 +218,15 @@ impl Transaction for Open<'_> {
     }
     fn grants(&self, filter: &GrantFilter) -> Result<Vec<GrantRecord>, StoreError> {
         grants::list(&self.connection, filter)
+    }
+    fn grants_after(
+        &self,
+        which: Which,
+        now: Timestamp,
+        after: Option<GrantId>,
+        most: u32,
+    ) -> Result<Vec<GrantRecord>, StoreError> {
+        grants::after(&self.connection, which, now, after, most)
     }
     fn revoke(&self, id: GrantId, by: &UserName, at: Timestamp, reason: Option<&str>) -> Result<(), StoreError> {
         grants::revoke(&self.connection, id, by, at, reason)

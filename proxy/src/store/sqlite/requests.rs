@@ -185,6 +185,22 @@ pub(super) fn list(connection: &Connection, filter: &RequestFilter) -> Result<Ve
     rows.into_iter().map(|row| finish(connection, row)).collect()
 }
 
+pub(super) fn before(
+    connection: &Connection,
+    filter: &RequestFilter,
+    before: Option<RequestId>,
+    most: u32,
+) -> Result<Vec<Request>, StoreError> {
+    let mut statement = connection.prepare_cached(&format!(
+        "{COLUMNS} WHERE (?1 IS NULL OR user = ?1) AND (NOT ?2 OR state = 'pending') AND (?3 IS NULL OR id < ?3)
+           ORDER BY id DESC LIMIT ?4"
+    ))?;
+    let user = filter.user.as_ref().map(UserName::as_str);
+    let rows = statement.query_map(params![user, filter.pending, before.map(|id| id.0), most], raw)?;
+    let rows: Vec<Raw> = rows.collect::<Result<_, _>>()?;
+    rows.into_iter().map(|row| finish(connection, row)).collect()
+}
+
 pub(super) fn insert_approval(connection: &Connection, id: RequestId, approval: &Approved) -> Result<(), StoreError> {
     connection.execute(
         "INSERT INTO approvals (request, approver, at, duration, comment) VALUES (?1, ?2, ?3, ?4, ?5)",

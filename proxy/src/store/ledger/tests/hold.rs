@@ -8,7 +8,7 @@ impl World {
         self.ledger.ask_held(&self.actor("alice"), ask("reader", targets, 60)).unwrap()
     }
 
-    fn state(&self, id: RequestId) -> RequestState {
+    fn state_of(&self, id: RequestId) -> RequestState {
         self.ledger.request(&operator(), id).unwrap().request.state
     }
 
@@ -35,10 +35,10 @@ fn a_request_without_its_holder_is_cancelled() {
     let id = asked.request.id;
     world.later(GRACE * 2);
     world.ledger.sweep().unwrap();
-    assert_eq!(world.state(id), RequestState::Pending, "its holder is here");
+    assert_eq!(world.state_of(id), RequestState::Pending, "its holder is here");
     drop(hold);
     world.ledger.sweep().unwrap();
-    let RequestState::Cancelled(closed) = world.state(id) else { panic!("cancelled is expected") };
+    let RequestState::Cancelled(closed) = world.state_of(id) else { panic!("cancelled is expected") };
     assert_eq!((closed.by.as_str(), closed.reason.as_deref()), ("alice", Some("its holder went away")));
     assert!(world.ledger.approve(&operator(), id, None, None).is_err());
     let last = world.events().pop().unwrap();
