@@ -50,13 +50,14 @@ add_person() {
   group_of[$name]=$group
 }
 
-# The client's command line for NAME. `localhost` would be a socket to MariaDB's, so it is an address and TCP.
+# The client's command line for NAME. `localhost` would be a socket to MariaDB's, so it is an address and TCP; and that
+# client keeps comments to itself unless told.
 psql_of() {
   client_command=(env "PGPASSWORD=$1-secret" psql -X "host=127.0.0.1 port=$proxy_port user=$1 dbname=shop sslmode=disable")
 }
 mariadb_of() {
   client_command=(env "MYSQL_PWD=$1-secret" mariadb --no-defaults --protocol=TCP --skip-ssl -h 127.0.0.1
-    -P "$mysql_proxy_port" -u "$1" --table --unbuffered shop)
+    -P "$mysql_proxy_port" -u "$1" --table --comments --unbuffered shop)
 }
 
 # tell_or_play STORY — plays the function STORY and checks it, or tells what to type and waits.

@@ -106,6 +106,12 @@ leaves() {
   unset "to_client[$1]" "from_client[$1]"
 }
 
+# pauses SECONDS — for what comes by itself.
+pauses() {
+  printf '  (%s seconds later)\n' "$1"
+  ! playing || sleep "$1"
+}
+
 # Words as one would type them.
 words() {
   local word line=''
