@@ -35,7 +35,7 @@ opens() {
   client[$name]=$2
   "$2_of" "$name"
   if ! playing; then
-    printf '  %s$ %s\n' "$name" "$(words "${client_command[@]:1}")"
+    printf '  %s$%s\n' "$name" "$(quoted "${client_command[@]:1}")"
     return
   fi
   # Reading from a pipe, mariadb would end at the first error.
@@ -110,35 +110,37 @@ pauses() {
   ! playing || sleep "$1"
 }
 
-# Words as one would type them.
-words() {
-  local word line=''
+# Words as one would type them, each after a blank.
+quoted() {
+  local word
   for word in "$@"; do
-    [[ $word == *[[:space:]\;]* ]] && word="\"$word\""
-    line+=" $word"
+    [[ $word != *[[:space:]\;]* ]] || word="\"$word\""
+    printf ' %s' "$word"
   done
-  printf '%s' "${line# }"
 }
 
-# shows NAME COMMAND… — prints the command, runs it, prints and keeps what it says. Its exit code is for `expect_exit`.
-shows() {
-  printf '  %s$ %s\n' "$1" "${display:-$(words "${@:2}")}"
+# show COMMAND… — prints the command (or display) as who types it, runs it with stdin, prints and keeps what it says.
+# Its exit code is for `expect_exit`.
+show() {
+  local line
+  line=$(quoted "$@")
+  printf '  %s$ %s%s\n' "${who:-}" "${display:-${line# }}" "${stdin:+ <<< $stdin}"
   display=''
   playing || return 0
   code=0
-  shown=$("${@:2}" 2>&1) || code=$?
+  shown=$("$@" 2>&1 <<<"${stdin:-}") || code=$?
   printf '%s\n' "$shown" | sed 's/^/    /'
 }
 
 # as NAME ARGUMENT… — of hallpass; the operator is whoever runs the proxy.
 as() {
-  local name=$1
+  local who=$1
   shift
-  display="hallpass $(words "$@")"
-  if [ "$name" = operator ]; then
-    shows "$name" as_admin "$@"
+  display="hallpass$(quoted "$@")"
+  if [ "$who" = operator ]; then
+    show as_admin "$@"
   else
-    shows "$name" env "HALLPASS_URL=http://127.0.0.1:$api_port" "HALLPASS_TOKEN=${token[$name]}" "$hallpass" "$@"
+    show env "HALLPASS_URL=http://127.0.0.1:$api_port" "HALLPASS_TOKEN=${token[$who]}" "$hallpass" "$@"
   fi
 }
 
