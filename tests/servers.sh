@@ -1,4 +1,4 @@
-# Sourced by examples/demo/run and bench/run: throwaway servers in a temporary folder, on free ports, under an account
+# Sourced by examples/lib/setting.sh and bench/run: throwaway servers in a temporary folder, on free ports, under an account
 # without rights. Stops exactly what it started. Sets state, config, the ports and the pids;
 # $hallpass is the binary.
 # shellcheck shell=bash
