@@ -10,6 +10,9 @@ source tests/servers.sh
 # shellcheck source=examples/lib/stage.sh
 source examples/lib/stage.sh
 
+trap stop_all EXIT
+trap 'exit 130' INT TERM
+
 declare -A token=() group_of=()
 mode=''
 
@@ -23,8 +26,6 @@ set_up() {
   esac
   for protocol in $protocols; do "install_$protocol"; done
   build_hallpass
-  trap stop_all EXIT
-  trap 'exit 130' INT TERM
   for protocol in $protocols; do "start_${protocol}_shop"; done
   start_hallpass "examples/$name/proxy.toml"
   # So that `hallpass` is what one types, whatever the binary is called.
