@@ -1,5 +1,5 @@
-# Sourced by tests/run, bench/run and examples/demo/run, from the root of the checkout: finds or installs what building
-# and testing need, and says what is missing where it cannot. Sets HALLPASS_PG_BIN, SECOND_PG_BIN, HALLPASS_PYTHON,
+# Sourced by tests/run, bench/run and examples/lib/setting.sh, from the root of the checkout: finds or installs what
+# building and testing need, and says what is missing where it cannot. Sets HALLPASS_PG_BIN, SECOND_PG_BIN, HALLPASS_PYTHON,
 # HALLPASS_MARIADB_BIN, HALLPASS_MYSQL_ROOT, HALLPASS_NODE_MODULES, HALLPASS_CONNECTOR_J.
 # shellcheck shell=bash
 

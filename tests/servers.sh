@@ -1,4 +1,4 @@
-# Sourced by examples/demo/run and bench/run: throwaway servers in a temporary folder, on free ports, under an account
+# Sourced by examples/lib/setting.sh and bench/run: throwaway servers in a temporary folder, on free ports, under an account
 # without rights. Stops exactly what it started. Sets state, config, the ports and the pids;
 # $hallpass is the binary.
 # shellcheck shell=bash
@@ -127,9 +127,10 @@ start_hallpass() {
   until_ready "hallpass' socket" test -S "$state/data/api.sock"
 }
 
-# Stops what was started, the proxy first.
+# Stops what was started, the proxy first. A second Ctrl-C does not stop the stopping.
 stop_all() {
   local pid signal
+  trap '' INT TERM
   for pid in "${other_pids[@]}" $hallpass_pid $postgres_pid $mariadb_pid; do
     # To Postgres INT means: fast. The others take it as a wish to end, too, but for MariaDB.
     [ "$pid" = "$mariadb_pid" ] && signal=TERM || signal=INT

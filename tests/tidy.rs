@@ -132,10 +132,9 @@ fn the_changelog_has_room_for_what_is_new() {
 fn scripts_are_executable_and_stop_at_errors() {
     use std::os::unix::fs::PermissionsExt as _;
     let mut findings = Vec::new();
-    for path in
-        ["tests/run", "tests/mysql-from-sid", "bench/run", "examples/demo/run", "examples/ci-migration/run", ".ci/run"]
-            .map(PathBuf::from)
-    {
+    let scripts = ["tests/run", "tests/mysql-from-sid", "bench/run", ".ci/run"].map(PathBuf::from);
+    let examples = files().into_iter().filter(|path| path.starts_with("examples") && path.ends_with("run"));
+    for path in scripts.into_iter().chain(examples) {
         let text = read(&path);
         if !text.starts_with("#!/usr/bin/env bash\n") || !text.contains("set -euo pipefail") {
             findings.push(format!(

@@ -9,7 +9,7 @@ hallpass is running in front of a throwaway Postgres and a throwaway MariaDB wit
 
 1. In a second terminal, be alice, with the client you like; the password is "alice-secret":
 
-   export HALLPASS_URL=http://127.0.0.1:$api_port HALLPASS_TOKEN=$alice_token
+   export HALLPASS_URL=http://127.0.0.1:$api_port HALLPASS_TOKEN=${token[alice]}
    PGPASSWORD=alice-secret $(command -v psql) "host=127.0.0.1 port=$proxy_port user=alice dbname=shop sslmode=disable"
    MYSQL_PWD=alice-secret $mariadb
 
@@ -25,7 +25,7 @@ hallpass is running in front of a throwaway Postgres and a throwaway MariaDB wit
 
 3. In a third terminal, be bob, and decide:
 
-   export HALLPASS_URL=http://127.0.0.1:$api_port HALLPASS_TOKEN=$bob_token
+   export HALLPASS_URL=http://127.0.0.1:$api_port HALLPASS_TOKEN=${token[bob]}
    $hallpass requests --pending
    $hallpass approve 1
 

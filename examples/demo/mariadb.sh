@@ -1,19 +1,10 @@
-# Sourced by examples/demo/run: the demo's MariaDB and its client, mariadb. Twin of postgres.sh.
+# Sourced by examples/demo/run: what the story says otherwise on MariaDB. Twin of postgres.sh.
 # shellcheck shell=bash
 
-# The server logs every statement with the time it came.
-start_mariadb_shop() {
-  start_mariadb examples/demo/mariadb.sql --general-log=ON --log-output=TABLE
-}
-
-# For the story: who stands behind the names that it uses. `localhost` would be a socket, so it is an address and TCP.
 # shellcheck disable=SC2034  # the story uses them
 mariadb_side() {
   target=shop_eu
-  client=mariadb
-  client_command=(env MYSQL_PWD=alice-secret mariadb --no-defaults --protocol=TCP --skip-ssl -h 127.0.0.1
-    -P "$mysql_proxy_port" -u alice --table --unbuffered --force shop)
-  echo_command='system echo'
+  with=mariadb
   browse='DESCRIBE shop.customers;'
 }
 

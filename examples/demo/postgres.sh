@@ -1,18 +1,10 @@
-# Sourced by examples/demo/run: the demo's Postgres and its client, psql. Twin of mariadb.sh.
+# Sourced by examples/demo/run: what the story says otherwise on Postgres. Twin of mariadb.sh.
 # shellcheck shell=bash
 
-# The server logs every statement with the time it came.
-start_postgres_shop() {
-  start_postgres examples/demo/postgres.sql -c log_statement=all -c 'log_line_prefix=%m ' -c log_timezone=UTC
-}
-
-# For the story: who stands behind the names that it uses.
 # shellcheck disable=SC2034  # the story uses them
 postgres_side() {
   target=shop
-  client=psql
-  client_command=(env PGPASSWORD=alice-secret psql -X -h 127.0.0.1 -p "$proxy_port" -U alice shop)
-  echo_command='\echo'
+  with=psql
   browse='\d shop.customers'
 }
 

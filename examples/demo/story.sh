@@ -2,27 +2,34 @@
 # it must show. Alice's client stays open from the first step to the last. What differs is in postgres.sh and mariadb.sh.
 # shellcheck shell=bash
 
-# shellcheck source=examples/demo/stage.sh
-source examples/demo/stage.sh
+# shellcheck source=examples/demo/postgres.sh
+source examples/demo/postgres.sh
+# shellcheck source=examples/demo/mariadb.sh
+source examples/demo/mariadb.sh
 
 # Requests and their grants are numbered alike here: each request gives one grant.
 number=0
 
-# tell_story postgres|mariadb
-tell_story() {
+both_stories() {
+  story postgres
+  story mariadb
+}
+
+# story postgres|mariadb
+story() {
   local side=$1
-  local target client client_command echo_command browse
+  local target with browse
   local look='SELECT id, name, email, ssn, card_number FROM shop.customers WHERE id = 7'
   "${side}_side"
   number=$((number + 1))
-  printf '\n#### %s, with %s\n' "$target" "$client"
-  open_client
+  printf '\n#### %s, with %s\n' "$target" "$with"
+  opens alice "$with"
 
   step 'alice may look around, not at data'
-  alice_types "$browse"
+  types alice "$browse"
   expect 'card_number'
   expect_not 'ERROR'
-  alice_types "$look;"
+  types alice "$look;"
   expect 'ERROR'
   expect 'no grant allows SELECT on shop.customers'
   expect "HINT:  CALL hallpass.request('reader', '1 hour', 'why')"
@@ -30,53 +37,53 @@ tell_story() {
   step 'she types what the hint says'
   follow_hint
   expect_not 'ERROR'
-  as_alice approve $number
+  as alice approve $number
   expect_exit 1
-  alice_types "$look;"
+  types alice "$look;"
   expect 'no grant allows SELECT on shop.customers'
 
   step 'bob of security sees the request and approves'
-  as_bob requests --pending
+  as bob requests --pending
   expect 'INC-1234 stuck order'
-  as_bob approve $number
+  as bob approve $number
   expect_exit 0
 
   step 'the same statement, on the connection that is still open: rows, with masks'
-  alice_types "$look;"
+  types alice "$look;"
   expect_not 'ERROR'
   expect 'Hana'
   expect_not 'customer7@mail.example'
   expect_not '907-17-0007'
   expect_not '4000000000055433'
   expect '5433'
-  alice_types 'SELECT * FROM shop.stuck_orders WHERE id = 4;'
+  types alice 'SELECT * FROM shop.stuck_orders WHERE id = 4;'
   expect_not 'ERROR'
   expect '2026-01-01'
   expect_not '@mail.example'
-  alice_types "SELECT upper(email), concat(ssn, '!') FROM shop.customers WHERE id = 7;"
+  types alice "SELECT upper(email), concat(ssn, '!') FROM shop.customers WHERE id = 7;"
   expect_not 'CUSTOMER7@'
   expect_not '907-17-0007'
-  alice_types 'SELECT count(*) FROM shop.orders;'
+  types alice 'SELECT count(*) FROM shop.orders;'
   expect '8000'
 
   step 'reading is not writing'
-  alice_types "UPDATE shop.orders SET status = 'paid' WHERE id = 4;"
+  types alice "UPDATE shop.orders SET status = 'paid' WHERE id = 4;"
   expect 'no grant allows UPDATE on shop.orders'
   expect "HINT:  CALL hallpass.request('fixer', '1 hour', 'why')"
 
   step 'bob ends it; the connection is still open, and holds nothing'
-  as_bob revoke $number --reason "all done"
+  as bob revoke $number --reason "all done"
   expect_exit 0
-  alice_types "$look;"
+  types alice "$look;"
   expect 'no grant allows SELECT on shop.customers'
-  close_client
+  leaves alice
 
   step 'whoever runs the proxy sees what happened; the chain of the audit holds'
-  as_operator audit search shop.customers --database "$target"
+  as operator audit search shop.customers --database "$target"
   expect_exit 0
   expect 'alice'
   expect 'SELECT id, name, email'
-  as_operator audit verify
+  as operator audit verify
   expect_exit 0
   expect 'intact'
 
@@ -84,12 +91,28 @@ tell_story() {
   recorded_first "$look"
 }
 
-sum_up() {
-  if [ "$failures" = 0 ]; then
-    printf '\nevery step showed what it should\n'
-  else
-    printf '\n%s of the steps'\'' checks failed; the log of hallpass:\n' "$failures"
-    tail -n 30 "$state/hallpass.log"
-    return 1
+# The statement of the last HINT, typed by alice with a reason of her own.
+follow_hint() {
+  local hint
+  hint=$(sed -n 's/.*HINT: *//p' <<<"$shown" | head -n 1)
+  if [[ $hint != "CALL hallpass.request("* ]]; then
+    fail "the hint is no statement: $hint"
+    return
+  fi
+  types alice "${hint//why/INC-1234 stuck order};"
+}
+
+# recorded_first STATEMENT — compares the audit's time with the one in the server's own log.
+recorded_first() {
+  local recorded heard
+  recorded=$(as_admin audit search "$1" --kind attempt --database "$target" --json | tr ',' '\n' |
+    sed -n 's/.*"at"[: ]*"\([^"Z]*\).*/\1/p')
+  recorded=${recorded%%$'\n'*}
+  heard=$("${side}_heard" "$1")
+  printf '  %s  in the audit\n  %s  in the server'\''s log\n' "$recorded" "$heard"
+  if [ -z "$recorded" ] || [ -z "$heard" ]; then
+    fail 'it should be in both'
+  elif [[ ${recorded:0:${#heard}} > $heard ]]; then
+    fail 'the server had it first'
   fi
 }
