@@ -92,7 +92,7 @@ fn is_stored(name: &str) -> bool {
 fn ours(statement: &Statement) -> BTreeSet<Arc<str>> {
     let needed = statement.needs.iter().filter_map(|need| match &need.object {
         Object::Relation(name) => Some(Arc::clone(&name.name)),
-        Object::Catalog(_) | Object::Function(_) | Object::Session(_) => None,
+        Object::Catalog(_) | Object::Listing(_) | Object::Function(_) | Object::Session(_) => None,
     });
     needed.chain(statement.touches.iter().map(|name| Arc::clone(&name.name))).collect()
 }
