@@ -206,6 +206,7 @@ impl Machine {
     pub(super) fn reset_statement(&mut self, message: &Message<'_>, statement: u32) -> Flow {
         let number = self.statements.resolve(statement);
         if self.desk.has(number) {
+            self.desk.reset(number);
             self.reply_ok();
             return Flow::Taken;
         }

@@ -27,6 +27,7 @@ use crate::shared::Shared;
 mod break_glass;
 mod check;
 mod grants;
+mod hint;
 mod logins;
 mod requests;
 mod settle;
@@ -36,6 +37,7 @@ mod tests;
 mod users;
 
 pub use break_glass::BreakGlass;
+pub use hint::Hint;
 pub use requests::{Ask, AskFor, Change, Decided};
 pub use users::{AddUser, NewToken};
 
@@ -53,7 +55,7 @@ pub enum LedgerError {
         /// What is wrong.
         message: String,
         /// What to do instead; may be empty.
-        hint: String,
+        hint: Hint,
     },
     /// The store did not answer.
     #[error(transparent)]
@@ -78,7 +80,7 @@ pub enum Refused {
 
 impl LedgerError {
     fn new(kind: Refused, message: impl Into<String>) -> Self {
-        Self::Refused { kind, message: message.into(), hint: String::new() }
+        Self::Refused { kind, message: message.into(), hint: Hint::default() }
     }
 
     fn invalid(message: impl Into<String>) -> Self {
@@ -98,7 +100,7 @@ impl LedgerError {
     }
 
     /// Adds what to do instead.
-    fn hint(self, hint: impl Into<String>) -> Self {
+    fn hint(self, hint: impl Into<Hint>) -> Self {
         match self {
             Self::Refused { kind, message, .. } => Self::Refused { kind, message, hint: hint.into() },
             Self::Store(_) | Self::Audit(_) => self,
