@@ -13,6 +13,7 @@ mod errors;
 mod extend;
 mod fence;
 mod grants;
+mod inband;
 mod limits;
 mod login;
 mod masks;

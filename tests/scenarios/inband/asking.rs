@@ -49,7 +49,8 @@ fn parameters_are_bound<P: Protocol>() {
     let shop = Shop::<P>::new("inband_params");
     let (mut alice, mut bob) = (shop.alice(), shop.connect("bob"));
     let [one, two, three] = [1, 2, 3].map(P::parameter);
-    let asked = alice.prepared(&format!("CALL hallpass.request({one}, {two}, {three})"), &["reader", "1 hour", "it's 'so'"]);
+    let asked =
+        alice.prepared(&format!("CALL hallpass.request({one}, {two}, {three})"), &["reader", "1 hour", "it's 'so'"]);
     let id = asked.ok().value();
     let reason = alice.query("SELECT reason FROM hallpass.requests").ok().value();
     assert_eq!(reason, "it's 'so'");
@@ -126,10 +127,13 @@ fn a_success_leaves_a_transaction_as_it_is<P: Protocol>() {
 fn several_calls_share_a_message_and_others_do_not<P: Protocol>() {
     let shop = Shop::<P>::new("inband_several");
     let mut alice = shop.alice();
-    let both = alice.query("CALL hallpass.request('reader', '1 h', 'one'); SELECT count(*) FROM hallpass.requests").ok();
+    let both =
+        alice.query("CALL hallpass.request('reader', '1 h', 'one'); SELECT count(*) FROM hallpass.requests").ok();
     assert_eq!(both.rows.len(), 2, "{both:?}");
     assert_eq!(both.rows[1][0].as_deref(), Some("1"));
-    let failed = alice.query("CALL hallpass.request('reader', '1 h', 'two'); CALL hallpass.wait(4711); SELECT * FROM hallpass.session");
+    let failed = alice.query(
+        "CALL hallpass.request('reader', '1 h', 'two'); CALL hallpass.wait(4711); SELECT * FROM hallpass.session",
+    );
     assert_eq!((failed.rows.len(), failed.errors.len()), (1, 1), "those before the error are done: {failed:?}");
     let mixed = alice.query("CALL hallpass.request('reader', '1 h', 'three'); SELECT 1");
     refused::<P>(&mixed, UNSUPPORTED, &["share a message", "one by one"]);

@@ -94,7 +94,8 @@ fn one_statement_with_its_masks_lifted<P: Protocol>() {
 
 fn the_glass_is_broken_and_looked_at<P: Protocol>() {
     let shop = Shop::<P>::with("inband_glass", |settings| {
-        let glass = "[roles.owner]\nbreak_glass = { max_duration = \"30m\", groups = [\"oncall\"], review_within = \"24h\" }";
+        let glass =
+            "[roles.owner]\nbreak_glass = { max_duration = \"30m\", groups = [\"oncall\"], review_within = \"24h\" }";
         settings.rules = settings.rules.replace("[roles.owner]", glass);
     });
     let (mut alice, mut bob) = (shop.alice(), shop.connect("bob"));
@@ -134,10 +135,8 @@ fn requests_are_rejected_and_withdrawn<P: Protocol>() {
     let late = bob.query(&format!("CALL hallpass.approve({second})"));
     refused::<P>(&late, OVER, &["cancelled already"]);
     let notes = "SELECT id, state, note FROM hallpass.requests ORDER BY id";
-    let lines = [
-        format!("{first}|rejected|rejected by bob: not today"),
-        format!("{second}|cancelled|cancelled by alice"),
-    ];
+    let lines =
+        [format!("{first}|rejected|rejected by bob: not today"), format!("{second}|cancelled|cancelled by alice")];
     assert_eq!(alice.query(notes).ok().lines(), lines);
     let third = request(&mut alice);
     let own = alice.query(&format!("CALL hallpass.reject({third})"));
@@ -227,7 +226,9 @@ fn the_audit_holds_question_and_change<P: Protocol>() {
 fn who_asks_is_who_logged_in<P: Protocol>() {
     let shop = Shop::<P>::new("inband_who");
     let mut bob = shop.connect("bob");
-    for more in ["request('fixer', '1 h', 'x', 'alice')", "break_glass('owner', '1 h', 'x', 'alice')", "cancel(1, 'alice')"] {
+    for more in
+        ["request('fixer', '1 h', 'x', 'alice')", "break_glass('owner', '1 h', 'x', 'alice')", "cancel(1, 'alice')"]
+    {
         refused::<P>(&bob.query(&format!("CALL hallpass.{more}")), super::NO_PROCEDURE, &["arguments", "hallpass."]);
     }
     let set = P::pick("SET application_name = 'alice'", "SET @user = 'alice'");

@@ -20,13 +20,22 @@ fn each_view_has_its_columns<P: Protocol>() {
     let shop = Shop::<P>::new("inband_columns");
     let mut alice = shop.alice();
     let columns = [
-        ("roles", "role may_request allow tables excluded max_duration break_glass export max_rows max_rows_affected \
-                   statement_timeout"),
+        (
+            "roles",
+            "role may_request allow tables excluded max_duration break_glass export max_rows max_rows_affected \
+                   statement_timeout",
+        ),
         ("grants", "id state user_name role statement targets starts ends export unmask request_id review note"),
-        ("requests", "id state user_name role statement targets duration reason export unmask created waiting_for \
-                      grant_id note"),
+        (
+            "requests",
+            "id state user_name role statement targets duration reason export unmask created waiting_for \
+                      grant_id note",
+        ),
         ("masks", "column_glob mask in_predicates"),
-        ("session", "user_name user_groups target session_id listener protocol client application active_grants version"),
+        (
+            "session",
+            "user_name user_groups target session_id listener protocol client application active_grants version",
+        ),
     ];
     for (view, expected) in columns {
         for answer in alice.every_way(&format!("SELECT * FROM hallpass.{view}")) {
@@ -82,7 +91,10 @@ fn roles_masks_and_the_session_say_what_holds_here<P: Protocol>() {
     assert_eq!(alice.query(reader).ok().lines(), [format!("shop.vault|8h|{no}|")]);
     let masks = "SELECT * FROM hallpass.masks ORDER BY column_glob";
     let lines = alice.query(masks).ok().lines();
-    assert!(lines.iter().any(|line| line.starts_with("shop.customers.email|") && line.ends_with("|equality")), "{lines:?}");
+    assert!(
+        lines.iter().any(|line| line.starts_with("shop.customers.email|") && line.ends_with("|equality")),
+        "{lines:?}"
+    );
     let session = "SELECT user_name, user_groups, target, protocol, active_grants FROM hallpass.session";
     let line = |grants: u8| [format!("alice|oncall|shop|{}|{grants}", P::NAME)];
     assert_eq!(alice.query(session).ok().lines(), line(0));
@@ -96,7 +108,9 @@ fn roles_masks_and_the_session_say_what_holds_here<P: Protocol>() {
 fn conditions_orders_and_limits_keep_what_they_say<P: Protocol>() {
     let shop = Shop::<P>::new("inband_where");
     let mut alice = shop.alice();
-    let roles = |alice: &mut P::Client, rest: &str| alice.query(&format!("SELECT role FROM hallpass.roles {rest}")).ok().lines();
+    let roles = |alice: &mut P::Client, rest: &str| {
+        alice.query(&format!("SELECT role FROM hallpass.roles {rest}")).ok().lines()
+    };
     let all = ["bytes", "exporter", "fixer", "owner", "reader", "small"];
     assert_eq!(roles(&mut alice, "ORDER BY role"), all);
     assert_eq!(roles(&mut alice, "ORDER BY 1 DESC LIMIT 2"), ["small", "reader"]);
@@ -109,8 +123,12 @@ fn conditions_orders_and_limits_keep_what_they_say<P: Protocol>() {
     assert_eq!(roles(&mut alice, "WHERE export = TRUE OR role = 'fixer' ORDER BY role"), ["exporter", "fixer"]);
     assert_eq!(alice.query("SELECT count(*) FROM hallpass.roles WHERE role <> 'owner'").ok().value(), "5");
     let named = alice.query("SELECT role AS who, max_rows FROM hallpass.roles WHERE role = 'small'").ok();
-    assert_eq!((named.columns, named.rows[0][1].as_deref()), (vec!["who".to_owned(), "max_rows".to_owned()], Some("10")));
-    let one = format!("SELECT role FROM hallpass.roles WHERE role = {} AND max_rows = {}", P::parameter(1), P::parameter(2));
+    assert_eq!(
+        (named.columns, named.rows[0][1].as_deref()),
+        (vec!["who".to_owned(), "max_rows".to_owned()], Some("10"))
+    );
+    let one =
+        format!("SELECT role FROM hallpass.roles WHERE role = {} AND max_rows = {}", P::parameter(1), P::parameter(2));
     assert_eq!(alice.prepared(&one, &["small", "10"]).ok().lines(), ["small"]);
     let since = format!("SELECT id FROM hallpass.requests WHERE created > {}", P::parameter(1));
     let id = request(&mut alice).to_string();
