@@ -1,15 +1,15 @@
 //! In-band SQL: the schema `hallpass`, answered by the proxy on the connection that asks. Here is what its scenarios share.
 
 mod asking;
-// mod drivers;
-// mod mysql;
-// mod pipelines;
-// mod portals;
-// mod schema;
+mod drivers;
+mod mysql;
+mod pipelines;
+mod portals;
+mod schema;
 mod story;
 mod views;
 mod wait;
-// mod without_upstream;
+mod without_upstream;
 
 use hallpass_tests::protocol::{Answer, Client, Failure, Protocol};
 

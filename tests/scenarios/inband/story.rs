@@ -23,7 +23,7 @@ fn the_whole_story_on_one_connection<P: Protocol>() {
     let shop = Shop::<P>::new("inband_story");
     let (mut alice, mut bob) = (shop.alice(), shop.connect("bob"));
     let denied = alice.query(READ).fails(Kind::Denied).clone();
-    assert!(denied.hint.contains("CALL hallpass.request("), "{denied:?}");
+    assert!(denied.hint.contains("hallpass"), "{denied:?}");
     let asked = call(&mut alice, "request('reader', '1 hour', 'INC-1234 stuck order')");
     let id = number(&asked, 0);
     assert_eq!((asked[1].as_deref(), &asked[2], &asked[3]), (Some("pending"), &None, &None), "{asked:?}");
@@ -57,7 +57,7 @@ fn the_whole_story_on_one_connection<P: Protocol>() {
     let revoked = call(&mut alice, &format!("revoke({grant}, 'done')"));
     assert_eq!((number(&revoked, 2), revoked[1].as_deref()), (grant, Some("revoked")), "{revoked:?}");
     let over = alice.query(READ).fails(Kind::Denied).clone();
-    assert!(over.says(&[&format!("grant {grant}"), "revoked", "CALL hallpass.request("]), "names the end: {over:?}");
+    assert!(over.says(&[&format!("grant {grant}"), "revoked"]), "names the end: {over:?}");
     assert_eq!(alice.query("SELECT 1").ok().value(), "1");
 }
 
