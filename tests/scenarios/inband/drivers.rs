@@ -70,7 +70,8 @@ fn tokio_postgres_asks_in_binary() {
         let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.expect("a connection");
         let task = tokio::spawn(connection);
         let id = i64::try_from(id).expect("small");
-        let sql = "SELECT id, role, export, grant_id FROM hallpass.requests WHERE id = $1 AND role = $2 AND export = $3";
+        let sql =
+            "SELECT id, role, export, grant_id FROM hallpass.requests WHERE id = $1 AND role = $2 AND export = $3";
         let row = client.query_one(sql, &[&id, &"reader", &false]).await.expect("a row");
         assert_eq!((row.get::<_, i64>(0), row.get::<_, &str>(1), row.get::<_, bool>(2)), (id, "reader", false));
         assert_eq!(row.get::<_, Option<i64>>(3), None);
@@ -171,10 +172,9 @@ public class Main {
     if (!String.valueOf(wanted).equals(String.valueOf(found))) throw new RuntimeException(found + " is not " + wanted);
   }
   public static void main(String[] args) throws Exception {
-    String at = "jdbc:mariadb://127.0.0.1:" + System.getenv("MYSQL_PORT") + "/shop?user=" + System.getenv("MYSQL_USER")
-      + "&password=" + java.net.URLEncoder.encode(System.getenv("MYSQL_PASSWORD"), "UTF-8").replace("+", "%20");
+    String at = "jdbc:mariadb://127.0.0.1:" + System.getenv("MYSQL_PORT") + "/shop?x=1";
     for (String more : new String[] {"", "&useServerPrepStmts=true"}) {
-      try (Connection db = DriverManager.getConnection(at + more)) {
+      try (Connection db = DriverManager.getConnection(at + more, System.getenv("MYSQL_USER"), System.getenv("MYSQL_PASSWORD"))) {
         long id;
         try (PreparedStatement ask = db.prepareStatement("CALL hallpass.request(?, ?, ?)")) {
           ask.setString(1, "reader"); ask.setString(2, "1 hour"); ask.setString(3, "it's why");
@@ -214,7 +214,10 @@ fn the_mariadb_program_asks_for_mysql() {
     let script = "CALL hallpass.request('reader', '1 hour', 'INC-1');\nSELECT id, state FROM hallpass.requests;\n\
                   warnings;\nSELECT hallpass.request('small', '1 hour', 'INC-2');\n";
     let told = clients::mariadb_run(&shop.alice_login(), &["--table"], script).ok();
-    assert!(told.contains("| request_id | state   | grant_id | ends | message") && told.contains("| pending |"), "{told}");
+    assert!(
+        told.contains("| request_id | state   | grant_id | ends | message") && told.contains("| pending |"),
+        "{told}"
+    );
     assert!(told.contains("CALL hallpass.approve("), "{told}");
     let mut bob = shop.connect("bob");
     let id = bob.query("SELECT id FROM hallpass.requests WHERE role = 'reader'").ok().value();

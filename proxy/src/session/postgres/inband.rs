@@ -3,9 +3,12 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use hallpass_policy::statement::{
-    Effect, Refusal, RefusalKind, Statement, Verb,
-    inband::{Inband, Kind, Told, Value},
+use hallpass_policy::{
+    ids::Timestamp,
+    statement::{
+        Effect, Refusal, RefusalKind, Statement, Verb,
+        inband::{Inband, Kind, Told, Value},
+    },
 };
 
 use super::{Machine, Wait, query::Flow};
@@ -477,6 +480,11 @@ fn values(bind: &Bind<'_>, types: &[u32]) -> Result<Vec<Value>, ClientError> {
                 value.try_into().map(|bytes| Value::Integer(i32::from_be_bytes(bytes).into())).map_err(|_| misfit())
             }
             (true, 16) => Ok(Value::Boolean(value != [0])),
+            // timestamp, which is taken for one of UTC, and timestamptz.
+            (true, 1114 | 1184) => value.try_into().map_err(|_| misfit()).map(|bytes| {
+                let at = Timestamp(i64::from_be_bytes(bytes).saturating_add(EPOCH));
+                Value::Text(format!("{}Z", civil(at)).into())
+            }),
             (false, _) | (true, 25 | 19 | 1042 | 1043 | 705 | 0) => {
                 std::str::from_utf8(value).map(|text| Value::Text(text.into())).map_err(|_| misfit())
             }
