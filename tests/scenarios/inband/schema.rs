@@ -4,6 +4,7 @@ use hallpass_tests::{
     both,
     protocol::{Client as _, Direct as _, Protocol},
     proxy::bare_cli,
+    python,
     shop::{PostgresShop, Shop},
 };
 
@@ -104,4 +105,43 @@ fn psql_completes_and_describes_the_stand_ins() {
         };
         assert_eq!(types(alice.query(&sql)), types(direct.query(&sql)), "{view}");
     }
+}
+
+#[test]
+fn psql_completes_the_names_at_the_tab_key() {
+    let shop: PostgresShop = shop("stand_in_tab");
+    // A terminal for psql: it completes nothing without one.
+    let script = format!(
+        r#"
+import os, pty, select, sys, time
+pid, terminal = pty.fork()
+if pid == 0:
+    os.environ.update(TERM="dumb", INPUTRC="/dev/null", PGAPPNAME="psql", PAGER="")
+    os.execv("{psql}", ["psql", "-X", "-q"])
+def until(text, seen=b""):
+    end = time.time() + 30
+    while text not in seen and time.time() < end:
+        if select.select([terminal], [], [], 0.2)[0]:
+            seen += os.read(terminal, 65536)
+    assert text in seen, (text, seen)
+until(b"=> ")
+for typed, completed in [
+    (b"SELECT * FROM hallpass.gr\t", b"hallpass.grants"),
+    (b"SELECT * FROM hallp\t", b"hallpass."),
+    (b"CALL hallpass.request_st\t", b"hallpass.request_statement"),
+    (b"CALL hallpass.wai\t", b"hallpass.wait"),
+]:
+    os.write(terminal, typed)
+    until(completed)
+    os.write(terminal, b"\x15")
+os.write(terminal, b"SELECT user_name FROM hallpass.sess\t;\n")
+until(b"alice")
+os.write(terminal, b"\\q\n")
+os.waitpid(pid, 0)
+print("done")
+"#,
+        psql = hallpass_tests::postgres::bin().join("psql").display()
+    );
+    let output = python::script(&script, &shop.alice_login());
+    assert_eq!(output.clone().ok().trim(), "done", "{output:?}");
 }

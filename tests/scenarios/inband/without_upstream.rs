@@ -10,11 +10,12 @@ use hallpass_tests::{
     protocol::{Client as _, Direct as _, Kind, MySql, Postgres, Protocol},
     proxy::{PASSWORD, Proxy},
     shop,
+    wire::postgres::{self as wire, frame},
 };
 
 use super::{READ, call, number, request};
 
-both!(asking_works_while_the_server_is_down);
+both!(asking_works_while_the_server_is_down, a_wait_outlives_the_server);
 
 /// A protocol whose server can be stopped.
 trait Stoppable: Protocol {
@@ -49,16 +50,63 @@ impl Stoppable for MySql {
     }
 }
 
-fn asking_works_while_the_server_is_down<P: Stoppable>() {
+/// A shop on a server of its own.
+fn shop<P: Stoppable>() -> (Proxy, P::Database) {
     let database = P::alone();
     database.run_as_owner(P::SCHEMA);
     let proxy = Proxy::start(Settings::new(vec![P::target("shop", &database)], shop::RULES));
     proxy.user("alice", &["oncall"]);
     proxy.user("bob", &["security"]);
-    let connect = |user: &str| {
-        P::connect(proxy.port_of("shop"), user, PASSWORD, "shop").unwrap_or_else(|refused| panic!("{refused:?}"))
+    (proxy, database)
+}
+
+#[track_caller]
+fn connect<P: Protocol>(proxy: &Proxy, user: &str) -> P::Client {
+    P::connect(proxy.port_of("shop"), user, PASSWORD, "shop").unwrap_or_else(|refused| panic!("{refused:?}"))
+}
+
+fn a_wait_outlives_the_server<P: Stoppable>() {
+    let (proxy, database) = shop::<P>();
+    let (mut alice, mut bob) = (connect::<P>(&proxy, "alice"), connect::<P>(&proxy, "bob"));
+    assert_eq!(alice.query("SELECT 1").ok().value(), "1");
+    let id = request(&mut alice);
+    alice.start(&format!("CALL hallpass.wait({id})"));
+    P::stop(&database);
+    wait_for("the loss is noticed", Duration::from_secs(20), || proxy.log().contains("was lost").then_some(()));
+    call(&mut bob, &format!("approve({id})"));
+    assert_eq!(alice.answer().ok().value(), id.to_string());
+    alice.query(READ).fails(Kind::UpstreamDown);
+}
+
+#[test]
+fn a_batch_whose_server_is_lost_is_not_said_to_be_done() {
+    let (proxy, database) = shop::<Postgres>();
+    proxy.grant("alice", "fixer", "shop", "1h");
+    let write = "UPDATE shop.orders SET note = 'lost' WHERE id = 1";
+    let extended = |sql: &str| {
+        [frame::parse("", sql.as_bytes(), &[]), frame::bind("", "", &[], &[], 0), frame::execute("", 0)].concat()
     };
-    let (mut alice, mut bob, mut idle) = (connect("alice"), connect("bob"), connect("alice"));
+    let (mut plain, mut waiting) = (proxy.connect("alice", "shop"), proxy.connect("alice", "shop"));
+    let id = request(&mut waiting);
+    plain.send(&[extended(write), frame::flush()].concat());
+    waiting.send(&[extended("SELECT 1"), extended(&format!("CALL hallpass.wait({id})"))].concat());
+    for client in [&mut plain, &mut waiting] {
+        let tag = |client: &mut wire::Client| client.next(Duration::from_secs(20)).expect("an answer").tag;
+        while tag(client) != b'C' {}
+    }
+    Postgres::stop(&database);
+    assert_eq!(plain.next(Duration::from_secs(20)).expect("an error").tag, b'E');
+    plain.send(&[extended(write), frame::sync()].concat());
+    assert_eq!(plain.reply().shape, "Z");
+    assert_eq!(plain.query("SELECT user_name FROM hallpass.session").ok().value(), "alice");
+    let told = waiting.drain(Duration::from_secs(2));
+    assert_eq!((told.error().code(), waiting.is_closed()), ("08006", true), "{told:?}");
+}
+
+fn asking_works_while_the_server_is_down<P: Stoppable>() {
+    let (proxy, database) = shop::<P>();
+    let (mut alice, mut bob) = (connect::<P>(&proxy, "alice"), connect::<P>(&proxy, "bob"));
+    let mut idle = connect::<P>(&proxy, "alice");
     assert_eq!(alice.query("SELECT 1").ok().value(), "1");
     alice.start("SELECT user_name FROM hallpass.session");
     assert_eq!(alice.answer().ok().value(), "alice");
