@@ -20,4 +20,5 @@ pub mod target;
 #[cfg(test)]
 mod testing;
 pub mod throttle;
+mod unsent;
 pub mod upstream;

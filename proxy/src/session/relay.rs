@@ -4,7 +4,6 @@
 use std::{
     cell::RefCell,
     future::{Future, poll_fn},
-    io,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -14,7 +13,7 @@ use std::{
 use hallpass_audit::journal::{Durability, JournalError};
 use hallpass_policy::{decide::Fence, ids::Timestamp, statement::inband::Inband};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, ReadBuf},
     sync::{Notify, mpsc},
     task::JoinHandle,
     time::{Sleep, sleep_until},
@@ -25,6 +24,7 @@ use super::{
     inband::{Answer, Desk},
     machine::{End, Loss, Machine, Stop, Upstream},
     registry::Signal,
+    unsent::{KEPT, Unsent},
 };
 use crate::{error::ClientError, net::stream::Stream};
 
@@ -32,8 +32,6 @@ use crate::{error::ClientError, net::stream::Stream};
 const READ: usize = 64 << 10;
 /// Unsent bytes above which the other side is not read: memory stays bounded, TCP does the rest.
 const HIGH_WATER: usize = 256 << 10;
-/// A buffer larger than this is given back once it is empty: idle sessions hold little.
-const KEPT: usize = 16 << 10;
 /// How long a client that said goodbye may keep an upstream busy.
 const LINGER: Duration = Duration::from_secs(60);
 
@@ -73,52 +71,6 @@ impl Goodbye {
             Self::Violation => "the client broke the protocol",
             Self::Relogin => "the client logged in anew",
         }
-    }
-}
-
-/// Bytes of one direction that wait to be written.
-#[derive(Debug, Default)]
-struct Unsent {
-    bytes: Vec<u8>,
-    from: usize,
-    /// TLS may keep records of its own: written is not sent.
-    unflushed: bool,
-}
-
-impl Unsent {
-    fn take(&mut self, bytes: &mut Vec<u8>) {
-        if self.bytes.is_empty() {
-            std::mem::swap(&mut self.bytes, bytes);
-        } else {
-            self.bytes.append(bytes);
-        }
-    }
-
-    fn len(&self) -> usize {
-        self.bytes.len() - self.from
-    }
-
-    fn is_sent(&self) -> bool {
-        self.len() == 0 && !self.unflushed
-    }
-
-    fn poll_write(&mut self, cx: &mut Context<'_>, to: &mut Stream) -> Poll<io::Result<()>> {
-        self.unflushed |= self.len() > 0;
-        while self.len() > 0 {
-            let written = ready!(Pin::new(&mut *to).poll_write(cx, self.bytes.get(self.from..).unwrap_or_default()))?;
-            if written == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            self.from += written;
-        }
-        self.bytes.clear();
-        self.from = 0;
-        if self.bytes.capacity() > KEPT {
-            self.bytes = Vec::new();
-        }
-        ready!(Pin::new(to).poll_flush(cx))?;
-        self.unflushed = false;
-        Poll::Ready(Ok(()))
     }
 }
 
@@ -608,7 +560,7 @@ impl<M: Machine> Relay<M> {
                     let _ = upstream.cancel(connector).await;
                 }
             }
-            let mut goodbye = Unsent { bytes: upstream.goodbye(), ..Unsent::default() };
+            let mut goodbye = Unsent::of(upstream.goodbye());
             let write = poll_fn(|cx| goodbye.poll_write(cx, upstream.stream()));
             let _ = tokio::time::timeout(Duration::from_secs(1), write).await;
         }
