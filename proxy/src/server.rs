@@ -403,7 +403,10 @@ impl StatementReader for TargetReader {
                 Refusal::new(RefusalKind::Unsupported, message).hint("ask again when the database can be reached")
             };
             let target = self.0.targets.get(target).ok_or_else(unknown)?;
-            target.refresh().await.map_err(|_| unknown())?;
+            // While the database is down, what is known of it has to do: at each use the statement is read again.
+            if target.refresh().await.is_err() && !target.is_known() {
+                return Err(unknown());
+            }
             let known = target.known();
             let understanding = target.understand(text, &known, &known.dialect)?;
             match understanding.understood.statements.as_slice() {

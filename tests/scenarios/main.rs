@@ -16,6 +16,7 @@ mod errors;
 mod extend;
 mod fence;
 mod grants;
+mod inband;
 mod limits;
 mod login;
 mod masks;

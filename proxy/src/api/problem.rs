@@ -111,7 +111,7 @@ impl From<LedgerError> for Problem {
                     Refused::NotFound => StatusCode::NOT_FOUND,
                     Refused::Conflict => StatusCode::CONFLICT,
                 };
-                Self::new(status, message).hint(hint)
+                Self::new(status, message).hint(hint.cli)
             }
             LedgerError::Store(error) => error.into(),
             LedgerError::Audit(error) => {

@@ -13,6 +13,7 @@ mod grants;
 mod output;
 mod requests;
 mod run;
+mod schema;
 mod serve;
 mod sessions;
 mod users;
@@ -58,6 +59,8 @@ enum Command {
     Serve,
     /// Validate the configuration file
     Check(check::Check),
+    /// Print stand-ins of the schema hallpass, so that clients complete its names
+    Schema(schema::Schema),
     /// Users, passwords and tokens
     #[command(subcommand)]
     User(users::User),
@@ -98,6 +101,7 @@ pub fn main() -> ExitCode {
     let done = match cli.command {
         Command::Serve => serve::serve(&cli.common),
         Command::Check(check) => check.run(&cli.common),
+        Command::Schema(schema) => Ok(schema.run(&cli.common)),
         other => ask(&cli.common, other),
     };
     match done {
@@ -129,7 +133,9 @@ fn ask(common: &Common, command: Command) -> Result<ExitCode, Failure> {
             Command::Sessions(list) => list.run(common).await,
             Command::Kill(kill) => kill.run(common).await,
             Command::Audit(audit) => audit.run(common).await,
-            Command::Serve | Command::Check(_) => Err(Failure::failed("this command asks no proxy".to_owned())),
+            Command::Serve | Command::Check(_) | Command::Schema(_) => {
+                Err(Failure::failed("this command asks no proxy".to_owned()))
+            }
         }
     })
 }

@@ -14,7 +14,7 @@ use hallpass_audit::journal::{Durability, JournalError};
 use hallpass_policy::{decide::Fence, ids::Timestamp, statement::inband::Inband};
 use tokio::{
     io::{AsyncRead, ReadBuf},
-    sync::mpsc,
+    sync::{Notify, mpsc},
     task::JoinHandle,
     time::{Sleep, sleep_until},
 };
@@ -96,7 +96,9 @@ enum Turn {
 /// A question to the proxy itself, on its way.
 struct Asking {
     answer: Pin<Box<dyn Future<Output = Answer> + Send>>,
-    /// Nothing is lost when it is not waited for.
+    /// Ends what only waits.
+    cancel: Arc<Notify>,
+    /// It only waits: nothing is lost when nobody waits for it any more.
     idle: bool,
 }
 
@@ -415,8 +417,9 @@ impl<M: Machine> Relay<M> {
             Stop::NeedMore | Stop::Hold => {}
             Stop::Ask(questions) => {
                 let idle = questions.iter().all(Inband::waits);
-                let answer = Arc::clone(&self.desk).answer(self.gate.asker(), questions);
-                self.asking = Some(Asking { answer: Box::pin(answer), idle });
+                let cancel = Arc::new(Notify::new());
+                let answer = Arc::clone(&self.desk).answer(self.gate.asker(), questions, Arc::clone(&cancel));
+                self.asking = Some(Asking { answer: Box::pin(answer), cancel, idle });
             }
             Stop::Connect(_) | Stop::Refresh | Stop::Goodbye | Stop::Relogin => self.wish = Some(stop),
         }
@@ -508,20 +511,30 @@ impl<M: Machine> Relay<M> {
     fn signalled(&mut self, signal: Signal) -> Option<Goodbye> {
         match signal {
             Signal::Cancel => match &self.asking {
-                Some(asking) if asking.idle => {
-                    let cancelled = Answer { error: Some(ClientError::Cancelled), ..Answer::default() };
-                    self.answered(cancelled).and_then(|turn| self.turned(turn))
+                Some(asking) => {
+                    asking.cancel.notify_one();
+                    None
                 }
-                // What changes something is done in a moment, and is done.
-                Some(_) => None,
                 None => {
                     self.machine.cancel_requested();
                     None
                 }
             },
             Signal::Kill => self.fatal(&ClientError::Killed, Goodbye::Killed),
-            Signal::Drain if self.machine.is_idle() => self.fatal(&ClientError::Draining, Goodbye::Drained),
-            Signal::Drain | Signal::Recheck => {
+            Signal::Drain => match &self.asking {
+                // A transaction has some time left to end, a wait inside it has not.
+                Some(asking) if !asking.idle || !self.machine.is_idle() => {
+                    asking.cancel.notify_one();
+                    None
+                }
+                Some(_) => self.fatal(&ClientError::Draining, Goodbye::Drained),
+                None if self.machine.is_idle() => self.fatal(&ClientError::Draining, Goodbye::Drained),
+                None => {
+                    self.recheck();
+                    None
+                }
+            },
+            Signal::Recheck => {
                 self.recheck();
                 None
             }

@@ -292,7 +292,9 @@ impl Condition {
         }
     }
 
-    fn each_value(&self, view: View, visit: &mut impl FnMut(&Value, Kind)) {
+    /// Each constant with what it is compared with.
+    pub fn each_value(&self, view: View, visit: &mut impl FnMut(&Value, Kind)) {
+        let kind_of = |column: &usize| view.columns().get(*column).map_or(Kind::Text, |column| column.kind);
         match self {
             Self::All(parts) | Self::Any(parts) => {
                 for part in parts {
@@ -300,10 +302,9 @@ impl Condition {
                 }
             }
             Self::Not(part) => part.each_value(view, visit),
-            Self::Compare(column, _, value) => {
-                visit(value, view.columns().get(*column).map_or(Kind::Text, |column| column.kind));
-            }
-            Self::IsNull(_) | Self::IsTrue(_) => {}
+            Self::Compare(column, _, value) => visit(value, kind_of(column)),
+            Self::IsTrue(column) => visit(&Value::Boolean(true), kind_of(column)),
+            Self::IsNull(_) => {}
         }
     }
 }

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     catalog::{FunctionKind, QualifiedName},
-    statement::{Action, Need, Object, Refusal, RefusalKind},
+    statement::{Action, Need, Object, Refusal, RefusalKind, inband::SCHEMA},
 };
 
 /// What a call tells of its arguments.
@@ -78,8 +78,10 @@ pub(super) fn call(walk: &mut Walk<'_>, database: Option<&str>, name: &str, args
 pub(super) fn stored(walk: &Walk<'_>, schema: &str, name: &str, kind: FunctionKind) -> Option<QualifiedName> {
     let procedure = |kind: FunctionKind| kind == FunctionKind::Procedure;
     let all = walk.catalog.functions.iter().filter(|(known, _)| known.to_lowercase() == name.to_lowercase());
-    let mut fitting = all.flat_map(|(_, functions)| functions);
+    let fitting = all.flat_map(|(_, functions)| functions);
     fitting
+        // Stand-ins of the proxy's own may be installed, for clients that complete names; they do nothing.
+        .filter(|function| &*function.name.schema != SCHEMA)
         .find(|function| &*function.name.schema == schema && procedure(function.kind) == procedure(kind))
         .map(|function| function.name.clone())
 }

@@ -59,7 +59,8 @@ pub(super) fn resolve_relation(walk: &Walk<'_>, name: &protobuf::RangeVar) -> Re
         catalog.relation(&name.schemaname, &name.relname)
     };
     match found {
-        Some(_) if name.schemaname == SCHEMA => Err(unknown(name)),
+        // Stand-ins may be installed there, for clients that complete names; they hold nothing.
+        Some(relation) if &*relation.name.schema == SCHEMA => Err(unknown(name)),
         Some(relation) => match relation.kind {
             RelationKind::Other => {
                 Err(Refusal::new(RefusalKind::Unsupported, format!("\"{}\" is not a table or view", name.relname)))

@@ -12,6 +12,8 @@ use hallpass_policy::{
     },
 };
 
+use tokio::sync::Notify;
+
 use super::target::Target;
 use crate::{
     api::StatementReader,
@@ -104,11 +106,12 @@ pub struct Answer {
 }
 
 impl Desk {
-    /// Answers `questions` one after the other, up to the first that fails.
-    pub async fn answer(self: Arc<Self>, asker: Asker, questions: Vec<Inband>) -> Answer {
+    /// Answers `questions` one after the other, up to the first that fails. `cancel` ends one that waits, and no other:
+    /// what changes something is done in a moment, and is done.
+    pub async fn answer(self: Arc<Self>, asker: Asker, questions: Vec<Inband>, cancel: Arc<Notify>) -> Answer {
         let mut answer = Answer::default();
         for question in &questions {
-            match self.one(&asker, question).await {
+            match self.one(&asker, question, &cancel).await {
                 Ok(table) => answer.tables.push(table),
                 Err(error) => {
                     answer.error = Some(error);
@@ -119,7 +122,7 @@ impl Desk {
         answer
     }
 
-    async fn one(&self, asker: &Asker, question: &Inband) -> Result<Table, ClientError> {
+    async fn one(&self, asker: &Asker, question: &Inband, cancel: &Notify) -> Result<Table, ClientError> {
         let columns = question.columns();
         match question {
             Inband::Query(query) => {
@@ -127,7 +130,7 @@ impl Desk {
                 Ok(Table { columns, rows: select::selected(query, rows)?, notice: None })
             }
             Inband::Call(call) => {
-                let result = self.call(asker, call).await?;
+                let result = self.call(asker, call, cancel).await?;
                 let all = result.row();
                 let row: Vec<_> = call.places().into_iter().filter_map(|place| all.get(place).cloned()).collect();
                 let notice = (row.len() < all.len()).then(|| result.message.into());
@@ -136,7 +139,7 @@ impl Desk {
         }
     }
 
-    async fn call(&self, asker: &Asker, call: &Call) -> Result<Done, ClientError> {
+    async fn call(&self, asker: &Asker, call: &Call, cancel: &Notify) -> Result<Done, ClientError> {
         match call.function {
             Function::Request => {
                 let subject = AskFor::Role(RoleName::new(required(call, 0)?));
@@ -156,7 +159,7 @@ impl Desk {
                 };
                 self.decided(asker, move |ledger, actor| ledger.break_glass(actor, glass)).await
             }
-            Function::Wait => self.wait(asker, call).await,
+            Function::Wait => self.wait(asker, call, cancel).await,
             Function::Approve => {
                 let (id, comment) = (RequestId(number(call, 0)?), said(call, 2));
                 let shorter = call.text(1).map(|_| duration(call, 1)).transpose()?;
@@ -230,7 +233,7 @@ impl Desk {
     }
 
     /// Waits until a request is decided, or for so long.
-    async fn wait(&self, asker: &Asker, call: &Call) -> Result<Done, ClientError> {
+    async fn wait(&self, asker: &Asker, call: &Call, cancel: &Notify) -> Result<Done, ClientError> {
         let id = RequestId(number(call, 0)?);
         let patience = call.text(1).map_or(Ok(PATIENCE), |_| duration(call, 1))?;
         let deadline = tokio::time::Instant::now() + patience;
@@ -238,10 +241,16 @@ impl Desk {
         let mut changes = self.shared.grants.subscribe();
         loop {
             let found = self.perform(asker, move |ledger, actor| ledger.request(actor, id)).await?;
-            if !matches!(found.request.state, RequestState::Pending)
-                || !matches!(tokio::time::timeout_at(deadline, changes.changed()).await, Ok(Ok(())))
-            {
+            if !matches!(found.request.state, RequestState::Pending) {
                 return Ok(Done::of_request(&found));
+            }
+            tokio::select! {
+                () = cancel.notified() => return Err(ClientError::Cancelled),
+                changed = tokio::time::timeout_at(deadline, changes.changed()) => {
+                    if !matches!(changed, Ok(Ok(()))) {
+                        return Ok(Done::of_request(&found));
+                    }
+                }
             }
         }
     }
@@ -377,7 +386,7 @@ fn refused(error: LedgerError) -> ClientError {
                 Refused::NotFound => "P0002",
                 Refused::Conflict => "55000",
             };
-            ClientError::Asked { message, hint, sqlstate }
+            ClientError::Asked { message, hint: hint.sql, sqlstate }
         }
         LedgerError::Audit(error) => {
             tracing::error!(%error, "the audit cannot be written");

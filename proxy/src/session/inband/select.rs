@@ -1,11 +1,11 @@
 //! What a query keeps of a view's rows: condition, order, limit, columns. Compares as the servers do: NULL is less than
 //! nothing and equal to nothing, and comes last.
 
-use std::{cell::RefCell, cmp::Ordering};
+use std::cmp::Ordering;
 
 use hallpass_policy::{
     ids::Timestamp,
-    statement::inband::{Query, Selected, Value},
+    statement::inband::{Kind, Query, Selected, Value},
 };
 
 use super::{Cell, senseless};
@@ -16,21 +16,20 @@ use crate::error::ClientError;
 /// # Errors
 /// When a constant does not fit its column, or LIMIT and OFFSET are no counts.
 pub(super) fn selected(query: &Query, mut rows: Vec<Vec<Cell>>) -> Result<Vec<Vec<Cell>>, ClientError> {
-    let wrong = RefCell::new(None);
     if let Some(condition) = &query.condition {
+        // Also where there is no row to compare with.
+        let mut fits = Ok(());
+        condition.each_value(query.view, &mut |value, kind| {
+            if let Err(error) = compared(&sample(kind), value) {
+                fits = Err(error);
+            }
+        });
+        fits?;
         rows.retain(|row| {
-            let compare = |place: usize, value: &Value| {
-                compared(row.get(place)?, value).unwrap_or_else(|error| {
-                    wrong.replace(Some(error));
-                    None
-                })
-            };
+            let compare = |place: usize, value: &Value| compared(row.get(place)?, value).ok().flatten();
             let null = |place: usize| row.get(place).is_none_or(|cell| *cell == Cell::Null);
             condition.holds(&compare, &null) == Some(true)
         });
-    }
-    if let Some(error) = wrong.take() {
-        return Err(error);
     }
     rows.sort_by(|a, b| {
         let steps = query.order.iter().map(|step| {
@@ -81,6 +80,16 @@ fn sorted(a: &Cell, b: &Cell) -> Ordering {
         (Cell::Boolean(a), Cell::Boolean(b)) => a.cmp(b),
         // A column holds one kind.
         (Cell::Text(_) | Cell::Integer(_) | Cell::Time(_) | Cell::Boolean(_), _) => Ordering::Equal,
+    }
+}
+
+/// A cell of that kind.
+fn sample(kind: Kind) -> Cell {
+    match kind {
+        Kind::Text => Cell::text(""),
+        Kind::Integer => Cell::Integer(0),
+        Kind::Time => Cell::Time(Timestamp(0)),
+        Kind::Boolean => Cell::Boolean(false),
     }
 }
 

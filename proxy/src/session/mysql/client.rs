@@ -111,6 +111,7 @@ impl Machine {
             Command::Fetch { statement, .. } => self.fetch(gate, message, statement),
             Command::SendLongData { statement, parameter, data } => {
                 let number = self.statements.resolve(statement);
+                self.desk.piece(number, parameter, data);
                 if let Some(statement) = self.statements.get_mut(number) {
                     statement.piece(parameter, data);
                     let packets = self.numbered(message, Cow::Borrowed(&message.payload), number);
@@ -171,6 +172,9 @@ impl Machine {
         if self.connected {
             self.control(message.raw, Request::Simple, then);
         } else {
+            if matches!(then, Then::Reset) {
+                self.desk.clear();
+            }
             self.reply_ok();
         }
         Flow::Taken

@@ -8,7 +8,7 @@ use hallpass_policy::statement::{
     inband::{Inband, Kind, Told, Value},
 };
 
-use super::{Machine, client::Flow};
+use super::{Machine, client::Flow, names::LongData};
 use crate::{
     error::ClientError,
     session::{
@@ -41,7 +41,12 @@ struct Prepared {
     parameters: usize,
     /// Their types, as last bound.
     types: Vec<ParameterType>,
+    /// Those that came in pieces, until the next execution.
+    long: Vec<Option<Vec<u8>>>,
 }
+
+/// The longest parameter that is taken in pieces: statements that are asked for are shorter.
+const LONGEST: usize = 1 << 20;
 
 /// A text that waits for its answer.
 #[derive(Debug)]
@@ -67,6 +72,24 @@ impl Desk {
     /// Whether the prepared statement of this number is ours.
     pub(super) fn has(&self, number: u32) -> bool {
         self.prepared.contains_key(&number)
+    }
+
+    /// COM_STMT_SEND_LONG_DATA.
+    pub(super) fn piece(&mut self, number: u32, parameter: u16, data: &[u8]) {
+        let Some(prepared) = self.prepared.get_mut(&number) else { return };
+        if let Some(slot) = prepared.long.get_mut(usize::from(parameter)) {
+            let kept = slot.get_or_insert_default();
+            // One byte more than may be is enough to tell.
+            let room = (LONGEST + 1).saturating_sub(kept.len());
+            kept.extend_from_slice(data.get(..room).unwrap_or(data));
+        }
+    }
+
+    /// COM_STMT_RESET.
+    pub(super) fn reset(&mut self, number: u32) {
+        if let Some(prepared) = self.prepared.get_mut(&number) {
+            prepared.long.fill(None);
+        }
     }
 
     /// COM_STMT_CLOSE.
@@ -127,7 +150,8 @@ impl Machine {
             encode::definitions_end(out, &mut sequence, status, held);
         }
         self.next = sequence.next();
-        let prepared = Prepared { of: Arc::clone(of), inband, parameters, types: Vec::new() };
+        let long = vec![None; parameters];
+        let prepared = Prepared { of: Arc::clone(of), inband, parameters, types: Vec::new(), long };
         self.desk.prepared.insert(number, prepared);
         if held.flavour() == Flavour::MariaDb {
             self.statements.note_last(number);
@@ -139,7 +163,10 @@ impl Machine {
     pub(super) fn ask_execute(&mut self, gate: &mut Gate, number: u32, execute: &Execute<'_>) -> Flow {
         let (held, charset) = (self.held(), self.charset);
         let Some(prepared) = self.desk.prepared.get_mut(&number) else { return Flow::Taken };
-        let known = Known { parameters: prepared.parameters, types: &prepared.types, long_data: &[] };
+        // Each execution takes what came in pieces with it.
+        let long = std::mem::replace(&mut prepared.long, vec![None; prepared.parameters]);
+        let flags: Vec<_> = long.iter().map(Option::is_some).collect();
+        let known = Known { parameters: prepared.parameters, types: &prepared.types, long_data: &flags };
         let (found, binds) = (execute.parameters(held, known), execute.binds_types(held, known));
         let of = Arc::clone(&prepared.of);
         let read = found.map_err(|error| misfit(error.to_string())).and_then(|found| {
@@ -147,8 +174,13 @@ impl Machine {
                 prepared.types = found.iter().map(|parameter| parameter.kind).collect();
             }
             let mine = found.get(..prepared.parameters).unwrap_or_default();
-            let values = mine.iter().map(|parameter| value(parameter, charset)).collect::<Result<Vec<_>, _>>()?;
-            let recorded = parameters::mysql(&found, &[], gate.parameters());
+            let whole = |(at, parameter): (usize, &Parameter<'_>)| match long.get(at) {
+                Some(Some(bytes)) => text(bytes, charset),
+                Some(None) | None => value(parameter, charset),
+            };
+            let values = mine.iter().enumerate().map(whole).collect::<Result<Vec<_>, _>>()?;
+            let pieces: Vec<_> = long.iter().map(|bytes| bytes.as_deref().map(LongData::of)).collect();
+            let recorded = parameters::mysql(&found, &pieces, gate.parameters());
             Ok((prepared.inband.bound(&values), recorded))
         });
         match read {
@@ -249,11 +281,19 @@ fn misfit(message: String) -> ClientError {
     ClientError::Asked { message, hint: "send texts as strings and numbers as integers".into(), sqlstate: "22023" }
 }
 
+fn text(bytes: &[u8], charset: Charset) -> Result<Value, ClientError> {
+    if bytes.len() > LONGEST {
+        return Err(misfit(format!("a parameter is longer than {LONGEST} bytes")));
+    }
+    let decoded = charset.decode(bytes).map(|text| Value::Text(text.as_ref().into()));
+    decoded.ok_or_else(|| misfit(format!("a parameter is no text in {}", charset.name())))
+}
+
 /// A parameter as a constant.
 fn value(parameter: &Parameter<'_>, charset: Charset) -> Result<Value, ClientError> {
     let bytes = match parameter.value {
         execute::Value::Null | execute::Value::Default | execute::Value::Ignore => return Ok(Value::Null),
-        execute::Value::LongData => return Err(misfit("a parameter of this statement cannot come in pieces".into())),
+        execute::Value::LongData => return Err(misfit("a parameter of this statement did not come".into())),
         execute::Value::Bytes(bytes) => bytes,
     };
     let wrong = || misfit("a parameter is no value of its type".into());
@@ -285,7 +325,7 @@ fn value(parameter: &Parameter<'_>, charset: Charset) -> Result<Value, ClientErr
             | Type::ENUM
             | Type::JSON,
             bytes,
-        ) => charset.decode(bytes).map(|text| Value::Text(text.as_ref().into())).ok_or_else(wrong),
+        ) => text(bytes, charset),
         _ => Err(misfit("a parameter has a type that is not read here".into())),
     }
 }

@@ -86,6 +86,13 @@ pub struct LongData {
 }
 
 impl LongData {
+    /// One that came whole.
+    pub(super) fn of(data: &[u8]) -> Self {
+        let mut one = Self::default();
+        one.add(data);
+        one
+    }
+
     fn add(&mut self, data: &[u8]) {
         let room = LONGEST.saturating_sub(self.start.len());
         self.start.extend_from_slice(data.get(..room).unwrap_or(data));

@@ -187,6 +187,10 @@ impl Machine {
     /// COM_STMT_FETCH: more rows of a cursor, as long as the grant it was opened under lives.
     pub(super) fn fetch(&mut self, gate: &mut Gate, message: &Message<'_>, statement: u32) -> Result<Flow, End> {
         let number = self.statements.resolve(statement);
+        if self.desk.has(number) {
+            // Its rows came at once.
+            return Ok(self.refuse(&ClientError::UnknownPortal(number.to_string()), None));
+        }
         let Some(statement) = self.statements.get_mut(number) else { return Ok(self.unknown(number)) };
         let Some(cursor) = statement.cursor.take() else {
             return Ok(self.refuse(&ClientError::UnknownPortal(number.to_string()), None));
@@ -206,6 +210,7 @@ impl Machine {
     pub(super) fn reset_statement(&mut self, message: &Message<'_>, statement: u32) -> Flow {
         let number = self.statements.resolve(statement);
         if self.desk.has(number) {
+            self.desk.reset(number);
             self.reply_ok();
             return Flow::Taken;
         }

@@ -121,7 +121,7 @@ impl Machine {
             tag::BIND => self.bind(gate, frame),
             tag::EXECUTE => self.execute(gate, frame),
             tag::DESCRIBE => self.describe(gate, frame),
-            tag::CLOSE => self.close(frame),
+            tag::CLOSE => self.close(gate, frame),
             tag::SYNC => self.sync(gate, frame),
             tag::FLUSH => {
                 frontend::empty("Flush", frame.body)?;

@@ -272,8 +272,13 @@ impl Machine {
 
     /// The upstream session is lost. Hands back the error, and whether the client's session can go on without it.
     pub fn lost(&mut self, gate: &mut Gate, error: &ClientError) -> Loss {
-        let fatal = self.stateful || self.tx != TransactionStatus::Idle || self.names.any_named();
-        let mut awaited = false;
+        // What a batch has done so far is lost, too, though nothing of it is owed. An error cannot be put before the answer
+        // to a question that is on its way.
+        let fatal = self.stateful
+            || self.tx != TransactionStatus::Idle
+            || self.names.any_named()
+            || (self.batch_open && self.desk.waits());
+        let mut awaited = self.batch_open;
         let mut synced = false;
         for pending in std::mem::take(&mut self.pending) {
             match pending {

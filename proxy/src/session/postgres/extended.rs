@@ -60,7 +60,12 @@ impl Machine {
             Ok(None) => {}
             Err(error) => return Ok(self.deny_batch(gate, &of.text, error)),
         }
-        self.desk.forget_prepared(parse.statement);
+        if self.desk.has(Named::Statement(parse.statement)) {
+            if let Err(error) = self.free_statement(parse.statement) {
+                return Ok(self.deny_batch(gate, &of.text, error));
+            }
+            self.desk.forget_prepared(parse.statement);
+        }
         let run = match self.plan_parse(gate, &of) {
             Ok(run) => run,
             Err(error) => return Ok(self.deny_batch(gate, &of.text, error)),
@@ -160,6 +165,11 @@ impl Machine {
                 return Ok(self.deny_batch(gate, &text, error));
             }
         };
+        if self.desk.has(Named::Portal(bind.portal))
+            && let Err(error) = self.free_portal(bind.portal)
+        {
+            return Ok(self.deny_batch(gate, &prepared.of.text, error));
+        }
         let run = match self.plan_bind(gate, &prepared) {
             Ok(run) => run,
             Err(error) => return Ok(self.deny_batch(gate, &prepared.of.text, error)),
@@ -202,7 +212,7 @@ impl Machine {
     pub(super) fn describe(&mut self, gate: &mut Gate, frame: Frame<'_>) -> Result<Flow, End> {
         let named = Named::decode("Describe", frame.body)?;
         if self.desk.has(named) {
-            return Ok(self.ask_describe(named));
+            return Ok(self.ask_describe(gate, named));
         }
         let found = match named {
             Named::Statement(name) => self.names.prepared(name).map(|prepared| Arc::clone(&prepared.shape)),
@@ -295,10 +305,10 @@ impl Machine {
     }
 
     /// A Close message.
-    pub(super) fn close(&mut self, frame: Frame<'_>) -> Result<Flow, End> {
+    pub(super) fn close(&mut self, gate: &mut Gate, frame: Frame<'_>) -> Result<Flow, End> {
         let named = Named::decode("Close", frame.body)?;
         if self.desk.has(named) {
-            return Ok(self.ask_close(named));
+            return Ok(self.ask_close(gate, named));
         }
         let undo = match named {
             Named::Statement(name) => self.names.set_prepared(name, None),

@@ -3,9 +3,12 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use hallpass_policy::statement::{
-    Effect, Refusal, RefusalKind, Statement, Verb,
-    inband::{Inband, Kind, Told, Value},
+use hallpass_policy::{
+    ids::Timestamp,
+    statement::{
+        Effect, Refusal, RefusalKind, Statement, Verb,
+        inband::{Inband, Kind, Told, Value},
+    },
 };
 
 use super::{Machine, Wait, query::Flow};
@@ -44,7 +47,7 @@ struct Portal {
     bound: Inband,
     formats: Arc<[i16]>,
     parameters: Option<Box<str>>,
-    /// What is still to be fetched, once it has run.
+    /// What is still to be fetched; `None`: it has not run. It never runs twice, as on the server.
     rest: Option<Vec<Vec<Cell>>>,
 }
 
@@ -96,6 +99,17 @@ impl Desk {
         self.portals.clear();
     }
 
+    /// The transaction is over, and its portals with it.
+    pub(super) fn end_transaction(&mut self) {
+        self.portals.clear();
+    }
+
+    /// A Query takes the place of what has no name.
+    pub(super) fn forget_unnamed(&mut self) {
+        self.prepared.remove(&[][..]);
+        self.portals.remove(&[][..]);
+    }
+
     /// Whether a prepared statement or portal of that name is ours.
     pub(super) fn has(&self, named: Named<'_>) -> bool {
         match named {
@@ -117,6 +131,7 @@ impl Machine {
             self.wait = Some(Wait::Drained);
             return Flow::Stop(Stop::Hold);
         }
+        self.desk.forget_unnamed();
         if questions.iter().any(|(_, question)| !question.parameters().is_empty()) {
             return self.deny_query(gate, &of.text, no_parameter());
         }
@@ -138,11 +153,14 @@ impl Machine {
         of: &Arc<Understanding>,
         (verb, inband): (Verb, Inband),
     ) -> Flow {
-        let taken = self.names.prepared(parse.statement).is_some() || self.desk.prepared.contains_key(parse.statement);
-        if !parse.statement.is_empty() && taken {
-            let name = String::from_utf8_lossy(parse.statement);
-            return self.deny_batch(gate, &of.text, in_use(&format!("prepared statement \"{name}\"")));
+        if let Some(flow) = self.before_ours(gate) {
+            return flow;
         }
+        if let Err(error) = self.free_statement(parse.statement) {
+            return self.deny_batch(gate, &of.text, error);
+        }
+        // What the upstream has under no name is out of reach from here on.
+        let _ = self.names.set_prepared(parse.statement, None);
         let kinds = inband.parameters();
         let mut types: Vec<u32> = kinds.iter().map(|kind| type_of(*kind).0).collect();
         for (own, given) in types.iter_mut().zip(parse.types.iter()) {
@@ -160,12 +178,14 @@ impl Machine {
 
     /// A Bind of a statement of ours.
     pub(super) fn ask_bind(&mut self, gate: &mut Gate, bind: &Bind<'_>) -> Flow {
-        let Some(prepared) = self.desk.prepared.get(bind.statement).cloned() else { return Flow::Taken };
-        let taken = self.names.portal(bind.portal).is_some() || self.desk.portals.contains_key(bind.portal);
-        if !bind.portal.is_empty() && taken {
-            let name = String::from_utf8_lossy(bind.portal);
-            return self.deny_batch(gate, &prepared.of.text, in_use(&format!("portal \"{name}\"")));
+        if let Some(flow) = self.before_ours(gate) {
+            return flow;
         }
+        let Some(prepared) = self.desk.prepared.get(bind.statement).cloned() else { return Flow::Taken };
+        if let Err(error) = self.free_portal(bind.portal) {
+            return self.deny_batch(gate, &prepared.of.text, error);
+        }
+        let _ = self.names.set_portal(bind.portal, None);
         let values = match values(bind, &prepared.types) {
             Ok(values) => values,
             Err(error) => return self.deny_batch(gate, &prepared.of.text, error),
@@ -184,8 +204,44 @@ impl Machine {
         Flow::Taken
     }
 
+    /// What the client sent before a message for us is answered first: it may fail, and then this one is skipped.
+    fn before_ours(&mut self, gate: &mut Gate) -> Option<Flow> {
+        self.settle_held(gate);
+        if self.skip {
+            return Some(Flow::Taken);
+        }
+        if self.pending.is_empty() {
+            return None;
+        }
+        // The upstream keeps its answers until it is asked for them.
+        self.out.own_flush();
+        self.wait = Some(Wait::Drained);
+        Some(Flow::Stop(Stop::Hold))
+    }
+
+    /// Whether nothing is prepared under this name.
+    ///
+    /// # Errors
+    /// In the server's words, when something is.
+    pub(super) fn free_statement(&self, name: &[u8]) -> Result<(), ClientError> {
+        let taken = self.names.prepared(name).is_some() || self.desk.prepared.contains_key(name);
+        if name.is_empty() || !taken { Ok(()) } else { Err(in_use("prepared statement", name, "42P05")) }
+    }
+
+    /// Whether no portal has this name.
+    ///
+    /// # Errors
+    /// In the server's words, when one has.
+    pub(super) fn free_portal(&self, name: &[u8]) -> Result<(), ClientError> {
+        let taken = self.names.portal(name).is_some() || self.desk.portals.contains_key(name);
+        if name.is_empty() || !taken { Ok(()) } else { Err(in_use("portal", name, "42P03")) }
+    }
+
     /// A Describe of something of ours.
-    pub(super) fn ask_describe(&mut self, named: Named<'_>) -> Flow {
+    pub(super) fn ask_describe(&mut self, gate: &mut Gate, named: Named<'_>) -> Flow {
+        if let Some(flow) = self.before_ours(gate) {
+            return flow;
+        }
         let mut bytes = Vec::new();
         match named {
             Named::Statement(name) => {
@@ -207,19 +263,16 @@ impl Machine {
 
     /// An Execute of a portal of ours.
     pub(super) fn ask_execute(&mut self, gate: &mut Gate, execute: &Execute<'_>) -> Flow {
+        if let Some(flow) = self.before_ours(gate) {
+            return flow;
+        }
         let Some(portal) = self.desk.portals.get_mut(execute.portal) else { return Flow::Taken };
         let most = usize::try_from(execute.max_rows).unwrap_or(0);
         if let Some(rest) = portal.rest.take() {
             let mut bytes = Vec::new();
-            portal.rest = some_rows(&mut bytes, rest, most, &portal.formats, portal.prepared.verb);
+            portal.rest = Some(some_rows(&mut bytes, rest, most, &portal.formats, portal.prepared.verb));
             self.reply(bytes, false);
             return Flow::Taken;
-        }
-        if !self.pending.is_empty() {
-            // The upstream keeps its answers until it is asked for them.
-            self.out.own_flush();
-            self.wait = Some(Wait::Drained);
-            return Flow::Stop(Stop::Hold);
         }
         let (of, verb) = (Arc::clone(&portal.prepared.of), portal.prepared.verb);
         let (question, recorded) = (portal.bound.clone(), portal.parameters.clone());
@@ -234,7 +287,10 @@ impl Machine {
     }
 
     /// A Close of something of ours.
-    pub(super) fn ask_close(&mut self, named: Named<'_>) -> Flow {
+    pub(super) fn ask_close(&mut self, gate: &mut Gate, named: Named<'_>) -> Flow {
+        if let Some(flow) = self.before_ours(gate) {
+            return flow;
+        }
         match named {
             Named::Statement(name) => self.desk.forget_prepared(name),
             Named::Portal(name) => self.desk.forget_portal(name),
@@ -309,7 +365,7 @@ impl Machine {
 
     fn first_rows(&mut self, bytes: &mut Vec<u8>, table: Table, portal: &[u8], most: usize, verb: Verb) {
         let Some(portal) = self.desk.portals.get_mut(portal) else { return };
-        portal.rest = some_rows(bytes, table.rows, most, &portal.formats, verb);
+        portal.rest = Some(some_rows(bytes, table.rows, most, &portal.formats, verb));
     }
 }
 
@@ -320,8 +376,9 @@ fn no_parameter() -> ClientError {
     )
 }
 
-fn in_use(what: &str) -> ClientError {
-    ClientError::Asked { message: format!("{what} already exists"), hint: String::new(), sqlstate: "42P05" }
+fn in_use(what: &str, name: &[u8], sqlstate: &'static str) -> ClientError {
+    let message = format!("{what} \"{}\" already exists", String::from_utf8_lossy(name));
+    ClientError::Asked { message, hint: String::new(), sqlstate }
 }
 
 /// A kind's type number and size.
@@ -365,22 +422,18 @@ fn describe(out: &mut Vec<u8>, columns: &[Told], formats: &[i16]) {
     let _ = encode::row_description(out, &fields);
 }
 
-/// Appends at most `most` rows (0: all) and how the portal ends; what is left of them.
-fn some_rows(
-    out: &mut Vec<u8>,
-    mut rows: Vec<Vec<Cell>>,
-    most: usize,
-    formats: &[i16],
-    verb: Verb,
-) -> Option<Vec<Vec<Cell>>> {
-    let rest = (most > 0 && rows.len() > most).then(|| rows.split_off(most));
+/// Appends at most `most` rows (0: all) and how the portal ends; what is left of them. One that has given as many as it
+/// may is suspended, even if none are left: so is the server's.
+fn some_rows(out: &mut Vec<u8>, mut rows: Vec<Vec<Cell>>, most: usize, formats: &[i16], verb: Verb) -> Vec<Vec<Cell>> {
+    let suspended = most > 0 && rows.len() >= most;
+    let rest = if suspended { rows.split_off(most) } else { Vec::new() };
     for row in &rows {
         let values: Vec<_> =
             row.iter().enumerate().map(|(index, cell)| encoded(cell, format_of(formats, index))).collect();
         // Our own texts are far below the limit.
         let _ = encode::data_row(out, &values);
     }
-    if rest.is_some() {
+    if suspended {
         encode::portal_suspended(out);
     } else {
         let tag = if verb == "SELECT" { format!("SELECT {}", rows.len()) } else { verb.to_owned() };
@@ -427,6 +480,11 @@ fn values(bind: &Bind<'_>, types: &[u32]) -> Result<Vec<Value>, ClientError> {
                 value.try_into().map(|bytes| Value::Integer(i32::from_be_bytes(bytes).into())).map_err(|_| misfit())
             }
             (true, 16) => Ok(Value::Boolean(value != [0])),
+            // timestamp, which is taken for one of UTC, and timestamptz.
+            (true, 1114 | 1184) => value.try_into().map_err(|_| misfit()).map(|bytes| {
+                let at = Timestamp(i64::from_be_bytes(bytes).saturating_add(EPOCH));
+                Value::Text(format!("{}Z", civil(at)).into())
+            }),
             (false, _) | (true, 25 | 19 | 1042 | 1043 | 705 | 0) => {
                 std::str::from_utf8(value).map(|text| Value::Text(text.into())).map_err(|_| misfit())
             }

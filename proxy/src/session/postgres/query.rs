@@ -58,6 +58,7 @@ impl Machine {
         if let Some(flow) = self.deallocate_own(&of.understood.statements) {
             return Ok(flow);
         }
+        self.desk.forget_unnamed();
         let statements = of.understood.statements.len();
         let mut runs = Vec::with_capacity(statements);
         let mut planned = orderly(&of.understood.statements);

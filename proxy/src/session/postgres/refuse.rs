@@ -97,6 +97,9 @@ impl Machine {
             if let Some(Pending::Local { bytes, ready }) = self.pending.pop_front() {
                 self.out.client.extend_from_slice(&bytes);
                 if ready {
+                    if self.tx == TransactionStatus::Idle {
+                        self.desk.end_transaction();
+                    }
                     encode::ready_for_query(&mut self.out.client, self.tx);
                 }
             }

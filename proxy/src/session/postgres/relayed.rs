@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use hallpass_policy::decide::Fence;
 
-use super::Machine;
+use super::{Machine, Wait};
 use crate::{
     error::ClientError,
     session::{
@@ -70,7 +70,9 @@ impl machine::Machine for Machine {
     }
 
     fn is_waiting(&self) -> bool {
-        self.wait.is_some() || self.desk.waits()
+        // What waits for answers that are in needs no more of them.
+        let drained = self.wait == Some(Wait::Drained) && self.pending.is_empty();
+        (self.wait.is_some() && !drained) || self.desk.waits()
     }
 
     fn take_cancel(&mut self) -> bool {

@@ -256,6 +256,9 @@ impl Machine {
             self.abort_transaction();
             return;
         }
+        if status == TransactionStatus::Idle {
+            self.desk.end_transaction();
+        }
         encode::ready_for_query(&mut self.out.client, status);
     }
 

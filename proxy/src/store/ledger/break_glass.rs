@@ -10,7 +10,7 @@ use hallpass_policy::{
 };
 
 use super::{
-    Decided, Ledger, LedgerError, Outcome, bounded, check, event, grants,
+    Decided, Hint, Ledger, LedgerError, Outcome, bounded, check, event, grants,
     refusal::Tried,
     requests::refused,
     settle::{begin, terms},
@@ -61,7 +61,11 @@ impl Ledger {
                     role.name,
                     human(most)
                 ))
-                .hint(format!("ask for less: `--for {}`", human(most))));
+                .hint(Hint::option(
+                    "ask for less",
+                    &format!("--for {}", human(most)),
+                    &format!("'{}'", human(most)),
+                )));
             }
             let wheres: String = targets.iter().map(|target| format!(" --database {target}")).collect();
             let asked = NewRequest {
@@ -84,8 +88,11 @@ impl Ledger {
             let principal = user.principal();
             let granting = pending.break_glass(role, &principal, unreviewed, &terms);
             let granting = granting.map_err(|objection| match objection {
-                Objection::NoBreakGlass(_) | Objection::NotForUser { .. } => refused(objection, id)
-                    .hint(format!("ask for it: hallpass request --role {}{wheres} --for 1h --reason \"…\"", role.name)),
+                Objection::NoBreakGlass(_) | Objection::NotForUser { .. } => refused(objection, id).hint(Hint::typed(
+                    "ask for it",
+                    &format!("request --role {}{wheres} --for 1h --reason \"…\"", role.name),
+                    &format!("request('{}', '1 hour', '…')", role.name),
+                )),
                 other => refused(other, id),
             })?;
             begin(store, events, granting)
@@ -108,7 +115,11 @@ impl Ledger {
                 return Err(own());
             }
             let comment = bounded(Some(comment))?.ok_or_else(|| {
-                LedgerError::invalid("a review needs a comment").hint("say what you saw: `--comment \"…\"`")
+                LedgerError::invalid("a review needs a comment").hint(Hint::option(
+                    "say what you saw",
+                    "--comment \"…\"",
+                    "'…'",
+                ))
             })?;
             let holder = &record.grant.user;
             let review = record.review.clone().done(holder, actor.name.clone(), now, comment.as_str().into());

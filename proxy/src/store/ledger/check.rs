@@ -12,7 +12,7 @@ use hallpass_policy::{
     statement::{Action, Object, Statement},
 };
 
-use super::{Ask, AskFor, Ledger, LedgerError, Outcome, bounded, users::must};
+use super::{Ask, AskFor, Hint, Ledger, LedgerError, Outcome, bounded, users::must};
 use crate::{
     config::{Config, units::human},
     store::{
@@ -44,7 +44,11 @@ pub(super) fn checked(
     let targets = known_targets(config, ask.targets)?;
     let reason = reasoned(ask.reason)?;
     if ask.duration.is_zero() {
-        return Err(LedgerError::invalid("a grant must last longer than nothing").hint("say how long: `--for 30m`"));
+        return Err(LedgerError::invalid("a grant must last longer than nothing").hint(Hint::option(
+            "say how long",
+            "--for 30m",
+            "'30 min'",
+        )));
     }
     let subject = match ask.subject {
         AskFor::Role(role) => Subject::Role(role_for(config, &user, &role, ask.duration)?.name.clone()),
@@ -81,7 +85,11 @@ pub(super) fn again(
 ) -> Outcome<Vec<Requirement>> {
     let user = must(store, &asked.user)?;
     if asked.duration.is_zero() {
-        return Err(LedgerError::invalid("a grant must last longer than nothing").hint("say how long: `--for 30m`"));
+        return Err(LedgerError::invalid("a grant must last longer than nothing").hint(Hint::option(
+            "say how long",
+            "--for 30m",
+            "'30 min'",
+        )));
     }
     known_targets(config, asked.targets.clone())?;
     match &asked.subject {
@@ -142,8 +150,13 @@ pub(super) fn for_whom(
 
 /// A reason that says something.
 pub(super) fn reasoned(reason: String) -> Outcome<String> {
-    bounded(Some(reason))?
-        .ok_or_else(|| LedgerError::invalid("a request needs a reason").hint("say why: `--reason \"INC-1234\"`"))
+    bounded(Some(reason))?.ok_or_else(|| {
+        LedgerError::invalid("a request needs a reason").hint(Hint::option(
+            "say why",
+            "--reason \"INC-1234\"",
+            "'INC-1234'",
+        ))
+    })
 }
 
 /// Targets that exist, each once.
@@ -183,8 +196,9 @@ fn role_for<'c>(config: &'c Config, user: &User, name: &RoleName, duration: Dura
     }
     match role.max_duration {
         Some(longest) if duration > longest => {
-            Err(LedgerError::invalid(format!("role `{name}` is granted for at most {}", human(longest)))
-                .hint(format!("ask for less: `--for {}`", human(longest))))
+            Err(LedgerError::invalid(format!("role `{name}` is granted for at most {}", human(longest))).hint(
+                Hint::option("ask for less", &format!("--for {}", human(longest)), &format!("'{}'", human(longest))),
+            ))
         }
         Some(_) | None => Ok(role),
     }
@@ -235,22 +249,29 @@ fn statement_bound(config: &Config, understood: &[Arc<Statement>], wanted: Optio
             "a statement grant is for reading, and this needs `{}` on {}",
             need.action, need.object
         ))
-        .hint("ask for a role that allows it: `--role NAME`"));
+        .hint(role_instead("ask for a role that allows it")));
     };
     for statement in understood {
         bounded_write(statement).map_err(|why| {
             LedgerError::invalid(format!("a statement grant cannot hold this write: {why}"))
-                .hint("ask for a role that allows it: `--role NAME`")
+                .hint(role_instead("ask for a role that allows it"))
         })?;
     }
     match wanted {
         Some(0) => Err(LedgerError::invalid("a write that may change no row has no use")),
         Some(rows) if rows > most => {
             Err(LedgerError::invalid(format!("a statement grant may change at most {most} rows, not {rows}"))
-                .hint("ask for fewer, or for a role that allows it: `--role NAME`"))
+                .hint(role_instead("ask for fewer, or for a role that allows it")))
         }
         Some(rows) => Ok(Some(rows)),
         None => Ok(Some(most)),
+    }
+}
+
+fn role_instead(what: &str) -> Hint {
+    Hint {
+        cli: format!("{what}: `--role NAME`"),
+        sql: format!("{what}: CALL hallpass.request('ROLE', '1 hour', 'why')"),
     }
 }
 

@@ -9,7 +9,9 @@ use hallpass_policy::{
 };
 
 use super::{
-    Decided, Ledger, LedgerError, Outcome, bounded, check, event, read_only, refusal::Tried, requests::may_decide,
+    Decided, Ledger, LedgerError, Outcome, bounded, check, event, read_only,
+    refusal::Tried,
+    requests::{ask_anew, may_decide, withdraw},
     settle::settle,
 };
 use crate::store::{
@@ -79,7 +81,7 @@ impl Ledger {
             let waiting = store.requests(&filter)?.into_iter().find(|other| other.asked.way == Way::Extend(id));
             if let Some(waiting) = waiting {
                 return Err(LedgerError::conflict(format!("request {} asks for that already", waiting.id))
-                    .hint(format!("withdraw it first: hallpass cancel {}", waiting.id)));
+                    .hint(withdraw(waiting.id)));
             }
             let reason = bounded(reason)?.map_or_else(|| Arc::clone(&request.asked.reason), Into::into);
             let asked = NewRequest {
@@ -154,8 +156,7 @@ fn active(store: &dyn Transaction, actor: &Actor, id: GrantId, now: Timestamp) -
     match record.state(now) {
         GrantState::Active => {}
         ended @ (GrantState::Expired | GrantState::Revoked) => {
-            return Err(LedgerError::conflict(format!("grant {id} is {} already", ended.as_str()))
-                .hint("ask anew: hallpass request …"));
+            return Err(LedgerError::conflict(format!("grant {id} is {} already", ended.as_str())).hint(ask_anew()));
         }
     }
     let request = store.request(record.grant.request)?.ok_or_else(|| nothing(id))?;

@@ -28,6 +28,7 @@ use crate::shared::Shared;
 mod break_glass;
 mod check;
 mod grants;
+mod hint;
 mod hold;
 mod logins;
 mod refusal;
@@ -40,6 +41,7 @@ mod tests;
 mod users;
 
 pub use break_glass::BreakGlass;
+pub use hint::Hint;
 pub use hold::Hold;
 pub use requests::{Ask, AskFor, Change, Decided};
 pub use users::{AddUser, NewToken};
@@ -58,7 +60,7 @@ pub enum LedgerError {
         /// What is wrong.
         message: String,
         /// What to do instead; may be empty.
-        hint: String,
+        hint: Hint,
     },
     /// The store did not answer.
     #[error(transparent)]
@@ -83,7 +85,7 @@ pub enum Refused {
 
 impl LedgerError {
     fn new(kind: Refused, message: impl Into<String>) -> Self {
-        Self::Refused { kind, message: message.into(), hint: String::new() }
+        Self::Refused { kind, message: message.into(), hint: Hint::default() }
     }
 
     fn invalid(message: impl Into<String>) -> Self {
@@ -103,7 +105,7 @@ impl LedgerError {
     }
 
     /// Adds what to do instead.
-    fn hint(self, hint: impl Into<String>) -> Self {
+    fn hint(self, hint: impl Into<Hint>) -> Self {
         match self {
             Self::Refused { kind, message, .. } => Self::Refused { kind, message, hint: hint.into() },
             Self::Store(_) | Self::Audit(_) => self,

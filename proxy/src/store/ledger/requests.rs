@@ -10,7 +10,7 @@ use hallpass_policy::{
 };
 
 use super::{
-    Ledger, LedgerError, Outcome, bounded, check, event, read_only,
+    Hint, Ledger, LedgerError, Outcome, bounded, check, event, read_only,
     refusal::Tried,
     settle::{described, settle},
 };
@@ -200,8 +200,7 @@ impl Ledger {
         self.attempt(Tried::new(Kind::Rejection, actor).with_request(id), |store, events| {
             let request = in_hand(store, actor, id)?;
             if request.asked.is_of(&actor.name) && !is_operator(&actor.name) {
-                return Err(LedgerError::forbidden("nobody may reject their own request")
-                    .hint(format!("withdraw it: hallpass cancel {id}")));
+                return Err(LedgerError::forbidden("nobody may reject their own request").hint(withdraw(id)));
             }
             let pending = open(request)?;
             let reason = bounded(reason)?;
@@ -221,8 +220,11 @@ impl Ledger {
         self.change(|store, events| {
             let request = in_hand(store, actor, id)?;
             if !actor.is_admin() && !request.asked.is_of(&actor.name) {
-                return Err(LedgerError::forbidden(format!("request {id} is not yours to cancel"))
-                    .hint(format!("reject it: hallpass reject {id}")));
+                return Err(LedgerError::forbidden(format!("request {id} is not yours to cancel")).hint(Hint::typed(
+                    "reject it",
+                    &format!("reject {id}"),
+                    &format!("reject({id}, 'why')"),
+                )));
             }
             let closed = Closed { by: actor.name.clone(), at: now, reason: None };
             Self::cancel_in(store, events, actor, open(request)?, closed)
@@ -325,15 +327,26 @@ pub(super) fn open(request: Request) -> Outcome<Pending> {
 pub(super) fn refused(objection: Objection, id: RequestId) -> LedgerError {
     let message = objection.to_string();
     match objection {
-        Objection::Own => LedgerError::forbidden(message).hint(format!("withdraw it: hallpass cancel {id}")),
+        Objection::Own => LedgerError::forbidden(message).hint(withdraw(id)),
         Objection::Twice { .. } => LedgerError::conflict(message).hint("somebody else must approve it, too"),
         Objection::NoApprover { .. } | Objection::NotForUser { .. } => LedgerError::forbidden(message),
         Objection::NotShorter | Objection::NoBreakGlass(_) => LedgerError::invalid(message),
-        Objection::Unreviewed(grant) => LedgerError::conflict(message)
-            .hint(format!("ask somebody else to look at it: hallpass review {grant} --comment \"…\"")),
-        Objection::Over(_) => LedgerError::conflict(message).hint("ask anew: hallpass request …"),
+        Objection::Unreviewed(grant) => LedgerError::conflict(message).hint(Hint::typed(
+            "ask somebody else to look at it",
+            &format!("review {grant} --comment \"…\""),
+            &format!("review({grant}, '…')"),
+        )),
+        Objection::Over(_) => LedgerError::conflict(message).hint(ask_anew()),
         Objection::LongEnough(_) | Objection::OtherWay(_) => LedgerError::conflict(message),
     }
+}
+
+pub(super) fn withdraw(id: RequestId) -> Hint {
+    Hint::typed("withdraw it", &format!("cancel {id}"), &format!("cancel({id})"))
+}
+
+pub(super) fn ask_anew() -> Hint {
+    Hint::typed("ask anew", "request …", "request('ROLE', '1 hour', 'why')")
 }
 
 pub(super) fn decision(
