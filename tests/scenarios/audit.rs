@@ -19,6 +19,7 @@ both!(
     without_an_audit_nothing_is_forwarded,
     the_audit_refuses_changes_and_shows_tampering,
     audit_commands_find_what_was_done,
+    an_export_holds_every_event,
     the_statements_view_joins_attempt_and_outcome,
     the_data_folder_is_private,
 );
@@ -198,6 +199,24 @@ fn the_audit_refuses_changes_and_shows_tampering<P: Protocol>() {
     database.execute("UPDATE events SET statement = 'harmless' WHERE statement = ?1", [sql]).expect("an attacker may");
     drop(database);
     shop.proxy.cli(&["audit", "verify"]).failed();
+}
+
+fn an_export_holds_every_event<P: Protocol>() {
+    let shop = Shop::<P>::new("export");
+    let mut alice = shop.alice_as("reader");
+    alice.query("SELECT note, 'a \"quoted\", thing' FROM shop.orders WHERE id = 1").ok();
+    let all = shop.proxy.json(&["audit", "search"]);
+    let all = all.as_array().expect("a list");
+    let exported = shop.proxy.cli(&["audit", "export"]).ok();
+    let lines: Vec<serde_json::Value> =
+        exported.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect();
+    assert_eq!(&lines[..all.len()], all.as_slice());
+
+    let table = shop.proxy.cli(&["audit", "export", "--format", "csv", "--kind", "attempt", "--user", "alice"]).ok();
+    let mut lines = table.lines();
+    assert!(lines.next().expect("names").starts_with("seq,at,kind,session,user,target,"));
+    let line = lines.find(|line| line.contains("quoted")).expect("the statement");
+    assert!(line.contains(r#""SELECT note, 'a ""quoted"", thing' FROM shop.orders WHERE id = 1""#), "{line}");
 }
 
 fn audit_commands_find_what_was_done<P: Protocol>() {

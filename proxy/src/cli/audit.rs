@@ -2,7 +2,7 @@
 
 use std::{process::ExitCode, time::Duration};
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use hallpass_audit::{
     query::{AuditReader, Count, EventRow},
     verify::{Report, verify},
@@ -16,12 +16,17 @@ use crate::{api::audit::EventParams, clock::Clock};
 /// How often `tail --follow` looks.
 const POLL: Duration = Duration::from_secs(1);
 
+/// Events that an export asks for at once.
+const PAGE: u64 = 1000;
+
 #[derive(Debug, Subcommand)]
 pub(super) enum Audit {
     /// The last events
     Tail(Tail),
     /// Events that match
     Search(Box<Search>),
+    /// All events that match, oldest first, one line each, for other tools
+    Export(Box<Export>),
     /// Check the hash chain and that every outcome has its attempt
     Verify(Auth),
     /// Events by day, user and kind
@@ -68,6 +73,29 @@ pub(super) struct Search {
     auth: Auth,
 }
 
+#[derive(Debug, Args)]
+pub(super) struct Export {
+    /// A JSON object a line, or comma-separated values with a line of names
+    #[arg(long, value_enum, default_value_t = Format::Jsonl)]
+    format: Format,
+    #[command(flatten)]
+    search: Search,
+}
+
+/// How a line is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Jsonl,
+    Csv,
+}
+
+/// The columns of `events`, in their order.
+const COLUMNS: [&str; 25] = [
+    "seq", "at", "kind", "session", "user", "target", "protocol", "listener", "client", "application", "grant_id",
+    "request_id", "statement", "fingerprint", "parameters", "decision", "reason", "attempt_seq", "rows", "bytes",
+    "masked_columns", "duration_us", "error_code", "prev_hash", "hash",
+];
+
 /// Where the audit is read.
 enum Source {
     Proxy(Client),
@@ -79,6 +107,7 @@ impl Audit {
         let auth = match &self {
             Self::Tail(tail) => &tail.auth,
             Self::Search(search) => &search.auth,
+            Self::Export(export) => &export.search.auth,
             Self::Verify(auth) | Self::Stats(auth) => auth,
         };
         let client = common.client(auth)?;
@@ -94,6 +123,7 @@ impl Audit {
                 show(common, &events(&source, &params).await?);
                 Ok(ExitCode::SUCCESS)
             }
+            Self::Export(export) => export.write(&source).await,
             Self::Verify(_) => check(&source, common).await,
             Self::Stats(_) => stats(&source, common).await,
         }
@@ -140,12 +170,48 @@ impl Search {
     }
 }
 
+impl Export {
+    /// Page by page, so that neither side holds them all.
+    async fn write(self, source: &Source) -> Result<ExitCode, Failure> {
+        if self.format == Format::Csv {
+            output::line(&COLUMNS.join(","));
+        }
+        let limit = self.search.limit;
+        let mut params = self.search.params();
+        let mut left = limit.map_or(u64::MAX, u64::from);
+        while left > 0 {
+            params.limit = Some(u32::try_from(left.min(PAGE)).unwrap_or(u32::MAX));
+            let found = events(source, &params).await?;
+            let Some(last) = found.last() else { break };
+            params.after = Some(last.seq());
+            for event in &found {
+                match self.format {
+                    Format::Jsonl => output::line(&event.0.to_string()),
+                    Format::Csv => output::line(&COLUMNS.map(|column| event.csv(column)).join(",")),
+                }
+            }
+            left -= u64::try_from(found.len()).unwrap_or(left).min(left);
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
 /// One event, as JSON: the API's, or the folder's own.
 struct Shown(Value);
 
 impl Shown {
     fn seq(&self) -> i64 {
         self.0.get("seq").and_then(Value::as_i64).unwrap_or(0)
+    }
+
+    /// A field as RFC 4180 wants it: empty for NULL, in quotes where it holds more than a plain word.
+    fn csv(&self, key: &str) -> String {
+        let text = match self.0.get(key) {
+            Some(Value::String(text)) => text.clone(),
+            Some(Value::Null) | None => return String::new(),
+            Some(other) => other.to_string(),
+        };
+        if text.contains(['"', ',', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
     }
 
     fn text(&self, key: &str) -> String {
