@@ -125,7 +125,7 @@ fn a_denial_teaches<P: Protocol>() {
     let denied = api.query(read);
     assert_eq!(denied.status, 403, "{denied:?}");
     is::<P>(&denied, Kind::Denied);
-    assert!(denied.text.contains("hallpass request") && denied.text.contains("shop.orders"), "{}", denied.text);
+    assert!(denied.text.contains("CALL hallpass.request(") && denied.text.contains("shop.orders"), "{}", denied.text);
     api.shop.grant("reader");
     assert_eq!(api.query(read).json()["rows"], json!([["note 1"]]));
     let two = api.query("SELECT 1; SELECT 2");
