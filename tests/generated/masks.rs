@@ -4,7 +4,7 @@ use std::{collections::HashSet, fmt::Write as _};
 
 use crate::{
     random::Random,
-    schema::{Columns, Dialect, Fill, ROWS, Version, all_columns, cell, column_set, may_be_masked},
+    schema::{Columns, Dialect, Fill, ROWS, VIEWS, Version, all_columns, cell, column_set, may_be_masked},
 };
 
 /// One set of masks: that of one target.
@@ -108,6 +108,14 @@ impl Masks {
                 }
             }
         }
+    }
+
+    /// Whether a masked column has this name, in a table or a view.
+    pub fn hides_name(&self, name: &str) -> bool {
+        let stored = all_columns().any(|(number, _, column)| self.closed & (1 << number) != 0 && column.name == name);
+        let viewed = VIEWS.iter().flat_map(|view| view.columns).filter(|(of, ..)| *of == name);
+        let mut sources = viewed.flat_map(|(_, _, sources)| *sources).filter_map(|source| source.split_once('.'));
+        stored || sources.any(|(table, column)| column_set(table, column) & self.closed != 0)
     }
 
     /// A masked value, or a part of one, in these bytes.

@@ -29,6 +29,8 @@ pub enum Way {
 /// A query and what is known of it. `{S}` in its text stands for the schema.
 #[derive(Clone, Debug)]
 pub struct Query {
+    /// Whose SQL.
+    pub dialect: Dialect,
     /// SQL.
     pub sql: String,
     /// What feeds each column of its result.
@@ -41,6 +43,8 @@ pub struct Query {
     pub ordered: bool,
     /// Whether it changes or locks rows: it runs in a transaction that is rolled back.
     pub writes: bool,
+    /// The table that it writes, if it does not only lock.
+    pub target: Option<&'static str>,
     /// How it is sent.
     pub way: Way,
     /// Whether MySQL is asked for its warnings afterwards.
@@ -116,6 +120,7 @@ pub struct Generator {
     /// Whether LIMIT may stand here.
     limits: bool,
     writes: bool,
+    target: Option<&'static str>,
 }
 
 impl Generator {
@@ -136,6 +141,7 @@ impl Generator {
             bare: HashSet::new(),
             limits: true,
             writes: false,
+            target: None,
         }
     }
 
@@ -149,12 +155,14 @@ impl Generator {
         let warned = self.random.chance(30);
         let selected = if self.random.chance(14) { self.write() } else { self.statement() };
         Query {
+            dialect: self.dialect,
             outputs: selected.columns.iter().map(|column| column.fed).collect(),
             sql: selected.sql,
             touched: self.touched,
             worked: self.worked,
             ordered: selected.ordered,
             writes: self.writes,
+            target: self.target,
             way,
             warned,
         }

@@ -26,7 +26,16 @@ struct Body {
     single: bool,
 }
 
-const NAMES: [&str; 8] = ["id", "name", "email", "city", "n", "total", "v1", "note"];
+/// Names of columns that stored ones have, too: those of their type, for USING.
+fn names_of(ty: Ty) -> &'static [&'static str] {
+    match ty {
+        Ty::Int => &["id", "n", "many", "customer_id", "qty"],
+        Ty::Text => &["name", "email", "city", "note", "v1"],
+        Ty::Num => &["total", "credit"],
+        Ty::Date => &["born", "joined"],
+        Ty::Bool | Ty::Stamp | Ty::Json | Ty::Array | Ty::Bytes => &["v2", "v3"],
+    }
+}
 
 impl Generator {
     /// A whole statement that reads.
@@ -193,7 +202,7 @@ impl Generator {
                 self.value(ty, scope, usage, depth.min(2))
             };
             let wide = if self.is_postgres() && ty == Ty::Text && value.sql.starts_with('\'') { "::text" } else { "" };
-            let name = self.name(&columns);
+            let name = self.name(&columns, ty);
             items.push(format!("{}{wide} AS {name}", value.sql));
             columns.push(Column { name, ty, fed: value.fed });
         }
@@ -227,7 +236,7 @@ impl Generator {
                 let fed = relation.fed();
                 self.touched |= fed;
                 self.worked |= fed;
-                let name = self.name(&[]);
+                let name = self.name(&[], Ty::Bytes);
                 // Its type is nothing that a template takes.
                 (format!("{} AS {name}", relation.alias), vec![Column { name, ty: Ty::Bytes, fed }])
             }
@@ -237,8 +246,8 @@ impl Generator {
     }
 
     /// A name that none of these has.
-    fn name(&mut self, taken: &[Column]) -> String {
-        let name = *self.random.pick(&NAMES);
+    fn name(&mut self, taken: &[Column], ty: Ty) -> String {
+        let name = *self.random.pick(names_of(ty));
         if taken.iter().any(|column| column.name == name) {
             self.names += 1;
             return format!("c{}", self.names);
@@ -264,7 +273,7 @@ impl Generator {
                 Some((_, (_, key))) => Value { sql: in_list(key), fed: key.fed },
                 None => self.aggregate(ty, scope),
             };
-            let name = self.name(&columns);
+            let name = self.name(&columns, ty);
             items.push(format!("{} AS {name}", value.sql));
             columns.push(Column { name, ty, fed: value.fed });
         }

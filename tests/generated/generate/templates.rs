@@ -229,7 +229,6 @@ const POSTGRES: Lists = &[
             "((DATE '2020-01-01', DATE '2020-02-01') OVERLAPS ({d}, DATE '2020-01-15'))",
             "(({i}, {t}) < ({i}, {t}))",
             "({y} = {y})",
-            "pg_input_is_valid({t}, 'integer')",
             "jsonb_exists({j}, 'k')",
             "isfinite({d})",
         ],

@@ -7,6 +7,7 @@ impl Generator {
     /// A whole statement that writes.
     pub(super) fn write(&mut self) -> Selected {
         self.writes = true;
+        self.target = Some("sink");
         let mut written = match self.random.below(if self.is_postgres() { 10 } else { 8 }) {
             0..3 => self.insert(),
             3..6 => self.update(),
@@ -88,6 +89,7 @@ impl Generator {
         let names = ["sink", "orders", "items", "customers", "events", "people"];
         let name = *self.random.pick(&names);
         let table = TABLES.iter().find(|table| table.name == name).expect("there is such a table");
+        self.target = Some(name);
         (name.to_owned(), Relation { alias: self.alias(), columns: columns_of(self.dialect, name, table.columns) })
     }
 

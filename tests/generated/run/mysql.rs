@@ -1,5 +1,7 @@
 //! The databases on MariaDB or MySQL, the proxy in front of them, and its connections.
 
+use std::sync::{Mutex, PoisonError};
+
 use hallpass_tests::{
     config::Target,
     mysql::{Flavour, Options, Server},
@@ -12,7 +14,7 @@ use crate::{
     ddl,
     generate::{Query, Way},
     masks::{self, Masks, SETS},
-    schema::{Dialect, Version},
+    schema::{Dialect, TABLES, Version},
 };
 
 /// Server and proxy.
@@ -22,6 +24,8 @@ pub struct MySqlStage {
     server: Server,
     dialect: Dialect,
     masks: Vec<Masks>,
+    /// The superuser's connection.
+    tidy: Mutex<Client>,
 }
 
 const LOGIN: &str = "lab_app";
@@ -36,7 +40,13 @@ impl MySqlStage {
             Flavour::MariaDb => Dialect::MariaDb,
             Flavour::MySql => Dialect::MySql,
         };
-        let server = Server::start(&Options::default());
+        let slow = match dialect {
+            Dialect::MySql => "max-execution-time=2000",
+            Dialect::MariaDb | Dialect::Postgres => "max-statement-time=2",
+        };
+        // Plans, and with them the order of rows, must not change while we look.
+        let settings = ["innodb-lock-wait-timeout=5", "innodb-stats-auto-recalc=0", slow].map(str::to_owned).to_vec();
+        let server = Server::start(&Options { settings, ..Options::default() });
         let masks = masks::sets(seed, dialect, "lab_*");
         server.create_user(LOGIN, SECRET);
         server.sql("", &format!("GRANT ALL ON *.* TO '{LOGIN}'@'%'"));
@@ -47,6 +57,9 @@ impl MySqlStage {
             for sql in ddl::objects(dialect).iter().chain(&ddl::rows(dialect, second)) {
                 let reply = client.query(sql);
                 assert!(reply.errors.is_empty(), "`{sql}` failed: {:?}", reply.errors);
+            }
+            for table in TABLES {
+                client.query(&format!("ANALYZE TABLE {}", dialect.quote(table.name))).ok();
             }
         };
         fill(Place::Direct, 0);
@@ -63,7 +76,8 @@ impl MySqlStage {
         };
         let targets = (0..SETS).flat_map(|set| [target(set, Version::One), target(set, Version::Two)]);
         let proxy = start_proxy(targets.collect(), &masks);
-        Self { proxy, server, dialect, masks }
+        let tidy = Client::connect(&server.superuser("")).expect("the superuser may connect");
+        Self { proxy, server, dialect, masks, tidy: Mutex::new(tidy) }
     }
 }
 
@@ -88,6 +102,13 @@ impl Stage for MySqlStage {
 
     fn masks(&self) -> &[Masks] {
         &self.masks
+    }
+
+    fn settle(&self, set: usize, table: &str) {
+        let mut tidy = self.tidy.lock().unwrap_or_else(PoisonError::into_inner);
+        let places = [Place::Direct, Place::Through(set, Version::One), Place::Through(set, Version::Two)];
+        let tables = places.map(|place| format!("{}.{table}", database(place)));
+        tidy.query(&format!("ANALYZE TABLE {}", tables.join(", "))).ok();
     }
 
     fn connect(&self, place: Place) -> MySqlConnection {
@@ -172,12 +193,13 @@ impl Connection for MySqlConnection {
             }
         }
         let bytes = self.client.received()[self.read..].to_vec();
+        let error = reply.errors.first().map(|error| (error.code.to_string(), error.message.clone()));
         Answer {
             frames: self.frames(&bytes, query.way != Way::Simple),
             bytes,
             columns: reply.columns.iter().map(|column| column.name.clone()).collect(),
             rows: reply.rows,
-            error: reply.errors.first().map(|error| (error.code.to_string(), error.message.clone())),
+            error: error.map(|(code, message)| (code, message.replace(&self.database, ANY))),
             closed: self.client.is_closed(),
         }
     }

@@ -1,5 +1,10 @@
 //! The databases on Postgres, the proxy in front of them, and its connections.
 
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
+
 use hallpass_tests::{
     config::{Settings, Target},
     postgres::{Options, Server},
@@ -21,6 +26,8 @@ pub struct PostgresStage {
     proxy: Proxy,
     server: Server,
     masks: Vec<Masks>,
+    /// The superuser's connections by database.
+    tidy: Mutex<HashMap<String, Client>>,
 }
 
 const SCHEMA: &str = "lab";
@@ -40,6 +47,7 @@ impl PostgresStage {
         let masks = masks::sets(seed, Dialect::Postgres, SCHEMA);
         server.sql("postgres", &format!("CREATE ROLE {LOGIN} LOGIN PASSWORD '{SECRET}'"));
         server.sql("postgres", &format!("ALTER ROLE {LOGIN} SET search_path = {SCHEMA}"));
+        server.sql("postgres", &format!("ALTER ROLE {LOGIN} SET statement_timeout = '2s'"));
         server.sql("postgres", &format!("CREATE DATABASE lab_empty OWNER {LOGIN}"));
         server.sql("lab_empty", &format!("CREATE SCHEMA {SCHEMA} AUTHORIZATION {LOGIN}"));
         let owner = |database: &str| Startup::new(server.port(), LOGIN, SECRET, database);
@@ -47,6 +55,7 @@ impl PostgresStage {
         let copy = |name: &str, second: u128| {
             server.sql("postgres", &format!("CREATE DATABASE {name} TEMPLATE lab_empty OWNER {LOGIN}"));
             run_all(&owner(name), &ddl::rows(Dialect::Postgres, second));
+            server.sql(name, "VACUUM");
         };
         copy("lab_direct", 0);
         copy("lab_one", 0);
@@ -67,7 +76,7 @@ impl PostgresStage {
             ]
         });
         let proxy = start_proxy(targets.collect(), &masks);
-        Self { proxy, server, masks }
+        Self { proxy, server, masks, tidy: Mutex::default() }
     }
 }
 
@@ -75,9 +84,14 @@ impl PostgresStage {
 pub(super) fn start_proxy(targets: Vec<Target>, masks: &[Masks]) -> Proxy {
     let names: Vec<String> = targets.iter().map(|target| target.name.clone()).collect();
     let rules: String = masks.iter().map(|masks| masks.rules.as_str()).collect();
-    let proxy = Proxy::start(Settings::new(targets, &format!("{ROLE}{rules}")));
+    // Rules about dangerous statements have tests of their own.
+    let review = ["update-without-where", "delete-without-where"];
+    let review = review.map(|rule| format!("[[review]]\nrule = \"{rule}\"\nlevel = \"off\"\n\n")).concat();
+    let proxy = Proxy::start(Settings::new(targets, &format!("{ROLE}{review}{rules}")));
     proxy.user("alice", &["oncall"]);
-    names.iter().for_each(|name| drop(proxy.grant("alice", "all", name, "8h")));
+    for name in &names {
+        proxy.grant("alice", "all", name, "8h");
+    }
     proxy
 }
 
@@ -106,6 +120,19 @@ impl Stage for PostgresStage {
 
     fn masks(&self) -> &[Masks] {
         &self.masks
+    }
+
+    fn settle(&self, set: usize, table: &str) {
+        let mut tidy = self.tidy.lock().unwrap_or_else(PoisonError::into_inner);
+        for database in ["lab_direct".to_owned(), "lab_one".to_owned(), two(set)] {
+            let startup = self.server.superuser(&database);
+            let connect = || Client::connect(&startup).expect("the superuser may connect");
+            let client = tidy.entry(database).or_insert_with(connect);
+            client.query(&format!("VACUUM {SCHEMA}.{table}")).ok();
+            if table == "people" {
+                client.query(&format!("VACUUM {SCHEMA}.staff")).ok();
+            }
+        }
     }
 
     fn connect(&self, place: Place) -> PostgresConnection {

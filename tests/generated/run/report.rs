@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     fmt::{self, Write as _},
     fs,
+    time::Instant,
 };
 
 use serde::Deserialize;
@@ -58,9 +59,12 @@ pub struct Report {
     queries: usize,
     allowed: usize,
     failed: usize,
+    slow: usize,
+    started: Instant,
     masked: usize,
     cells: usize,
     reordered: usize,
+    forged: usize,
     refused: BTreeMap<String, usize>,
     faults: BTreeMap<&'static str, Vec<String>>,
 }
@@ -78,9 +82,12 @@ impl Report {
             queries: 0,
             allowed: 0,
             failed: 0,
+            slow: 0,
+            started: Instant::now(),
             masked: 0,
             cells: 0,
             reordered: 0,
+            forged: 0,
             refused: BTreeMap::new(),
             faults: BTreeMap::new(),
         }
@@ -91,12 +98,14 @@ impl Report {
         self.queries += 1;
         self.cells += verdict.cells;
         self.reordered += usize::from(verdict.reordered);
+        self.forged += usize::from(verdict.forged);
         match verdict.end {
             End::Allowed => {
                 self.allowed += 1;
                 self.masked += usize::from(query.touched & masks.closed != 0);
             }
             End::Failed => self.failed += 1,
+            End::Slow => self.slow += 1,
             End::Refused(words) => *self.refused.entry(shape(&words)).or_default() += 1,
         }
         for fault in verdict.faults {
@@ -154,6 +163,8 @@ fn shape(words: &str) -> String {
         let named = word.contains(['.', '"', '`', '\'', '(', '_']) || word.bytes().any(|byte| byte.is_ascii_digit());
         if named { "…".to_owned() } else { word.to_owned() }
     };
+    let words = words.split([';', ':']).next().unwrap_or_default();
+    let words = words.split_once(" near ").map_or(words, |(before, _)| before);
     words.split_whitespace().map(word).collect::<Vec<_>>().join(" ")
 }
 
@@ -161,9 +172,10 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let refused: usize = self.refused.values().sum();
         writeln!(f, "\ngenerated queries on {}, seed {}", self.title, self.seed)?;
-        writeln!(f, "  {:7} queries", self.queries)?;
+        writeln!(f, "  {:7} queries in {} s", self.queries, self.started.elapsed().as_secs())?;
         writeln!(f, "  {:7} ran, {} of them with masked columns", self.allowed, self.masked)?;
         writeln!(f, "  {:7} failed on the server", self.failed)?;
+        writeln!(f, "  {:7} took too long", self.slow)?;
         writeln!(f, "  {refused:7} refused by hallpass:")?;
         let mut reasons: Vec<(&String, &usize)> = self.refused.iter().collect();
         reasons.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
@@ -172,6 +184,7 @@ impl fmt::Display for Report {
         }
         writeln!(f, "  {:7} cells compared with the direct run", self.cells)?;
         writeln!(f, "  {:7} answers whose rows came in another order", self.reordered)?;
+        writeln!(f, "  {:7} answers with a column masked for its alias", self.forged)?;
         for (kind, list) in &self.faults {
             writeln!(f, "  {:7} FAULTS: {kind}", list.len())?;
             list.iter().take(SHOWN).try_for_each(|fault| writeln!(f, "    {fault}"))?;
