@@ -42,7 +42,11 @@ pub fn target(set: usize, version: Version) -> String {
 /// The sets of a seed.
 pub fn sets(seed: u64, dialect: Dialect, schema: &str) -> Vec<Masks> {
     let random = |set: usize| Random::new(seed ^ 0x6d61_736b, set as u64);
-    DENSITY.iter().enumerate().map(|(set, density)| Masks::new(&mut random(set), set, *density, dialect, schema)).collect()
+    DENSITY
+        .iter()
+        .enumerate()
+        .map(|(set, density)| Masks::new(&mut random(set), set, *density, dialect, schema))
+        .collect()
 }
 
 impl Masks {

@@ -197,8 +197,10 @@ pub struct View {
 }
 
 const CONTACTS: &str = "VIEW contacts AS SELECT id, name, email AS address, city FROM customers";
-const DEEP: &str = "VIEW deep AS SELECT c.id, c.address, o.note, o.total FROM contacts c JOIN orders o ON o.customer_id = c.id";
-const COUNTED: &str = "VIEW counted AS SELECT customer_id, count(*) AS many, max(placed) AS latest FROM orders GROUP BY customer_id";
+const DEEP: &str =
+    "VIEW deep AS SELECT c.id, c.address, o.note, o.total FROM contacts c JOIN orders o ON o.customer_id = c.id";
+const COUNTED: &str =
+    "VIEW counted AS SELECT customer_id, count(*) AS many, max(placed) AS latest FROM orders GROUP BY customer_id";
 
 /// All views, each after those that it reads.
 pub const VIEWS: &[View] = &[
@@ -251,9 +253,11 @@ pub type Columns = u128;
 
 /// The number of a column, its table and itself, in the order of [`TABLES`].
 pub fn all_columns() -> impl Iterator<Item = (usize, &'static Table, &'static Stored)> {
-    TABLES.iter().flat_map(|table| table.columns.iter().map(move |column| (table, column))).enumerate().map(
-        |(number, (table, column))| (number, table, column),
-    )
+    TABLES
+        .iter()
+        .flat_map(|table| table.columns.iter().map(move |column| (table, column)))
+        .enumerate()
+        .map(|(number, (table, column))| (number, table, column))
 }
 
 /// The set that holds `table.column` and what it is computed from; panics when there is none.
@@ -347,7 +351,9 @@ fn own_value(dialect: Dialect, ty: Ty, unique: u64, seed: u64, version: Version)
     };
     let quoted = |text: &str| Cell { literal: format!("'{text}'"), canaries: vec![text.to_owned()] };
     match ty {
-        Ty::Int => Cell { literal: format!("{sign}{number}"), canaries: if one { vec![number.to_string()] } else { vec![] } },
+        Ty::Int => {
+            Cell { literal: format!("{sign}{number}"), canaries: if one { vec![number.to_string()] } else { vec![] } }
+        }
         Ty::Num => {
             let literal = format!("{sign}{number}.{:02}", seed % 100);
             Cell { canaries: if one { vec![number.to_string()] } else { vec![] }, literal }

@@ -41,6 +41,8 @@ pub struct Query {
     pub worked: Columns,
     /// Whether ORDER BY says where each row stands.
     pub ordered: bool,
+    /// Whether the server may choose among rows: what it chooses differs from copy to copy.
+    pub unsettled: bool,
     /// Whether it changes or locks rows: it runs in a transaction that is rolled back.
     pub writes: bool,
     /// The table that it writes, if it does not only lock.
@@ -119,6 +121,9 @@ pub struct Generator {
     bare: HashSet<String>,
     /// Whether LIMIT may stand here.
     limits: bool,
+    /// All masked columns.
+    masked: Columns,
+    unsettled: bool,
     writes: bool,
     target: Option<&'static str>,
 }
@@ -140,6 +145,8 @@ impl Generator {
             with: Vec::new(),
             bare: HashSet::new(),
             limits: true,
+            masked: masks.closed,
+            unsettled: false,
             writes: false,
             target: None,
         }
@@ -161,6 +168,7 @@ impl Generator {
             touched: self.touched,
             worked: self.worked,
             ordered: selected.ordered,
+            unsettled: self.unsettled,
             writes: self.writes,
             target: self.target,
             way,

@@ -175,14 +175,7 @@ impl Generator {
     }
 
     /// A plain select list.
-    fn listed(
-        &mut self,
-        from: &From,
-        scope: Scope<'_>,
-        wanted: Option<&[Ty]>,
-        usage: Use,
-        depth: usize,
-    ) -> Body {
+    fn listed(&mut self, from: &From, scope: Scope<'_>, wanted: Option<&[Ty]>, usage: Use, depth: usize) -> Body {
         let (mut items, mut columns) = (Vec::new(), Vec::<Column>::new());
         if wanted.is_none() && self.random.chance(26) {
             let (star, all) = self.star(from, scope);
@@ -387,6 +380,7 @@ impl Generator {
         if !self.limits || !self.random.chance(if top { 25 } else { 12 }) {
             return;
         }
+        self.unsettled |= selected.limited && !selected.ordered && !self.is_postgres();
         let count = self.random.between(1, 4);
         let limit = match (self.is_postgres(), self.random.below(6)) {
             (true, 0) => format!(" FETCH FIRST {count} ROWS ONLY"),

@@ -22,6 +22,13 @@ pub(super) fn windows(dialect: Dialect, ty: Ty) -> Vec<&'static str> {
     WINDOWS.iter().chain(own).filter(|(of, _)| *of == ty).flat_map(|(_, list)| list.iter().copied()).collect()
 }
 
+/// Whether MySQL and MariaDB are free in what comes of it: they sort rows that are equal by where these lie in memory.
+pub(super) fn is_unsettled(template: &str) -> bool {
+    let parts = ["row_number(", "lag(", "lead(", "first_value(", "last_value(", "nth_value(", "ntile("];
+    let lists = ["group_concat({t})", "group_concat({t} ORDER BY {i})", "json_arrayagg(", "json_objectagg("];
+    parts.iter().chain(&lists).any(|part| template.contains(part))
+}
+
 type Lists = &'static [(Ty, &'static [&'static str])];
 
 const NOT_ON_MARIADB: &[&str] = &["{i} IN (TABLE sink)", "CAST({j} AS JSON)", "({t} MEMBER OF ('[\"k\"]'))"];
@@ -50,7 +57,21 @@ const BOTH: Lists = &[
             "sign({i})",
         ],
     ),
-    (Ty::Num, &["({n} + {n})", "({n} * 2)", "({n} / 4)", "round({n}, 1)", "coalesce({n}, 0.5)", "({qn})", "abs({n})", "floor({n})", "(100 / {n})", "sqrt(abs({n}))"]),
+    (
+        Ty::Num,
+        &[
+            "({n} + {n})",
+            "({n} * 2)",
+            "({n} / 4)",
+            "round({n}, 1)",
+            "coalesce({n}, 0.5)",
+            "({qn})",
+            "abs({n})",
+            "floor({n})",
+            "(100 / {n})",
+            "sqrt(abs({n}))",
+        ],
+    ),
     (
         Ty::Text,
         &[
@@ -116,7 +137,17 @@ const BOTH: Lists = &[
             "({b} IS NOT FALSE)",
         ],
     ),
-    (Ty::Date, &["coalesce({d}, DATE '2024-01-01')", "({qd})", "CASE WHEN {b} THEN {d} END", "greatest({d}, {d})", "CAST({s} AS date)", "({d} + INTERVAL '1' DAY)"]),
+    (
+        Ty::Date,
+        &[
+            "coalesce({d}, DATE '2024-01-01')",
+            "({qd})",
+            "CASE WHEN {b} THEN {d} END",
+            "greatest({d}, {d})",
+            "CAST({s} AS date)",
+            "({d} + INTERVAL '1' DAY)",
+        ],
+    ),
     (Ty::Stamp, &["coalesce({s}, {s})", "({qs})", "({s} - INTERVAL '2' HOUR)", "least({s}, {s})"]),
     (Ty::Json, &["coalesce({j}, {j})", "({qj})", "CASE WHEN {b} THEN {j} END"]),
     (Ty::Bytes, &["coalesce({y}, {y})", "({qy})"]),
@@ -148,7 +179,18 @@ const POSTGRES: Lists = &[
             "array_length(ARRAY[{i}, {i}], 1)",
         ],
     ),
-    (Ty::Num, &["({i})::numeric", "({t})::numeric", "trunc({n})", "power(2, 3)", "date_part('year', {s})::numeric", "to_number('12', '99')", "log(abs({n}) + 1)"]),
+    (
+        Ty::Num,
+        &[
+            "({i})::numeric",
+            "({t})::numeric",
+            "trunc({n})",
+            "power(2, 3)",
+            "date_part('year', {s})::numeric",
+            "to_number('12', '99')",
+            "log(abs({n}) + 1)",
+        ],
+    ),
     (
         Ty::Text,
         &[
@@ -189,7 +231,7 @@ const POSTGRES: Lists = &[
             "jsonb_typeof({j})",
             "regexp_split_to_table({t}, 'b')",
             "(ARRAY(({qt})))[1]",
-            "{t} COLLATE \"C\"",
+            "({t} COLLATE \"C\")",
             "jsonb_object_keys({j})",
             "jsonb_path_query_first({j}, '$.k')::text",
             "(string_to_array({t}, 'b'))[1]",
@@ -233,8 +275,26 @@ const POSTGRES: Lists = &[
             "isfinite({d})",
         ],
     ),
-    (Ty::Date, &["({t})::date", "({d} + ({i} % 9)::int)", "date_trunc('month', {d})::date", "make_date(2020, ({i} % 12)::int, 1)", "to_date('2020-02-03', 'YYYY-MM-DD')"]),
-    (Ty::Stamp, &["({d})::timestamp", "date_trunc('day', {s})", "({s} AT TIME ZONE 'UTC')::timestamp", "to_timestamp({i})::timestamp", "({t})::timestamp"]),
+    (
+        Ty::Date,
+        &[
+            "({t})::date",
+            "({d} + ({i} % 9)::int)",
+            "date_trunc('month', {d})::date",
+            "make_date(2020, ({i} % 12)::int, 1)",
+            "to_date('2020-02-03', 'YYYY-MM-DD')",
+        ],
+    ),
+    (
+        Ty::Stamp,
+        &[
+            "({d})::timestamp",
+            "date_trunc('day', {s})",
+            "({s} AT TIME ZONE 'UTC')::timestamp",
+            "to_timestamp({i})::timestamp",
+            "({t})::timestamp",
+        ],
+    ),
     (
         Ty::Json,
         &[
@@ -253,8 +313,29 @@ const POSTGRES: Lists = &[
             "({qj})",
         ],
     ),
-    (Ty::Array, &["ARRAY[{t}, {t}]", "({a} || {a})", "array_append({a}, {t})", "array_remove({a}, 'x')", "ARRAY({qt})", "string_to_array({t}, 'b')", "({a})[1:1]", "array_cat({a}, ARRAY['k'])"]),
-    (Ty::Bytes, &["convert_to({t}, 'UTF8')", "sha256({y})", "({y} || {y})", "decode(md5({t}), 'hex')", "substring({y} FROM 1 FOR 2)"]),
+    (
+        Ty::Array,
+        &[
+            "ARRAY[{t}, {t}]",
+            "({a} || {a})",
+            "array_append({a}, {t})",
+            "array_remove({a}, 'x')",
+            "ARRAY({qt})",
+            "string_to_array({t}, 'b')",
+            "({a})[1:1]",
+            "array_cat({a}, ARRAY['k'])",
+        ],
+    ),
+    (
+        Ty::Bytes,
+        &[
+            "convert_to({t}, 'UTF8')",
+            "sha256({y})",
+            "({y} || {y})",
+            "decode(md5({t}), 'hex')",
+            "substring({y} FROM 1 FOR 2)",
+        ],
+    ),
 ];
 
 const MYSQL: Lists = &[
@@ -284,7 +365,17 @@ const MYSQL: Lists = &[
             "if({=} IS NULL, 1, 2)",
         ],
     ),
-    (Ty::Num, &["truncate({n}, 1)", "if({b}, {n}, 1.5)", "CAST({t} AS decimal(16,2))", "format({n}, 2)", "pow({n}, 2)", "exp({n})"]),
+    (
+        Ty::Num,
+        &[
+            "truncate({n}, 1)",
+            "if({b}, {n}, 1.5)",
+            "CAST({t} AS decimal(16,2))",
+            "format({n}, 2)",
+            "pow({n}, 2)",
+            "exp({n})",
+        ],
+    ),
     (
         Ty::Text,
         &[
@@ -309,7 +400,7 @@ const MYSQL: Lists = &[
             "soundex({t})",
             "to_base64({t})",
             "CONVERT({t} USING utf8mb4)",
-            "{t} COLLATE utf8mb4_bin",
+            "({t} COLLATE utf8mb4_bin)",
             "json_keys({j})",
             "space(2)",
             "conv({i}, 10, 16)",
@@ -338,16 +429,44 @@ const MYSQL: Lists = &[
             "({t} MEMBER OF ('[\"k\"]'))",
         ],
     ),
-    (Ty::Date, &["date({s})", "date_add({d}, INTERVAL 1 MONTH)", "last_day({d})", "makedate(2020, 5)", "str_to_date({t}, '%Y-%m-%d')"]),
+    (
+        Ty::Date,
+        &[
+            "date({s})",
+            "date_add({d}, INTERVAL 1 MONTH)",
+            "last_day({d})",
+            "makedate(2020, 5)",
+            "str_to_date({t}, '%Y-%m-%d')",
+        ],
+    ),
     (Ty::Stamp, &["date_sub({s}, INTERVAL 1 DAY)", "if({b}, {s}, NULL)", "timestamp({d})"]),
-    (Ty::Json, &["json_object('a', {t}, 'b', {i})", "json_array({*}, {*})", "json_extract({j}, '$.k')", "json_set({j}, '$.z', {i})", "json_merge_preserve({j}, {j})", "json_quote({t})"]),
+    (
+        Ty::Json,
+        &[
+            "json_object('a', {t}, 'b', {i})",
+            "json_array({*}, {*})",
+            "json_extract({j}, '$.k')",
+            "json_set({j}, '$.z', {i})",
+            "json_merge_preserve({j}, {j})",
+            "json_quote({t})",
+        ],
+    ),
     (Ty::Bytes, &["CAST({t} AS binary)", "unhex(md5({t}))", "concat({y}, {y})"]),
 ];
 
 const AGGREGATES: Lists = &[
     (
         Ty::Int,
-        &["count(*)", "count({*})", "count(DISTINCT {t})", "max({i})", "min({i})", "count({=})", "count(DISTINCT {i})", "sum(CASE WHEN {b} THEN 1 ELSE 0 END)"],
+        &[
+            "count(*)",
+            "count({*})",
+            "count(DISTINCT {t})",
+            "max({i})",
+            "min({i})",
+            "count({=})",
+            "count(DISTINCT {i})",
+            "sum(CASE WHEN {b} THEN 1 ELSE 0 END)",
+        ],
     ),
     (Ty::Num, &["sum({n})", "avg({n})", "max({n})", "sum({i})", "avg({i})"]),
     (Ty::Text, &["max({t})", "min({t})"]),
@@ -357,10 +476,40 @@ const AGGREGATES: Lists = &[
 ];
 
 const POSTGRES_AGGREGATES: Lists = &[
-    (Ty::Int, &["count(*) FILTER (WHERE {b})", "regr_count({n}, {n})::bigint", "mode() WITHIN GROUP (ORDER BY {i})", "sum(DISTINCT {i})::bigint", "bit_or({i})", "rank(3) WITHIN GROUP (ORDER BY {i})"]),
-    (Ty::Num, &["percentile_cont(0.5) WITHIN GROUP (ORDER BY {n})::numeric", "stddev({n})", "sum({n}) FILTER (WHERE {b})"]),
-    (Ty::Text, &["string_agg({t}, ',')", "string_agg({t}, ',' ORDER BY {t} DESC)", "string_agg(DISTINCT {t}, ';')", "percentile_disc(0.5) WITHIN GROUP (ORDER BY {t})", "max({t}) FILTER (WHERE {b})"]),
-    (Ty::Json, &["jsonb_agg({t})", "jsonb_agg({r})", "jsonb_object_agg(coalesce({t}, 'none'), {i})", "jsonb_agg({i} ORDER BY {i})"]),
+    (
+        Ty::Int,
+        &[
+            "count(*) FILTER (WHERE {b})",
+            "regr_count({n}, {n})::bigint",
+            "mode() WITHIN GROUP (ORDER BY {i})",
+            "sum(DISTINCT {i})::bigint",
+            "bit_or({i})",
+            "rank(3) WITHIN GROUP (ORDER BY {i})",
+        ],
+    ),
+    (
+        Ty::Num,
+        &["percentile_cont(0.5) WITHIN GROUP (ORDER BY {n})::numeric", "stddev({n})", "sum({n}) FILTER (WHERE {b})"],
+    ),
+    (
+        Ty::Text,
+        &[
+            "string_agg({t}, ',')",
+            "string_agg({t}, ',' ORDER BY {t} DESC)",
+            "string_agg(DISTINCT {t}, ';')",
+            "percentile_disc(0.5) WITHIN GROUP (ORDER BY {t})",
+            "max({t}) FILTER (WHERE {b})",
+        ],
+    ),
+    (
+        Ty::Json,
+        &[
+            "jsonb_agg({t})",
+            "jsonb_agg({r})",
+            "jsonb_object_agg(coalesce({t}, 'none'), {i})",
+            "jsonb_agg({i} ORDER BY {i})",
+        ],
+    ),
     (Ty::Array, &["array_agg({t})", "array_agg(DISTINCT {t})", "array_agg({t} ORDER BY {i})"]),
     (Ty::Bool, &["bool_and({b})", "bool_or({b})", "every({b})"]),
 ];
@@ -368,13 +517,42 @@ const POSTGRES_AGGREGATES: Lists = &[
 const MYSQL_AGGREGATES: Lists = &[
     (Ty::Int, &["count(DISTINCT {t}, {i})", "bit_or({i})"]),
     (Ty::Num, &["stddev({n})", "variance({n})"]),
-    (Ty::Text, &["group_concat({t})", "group_concat(DISTINCT {t} ORDER BY {t} SEPARATOR ';')", "group_concat({t} ORDER BY {i})"]),
+    (
+        Ty::Text,
+        &[
+            "group_concat({t})",
+            "group_concat(DISTINCT {t} ORDER BY {t} SEPARATOR ';')",
+            "group_concat({t} ORDER BY {i})",
+        ],
+    ),
     (Ty::Json, &["json_arrayagg({t})", "json_objectagg(coalesce({t}, 'none'), {i})"]),
 ];
 
 const WINDOWS: Lists = &[
-    (Ty::Int, &["row_number() OVER ({w})", "rank() OVER ({w})", "dense_rank() OVER ({w})", "count(*) OVER ({w})", "count({*}) OVER ({w})", "ntile(2) OVER ({w})", "sum({i}) OVER ({w})", "lag({i}, 1) OVER ({w})"]),
-    (Ty::Text, &["lag({t}) OVER ({w})", "lead({t}, 1) OVER ({w})", "first_value({t}) OVER ({w})", "last_value({t}) OVER ({w})", "max({t}) OVER ({w})", "nth_value({t}, 2) OVER ({w})"]),
+    (
+        Ty::Int,
+        &[
+            "row_number() OVER ({w})",
+            "rank() OVER ({w})",
+            "dense_rank() OVER ({w})",
+            "count(*) OVER ({w})",
+            "count({*}) OVER ({w})",
+            "ntile(2) OVER ({w})",
+            "sum({i}) OVER ({w})",
+            "lag({i}, 1) OVER ({w})",
+        ],
+    ),
+    (
+        Ty::Text,
+        &[
+            "lag({t}) OVER ({w})",
+            "lead({t}, 1) OVER ({w})",
+            "first_value({t}) OVER ({w})",
+            "last_value({t}) OVER ({w})",
+            "max({t}) OVER ({w})",
+            "nth_value({t}, 2) OVER ({w})",
+        ],
+    ),
     (Ty::Num, &["avg({n}) OVER ({w})", "percent_rank() OVER ({w})", "cume_dist() OVER ({w})"]),
 ];
 

@@ -73,6 +73,7 @@ impl Generator {
         let mut sql = String::new();
         let mut fed = 0;
         let mut rest = template;
+        self.unsettled |= !self.is_postgres() && templates::is_unsettled(template);
         while let Some((before, hole)) = rest.split_once('{') {
             let (name, after) = hole.split_once('}').expect("a hole is closed");
             rest = after;
@@ -132,6 +133,7 @@ impl Generator {
         self.limits = limits;
         let fed = std::mem::replace(&mut self.touched, before);
         self.touched |= fed;
+        self.unsettled |= selected.limited && !selected.ordered && !self.is_postgres();
         let sql = match (many || selected.single || self.random.chance(4), selected.limited) {
             (true, _) => selected.sql,
             (false, false) => format!("{} LIMIT 1", selected.sql),
@@ -141,7 +143,8 @@ impl Generator {
     }
 
     pub(super) fn any_type(&mut self) -> Ty {
-        let types = [Ty::Int, Ty::Text, Ty::Text, Ty::Num, Ty::Date, Ty::Stamp, Ty::Bool, Ty::Json, Ty::Bytes, Ty::Array];
+        let types =
+            [Ty::Int, Ty::Text, Ty::Text, Ty::Num, Ty::Date, Ty::Stamp, Ty::Bool, Ty::Json, Ty::Bytes, Ty::Array];
         let ty = *self.random.pick(&types);
         if ty == Ty::Array && self.dialect != Dialect::Postgres { Ty::Text } else { ty }
     }
@@ -169,6 +172,7 @@ impl Generator {
                     " ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING",
                 ];
                 sql.push_str(*self.random.pick(&frames));
+                self.unsettled |= !self.is_postgres();
             }
         }
         self.worked |= fed;

@@ -14,7 +14,10 @@ impl Generator {
             6..8 => self.delete(),
             _ => self.merge_into(),
         };
-        if self.is_postgres() && !written.sql.starts_with("MERGE") && self.random.chance(25) && !written.columns.is_empty()
+        if self.is_postgres()
+            && !written.sql.starts_with("MERGE")
+            && self.random.chance(25)
+            && !written.columns.is_empty()
         {
             let name = self.alias();
             let columns = std::mem::take(&mut written.columns);
@@ -61,17 +64,33 @@ impl Generator {
         let [a, b, n] = [Ty::Text, Ty::Text, Ty::Int].map(|ty| self.value(ty, scope, Use::Work, 1));
         self.worked |= a.fed | b.fed | n.fed;
         let rows = if self.random.chance(75) {
-            format!("SELECT 100 + row_number() OVER (), {}, {}, {} FROM {}", a.sql, b.sql, n.sql, from.sql)
+            let id = if self.is_postgres() {
+                "100 + row_number() OVER ()".to_owned()
+            } else {
+                let id = self.column(Ty::Int, scope, Use::Work).map_or_else(|| "1".to_owned(), |id| id.sql);
+                format!("100 + {id}")
+            };
+            format!("SELECT {id}, {}, {}, {} FROM {}", a.sql, b.sql, n.sql, from.sql)
         } else {
             format!("VALUES (3, 'x', {}, 5), (200, NULL, 'y', 6)", self.constant(Ty::Text))
         };
+        self.worked |= self.touched;
         let (words, behind) = match (self.dialect, self.random.below(4)) {
             (Dialect::Postgres, 0) => ("INSERT INTO", " ON CONFLICT DO NOTHING"),
             (Dialect::Postgres, 1) => ("INSERT INTO", " ON CONFLICT (id) DO UPDATE SET a = excluded.b, n = sink.n + 1"),
             (Dialect::Postgres, _) => ("INSERT INTO", ""),
-            (_, 0) => ("INSERT IGNORE INTO", ""),
-            (_, 1) => ("REPLACE INTO", ""),
-            (_, 2) if rows.starts_with("VALUES") => ("INSERT INTO", " ON DUPLICATE KEY UPDATE a = VALUES(b), n = n + 1"),
+            // Of several rows with one key either may stay.
+            (_, 0) => {
+                self.unsettled = true;
+                ("INSERT IGNORE INTO", "")
+            }
+            (_, 1) => {
+                self.unsettled = true;
+                ("REPLACE INTO", "")
+            }
+            (_, 2) if rows.starts_with("VALUES") => {
+                ("INSERT INTO", " ON DUPLICATE KEY UPDATE a = VALUES(b), n = n + 1")
+            }
             (..) => ("INSERT INTO", ""),
         };
         let sql = format!("{words} sink (id, a, b, n) {rows}{behind}");

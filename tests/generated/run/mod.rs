@@ -170,8 +170,11 @@ impl<'a, S: Stage> Worker<'a, S> {
 
     /// The connections of a set: directly, and through the proxy on both versions.
     fn take(&mut self, set: usize) -> [(usize, S::Connection, u32); 3] {
-        let places =
-            [(0, Place::Direct), (1 + 2 * set, Place::Through(set, Version::One)), (2 + 2 * set, Place::Through(set, Version::Two))];
+        let places = [
+            (0, Place::Direct),
+            (1 + 2 * set, Place::Through(set, Version::One)),
+            (2 + 2 * set, Place::Through(set, Version::Two)),
+        ];
         places.map(|(slot, place)| {
             let kept = self.connections[slot].take().filter(|(_, uses)| *uses < USES);
             let (connection, uses) = kept.unwrap_or_else(|| (self.stage.connect(place), 0));

@@ -159,8 +159,12 @@ impl MySqlConnection {
 /// The bytes with a database's name made the same as all others.
 fn replaced(bytes: &[u8], name: &str) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
-    let found: Vec<usize> =
-        bytes.windows(name.len()).enumerate().filter(|(_, window)| *window == name.as_bytes()).map(|(at, _)| at).collect();
+    let found: Vec<usize> = bytes
+        .windows(name.len())
+        .enumerate()
+        .filter(|(_, window)| *window == name.as_bytes())
+        .map(|(at, _)| at)
+        .collect();
     for at in found {
         bytes[at..at + name.len()].copy_from_slice(ANY.as_bytes());
     }

@@ -183,7 +183,7 @@ impl fmt::Display for Report {
             writeln!(f, "          {count:7} {words}")?;
         }
         writeln!(f, "  {:7} cells compared with the direct run", self.cells)?;
-        writeln!(f, "  {:7} answers whose rows came in another order", self.reordered)?;
+        writeln!(f, "  {:7} answers whose rows came in another order, or where the server may choose", self.reordered)?;
         writeln!(f, "  {:7} answers with a column masked for its alias", self.forged)?;
         for (kind, list) in &self.faults {
             writeln!(f, "  {:7} FAULTS: {kind}", list.len())?;

@@ -62,7 +62,10 @@ impl Forms {
         }
         // A comparison of sounds is one more condition that is not equality. `sounds` may be a column, too: the operator
         // stands behind a value.
-        if token.is_word("SOUNDS") && words(rest, &["LIKE"]) && at.checked_sub(1).is_some_and(|at| ends_value(tokens, at)) {
+        if token.is_word("SOUNDS")
+            && words(rest, &["LIKE"])
+            && at.checked_sub(1).is_some_and(|at| ends_value(tokens, at))
+        {
             return Some(Form::Silent(1));
         }
         // The parser wants LIMIT before it.
