@@ -317,7 +317,7 @@ pub fn cell(dialect: Dialect, number: usize, row: u64, version: Version) -> Opti
     match column.fill {
         Fill::Key => return plain(row.to_string()),
         Fill::Link => return plain((seed % ROWS + 1).to_string()),
-        Fill::Flag => return plain(if seed % 2 == 0 { "true" } else { "false" }.to_owned()),
+        Fill::Flag => return plain(if seed.is_multiple_of(2) { "true" } else { "false" }.to_owned()),
         Fill::From(..) => return None,
         Fill::Like(name) => {
             let link = table.columns.iter().position(|other| other.name == "customer_id").expect("a link");
@@ -330,7 +330,7 @@ pub fn cell(dialect: Dialect, number: usize, row: u64, version: Version) -> Opti
         }
         Fill::Own => {}
     }
-    if seed % 11 == 0 {
+    if seed.is_multiple_of(11) {
         return None;
     }
     Some(own_value(dialect, column.ty, number as u64 * 16 + row, seed, version))
@@ -340,7 +340,7 @@ fn own_value(dialect: Dialect, ty: Ty, unique: u64, seed: u64, version: Version)
     let one = version == Version::One;
     // Small in the second version, and of another order; 12007 is a prime, so no two are equal.
     let small = 20_011 + unique * 7919 % 12_007;
-    let sign = if !one && seed % 3 == 0 { "-" } else { "" };
+    let sign = if !one && seed.is_multiple_of(3) { "-" } else { "" };
     let number = if one { 100_000_000 + seed % 800_000_000 } else { small };
     let text = match seed % 4 {
         _ if one => format!("q{}", letters(seed, 9)),

@@ -24,6 +24,10 @@ pub enum Way {
     Prepared,
     /// Prepared, results in binary.
     Binary,
+    /// Prepared and executed by SQL.
+    Named,
+    /// By a cursor; Postgres only.
+    Cursor,
 }
 
 /// A query and what is known of it. `{S}` in its text stands for the schema.
@@ -51,6 +55,34 @@ pub struct Query {
     pub way: Way,
     /// Whether MySQL is asked for its warnings afterwards.
     pub warned: bool,
+}
+
+impl Query {
+    /// The texts to send, and which of them gives the answer.
+    pub fn texts(&self, schema: &str) -> (Vec<String>, usize) {
+        let sql = self.sql.replace("{S}", schema);
+        let (mut texts, mut at) = match self.way {
+            Way::Simple | Way::Prepared | Way::Binary => (vec![sql], 0),
+            Way::Named if self.dialect.is_postgres() => {
+                (vec![format!("PREPARE p AS {sql}"), "EXECUTE p".to_owned()], 1)
+            }
+            Way::Named => {
+                let quoted = sql.replace('\\', "\\\\").replace('\'', "''");
+                (vec![format!("PREPARE p FROM '{quoted}'"), "EXECUTE p".to_owned()], 1)
+            }
+            Way::Cursor => (vec![format!("DECLARE c CURSOR FOR {sql}"), "FETCH ALL FROM c".to_owned()], 1),
+        };
+        if self.writes || self.way == Way::Cursor {
+            texts.insert(0, if self.dialect.is_postgres() { "BEGIN" } else { "START TRANSACTION" }.to_owned());
+            texts.push("ROLLBACK".to_owned());
+            at += 1;
+        }
+        if self.way == Way::Named {
+            // Not before the rollback: in a transaction that failed it would fail, too.
+            texts.push("DEALLOCATE PREPARE p".to_owned());
+        }
+        (texts, at)
+    }
 }
 
 /// What a value is wanted for. Ordered: a later one lets less through.
@@ -124,6 +156,8 @@ pub struct Generator {
     /// All masked columns.
     masked: Columns,
     unsettled: bool,
+    /// Whether EXPLAIN may stand before the statement.
+    explains: bool,
     writes: bool,
     target: Option<&'static str>,
 }
@@ -147,6 +181,7 @@ impl Generator {
             limits: true,
             masked: masks.closed,
             unsettled: false,
+            explains: dialect.is_postgres(),
             writes: false,
             target: None,
         }
@@ -157,10 +192,13 @@ impl Generator {
         let way = match self.random.below(10) {
             0 | 1 => Way::Prepared,
             2 => Way::Binary,
+            3 if self.random.chance(50) => Way::Named,
+            4 if self.is_postgres() && self.random.chance(50) => Way::Cursor,
             _ => Way::Simple,
         };
+        self.explains &= matches!(way, Way::Simple | Way::Prepared | Way::Binary);
         let warned = self.random.chance(30);
-        let selected = if self.random.chance(14) { self.write() } else { self.statement() };
+        let selected = if way != Way::Cursor && self.random.chance(14) { self.write() } else { self.statement() };
         Query {
             dialect: self.dialect,
             outputs: selected.columns.iter().map(|column| column.fed).collect(),

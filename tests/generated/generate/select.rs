@@ -50,10 +50,15 @@ impl Generator {
         if with.is_empty() && !selected.limited && !selected.single && self.random.chance(6) {
             let locks: &[&str] =
                 if self.is_postgres() { &[" FOR UPDATE", " FOR SHARE", " FOR KEY SHARE"] } else { &[" FOR UPDATE"] };
-            selected.sql.push_str(*self.random.pick(locks));
+            let lock = *self.random.pick(locks);
+            selected.sql.push_str(lock);
             self.writes = true;
         }
         selected.sql.insert_str(0, &with);
+        if self.explains && self.random.chance(4) {
+            selected.sql.insert_str(0, "EXPLAIN (VERBOSE) ");
+            selected.columns = vec![Column { name: "plan".to_owned(), ty: Ty::Text, fed: 0 }];
+        }
         selected
     }
 

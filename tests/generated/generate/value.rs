@@ -171,7 +171,8 @@ impl Generator {
                     " RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW",
                     " ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING",
                 ];
-                sql.push_str(*self.random.pick(&frames));
+                let frame = *self.random.pick(&frames);
+                sql.push_str(frame);
                 self.unsettled |= !self.is_postgres();
             }
         }

@@ -6,7 +6,7 @@ use hallpass_tests::{
     config::Target,
     mysql::{Flavour, Options, Server},
     proxy::Proxy,
-    wire::mysql::{Client, Reply, Startup},
+    wire::mysql::{Client, Reply, Rows, Startup},
 };
 
 use super::{Answer, Connection, Place, Stage, postgres::start_proxy};
@@ -120,7 +120,7 @@ impl Stage for MySqlStage {
         let mut client =
             Client::connect(&startup).unwrap_or_else(|refused| panic!("{:?}; {}", refused.error, self.proxy.log()));
         client.set_patience(std::time::Duration::from_secs(60));
-        MySqlConnection { client, database, read: 0, begun: Vec::new() }
+        MySqlConnection { client, database, read: 0 }
     }
 }
 
@@ -130,14 +130,9 @@ pub struct MySqlConnection {
     client: Client,
     database: String,
     read: usize,
-    begun: Vec<Reply>,
 }
 
 impl MySqlConnection {
-    fn sql(&self, query: &Query) -> String {
-        query.sql.replace("{S}", &self.database)
-    }
-
     /// What came, packet by packet, without their numbers, those of statements, and the database's name.
     fn frames(&self, bytes: &[u8], prepared: bool) -> Vec<Vec<u8>> {
         let mut frames = Vec::new();
@@ -174,30 +169,33 @@ fn replaced(bytes: &[u8], name: &str) -> Vec<u8> {
 impl Connection for MySqlConnection {
     fn send(&mut self, query: &Query) {
         self.read = self.client.received().len();
-        self.begun.clear();
-        if query.writes {
-            self.begun.push(self.client.query("START TRANSACTION"));
-        }
-        if query.way == Way::Simple {
-            self.client.start(self.sql(query).as_bytes());
+        let (texts, _) = query.texts(&self.database);
+        if let ([sql], Way::Simple) = (texts.as_slice(), query.way) {
+            self.client.start(sql.as_bytes());
         }
     }
 
     fn receive(&mut self, query: &Query) -> Answer {
-        let reply = match query.way {
-            Way::Simple => self.client.reply(hallpass_tests::wire::mysql::Rows::Text),
-            Way::Prepared | Way::Binary => self.client.run_prepared(&self.sql(query), &[]),
-        };
-        if !self.client.is_closed() {
-            if query.warned {
-                self.client.query("SHOW WARNINGS");
+        let (texts, at) = query.texts(&self.database);
+        let (mut reply, mut error) = (Reply::default(), None);
+        for (number, sql) in texts.iter().enumerate() {
+            if self.client.is_closed() {
+                break;
             }
-            if query.writes {
-                self.client.query("ROLLBACK");
+            let told = match query.way {
+                Way::Simple if texts.len() == 1 => self.client.reply(Rows::Text),
+                Way::Prepared | Way::Binary if number == at => self.client.run_prepared(sql, &[]),
+                Way::Simple | Way::Prepared | Way::Binary | Way::Named | Way::Cursor => self.client.query(sql),
+            };
+            error = error.or(told.errors.first().map(|error| (error.code.to_string(), error.message.clone())));
+            if number == at {
+                reply = told;
+                if query.warned && !self.client.is_closed() {
+                    self.client.query("SHOW WARNINGS");
+                }
             }
         }
         let bytes = self.client.received()[self.read..].to_vec();
-        let error = reply.errors.first().map(|error| (error.code.to_string(), error.message.clone()));
         Answer {
             frames: self.frames(&bytes, query.way != Way::Simple),
             bytes,

@@ -35,7 +35,7 @@ const LOGIN: &str = "lab_app";
 const SECRET: &str = "lab-secret";
 
 /// The role that everything runs under, and the user's.
-pub(super) const ROLE: &str = "[roles.all]\nallow = [\"select\", \"insert\", \"update\", \"delete\", \"lock\"]\n\
+pub(super) const ROLE: &str = "[roles.all]\nallow = [\"select\", \"insert\", \"update\", \"delete\", \"lock\", \"explain\"]\n\
                                max_duration = \"8h\"\nstatement_timeout = \"20s\"\n\n";
 
 impl PostgresStage {
@@ -159,32 +159,29 @@ pub struct PostgresConnection {
 impl Connection for PostgresConnection {
     fn send(&mut self, query: &Query) {
         self.read = self.client.received().len();
-        let sql = query.sql.replace("{S}", SCHEMA);
+        let (texts, answer) = query.texts(SCHEMA);
         let mut frames = Vec::new();
-        if query.writes {
-            frames.extend(frame::query(b"BEGIN"));
-        }
-        match query.way {
-            Way::Simple => frames.extend(frame::query(sql.as_bytes())),
-            Way::Prepared | Way::Binary => {
+        for (at, sql) in texts.iter().enumerate() {
+            let prepared = at == answer && matches!(query.way, Way::Prepared | Way::Binary);
+            if prepared {
                 frames.extend(frame::parse("", sql.as_bytes(), &[]));
                 frames.extend(frame::bind("", "", &[], &[], i16::from(query.way == Way::Binary)));
                 frames.extend(frame::name(b'D', b'P', ""));
                 frames.extend(frame::execute("", 0));
                 frames.extend(frame::sync());
+            } else {
+                frames.extend(frame::query(sql.as_bytes()));
             }
-        }
-        if query.writes {
-            frames.extend(frame::query(b"ROLLBACK"));
         }
         self.client.send(&frames);
     }
 
     fn receive(&mut self, query: &Query) -> Answer {
         let mut answer = Answer::default();
-        for number in 0..if query.writes { 3 } else { 1 } {
+        let (texts, at) = query.texts(SCHEMA);
+        for number in 0..texts.len() {
             let reply = self.client.reply();
-            if !query.writes || number == 1 {
+            if number == at {
                 answer.columns = reply.columns.iter().map(|column| column.name.clone()).collect();
                 answer.rows = reply.rows;
             }
