@@ -12,6 +12,7 @@ mod run;
 mod schema;
 
 use run::{MySqlStage, Plan, PostgresStage, Stage};
+use schema::{Dialect, Version, all_columns, cell};
 
 #[test]
 fn generated_queries_leak_nothing_on_postgres() {
@@ -23,6 +24,38 @@ fn generated_queries_leak_nothing_on_postgres() {
 fn generated_queries_leak_nothing_on_mysql() {
     let plan = Plan::from_environment();
     check(&MySqlStage::start(plan.seed), plan);
+}
+
+#[test]
+fn masked_values_and_their_parts_are_recognised() {
+    let sets = masks::sets(1, Dialect::Postgres, "lab");
+    let mut values = 0;
+    for masks in &sets {
+        for (number, ..) in all_columns() {
+            for version in [Version::One, Version::Two] {
+                let canaries =
+                    cell(Dialect::Postgres, number, 2, version).map(|cell| cell.canaries).unwrap_or_default();
+                for canary in canaries {
+                    let masked = masks.closed & (1 << number) != 0;
+                    let shown = masks.betrayed(format!("a row with {canary}, shown").as_bytes());
+                    assert_eq!(shown.is_some(), masked, "{canary} of column {number}");
+                    values += usize::from(masked);
+                }
+            }
+        }
+        assert_eq!(masks.betrayed(b"nothing of note, 12345678, 'abcdefghijk'"), None);
+    }
+    assert!(values > 20, "{values} masked values");
+}
+
+#[test]
+fn a_seed_makes_the_same_queries_again() {
+    let masks = &masks::sets(1, Dialect::MariaDb, "lab")[0];
+    let query = |at| generate::Generator::new(5, at, Dialect::MariaDb, masks).query().sql;
+    let queries: Vec<String> = (0..200).map(query).collect();
+    assert_eq!(queries, (0..200).map(query).collect::<Vec<_>>());
+    let different: std::collections::BTreeSet<&String> = queries.iter().collect();
+    assert!(different.len() > 190, "{} different queries", different.len());
 }
 
 fn check(stage: &impl Stage, plan: Plan) {
