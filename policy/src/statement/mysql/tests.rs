@@ -65,6 +65,10 @@ fn outputs_tell_what_feeds_them() {
         ),
         ("DELETE FROM newsletter WHERE n < 3 RETURNING email", "email: shop.newsletter.email Copy"),
         (
+            "INSERT INTO orders (id, note) SELECT id, 'x' FROM hr.orders RETURNING id, note",
+            "id: hr.orders.id Copy + shop.orders.id Copy; note: shop.orders.note Copy",
+        ),
+        (
             "INSERT INTO orders (id) VALUES (1) RETURNING id, (SELECT ssn FROM customers) x",
             "id: shop.orders.id Copy; x: shop.customers.ssn Copy",
         ),
