@@ -156,6 +156,8 @@ pub struct Generator {
     /// All masked columns.
     masked: Columns,
     unsettled: bool,
+    /// MySQL and MariaDB sort for a window; LIMIT behind it picks among rows that are equal to that sort.
+    sorts: bool,
     /// Whether EXPLAIN may stand before the statement.
     explains: bool,
     writes: bool,
@@ -181,6 +183,7 @@ impl Generator {
             limits: true,
             masked: masks.closed,
             unsettled: false,
+            sorts: false,
             explains: dialect.is_postgres(),
             writes: false,
             target: None,

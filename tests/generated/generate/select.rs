@@ -385,7 +385,7 @@ impl Generator {
         if !self.limits || !self.random.chance(if top { 25 } else { 12 }) {
             return;
         }
-        self.unsettled |= selected.limited && !selected.ordered && !self.is_postgres();
+        self.unsettled |= self.sorts || (selected.limited && !selected.ordered && !self.is_postgres());
         let count = self.random.between(1, 4);
         let limit = match (self.is_postgres(), self.random.below(6)) {
             (true, 0) => format!(" FETCH FIRST {count} ROWS ONLY"),

@@ -133,7 +133,7 @@ impl Generator {
         self.limits = limits;
         let fed = std::mem::replace(&mut self.touched, before);
         self.touched |= fed;
-        self.unsettled |= selected.limited && !selected.ordered && !self.is_postgres();
+        self.unsettled |= self.sorts || (selected.limited && !selected.ordered && !self.is_postgres());
         let sql = match (many || selected.single || self.random.chance(4), selected.limited) {
             (true, _) => selected.sql,
             (false, false) => format!("{} LIMIT 1", selected.sql),
@@ -177,6 +177,7 @@ impl Generator {
             }
         }
         self.worked |= fed;
+        self.sorts |= !self.is_postgres();
         Value { sql, fed }
     }
 
