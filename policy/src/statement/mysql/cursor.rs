@@ -11,7 +11,7 @@ use sqlparser::{
 use super::{
     gate::{self, Heard, Place},
     lexer::{Kind, Lexed},
-    names::MysqlNames,
+    names::{Flavour, MysqlNames},
     refusal::near,
 };
 use crate::{
@@ -252,6 +252,22 @@ impl<'t> Cursor<'t> {
     /// A syntax error.
     pub(super) fn query(&mut self) -> Result<Box<Query>, Refusal> {
         self.parsed(|parser| parser.parse_query())
+    }
+
+    /// The query whose rows are inserted. MariaDB reserves RETURNING, so behind a table it is no alias.
+    ///
+    /// # Errors
+    /// A syntax error.
+    pub(super) fn inserted(&mut self) -> Result<Box<Query>, Refusal> {
+        let words: &[&str] = match self.names.flavour {
+            Flavour::MariaDb => &["RETURNING"],
+            Flavour::MySql => &[],
+        };
+        let from = self.at;
+        let mut clause = self.until(words);
+        let query = clause.query()?;
+        self.at = from + clause.at;
+        Ok(query)
     }
 
     /// The list of WITH, up to the end.

@@ -123,7 +123,7 @@ impl Insertion {
             }
             return self.row_alias(cursor);
         }
-        let tree = cursor.query()?;
+        let tree = cursor.inserted()?;
         let fields = query::query(walk, None, &tree)?.fields;
         if fields.len() > positions.len() {
             return Err(unsupported("a query with more columns than are inserted"));

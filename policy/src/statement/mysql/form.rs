@@ -6,6 +6,8 @@ use sqlparser::tokenizer::Token;
 use super::{
     gate::{function, keyword, words},
     lexer::{Kind, Lexed},
+    names::Flavour,
+    reserved::is_reserved,
 };
 
 /// What to say in a token's place.
@@ -62,6 +64,14 @@ impl Forms {
             self.silence_charset(rest, at + 1);
             return None;
         }
+        // A comparison of sounds is one more condition that is not equality. `sounds` may be a column, too: the operator
+        // stands behind a value.
+        if token.is_word("SOUNDS")
+            && words(rest, &["LIKE"])
+            && at.checked_sub(1).is_some_and(|at| ends_value(tokens, at))
+        {
+            return Some(Form::Silent(1));
+        }
         // The parser wants LIMIT before it.
         let separates = token.is_word("SEPARATOR") && matches!(rest.first()?.kind, Kind::Text(_));
         if separates && rest.get(1).is_some_and(|next| next.is_word("LIMIT")) {
@@ -97,6 +107,22 @@ impl Forms {
             self.silent.push((start + from, start + end));
         }
     }
+}
+
+/// Whether the token at `at` can be the last of a value.
+fn ends_value(tokens: &[Lexed<'_>], at: usize) -> bool {
+    let constant = |token: &Lexed<'_>| ["NULL", "TRUE", "FALSE"].iter().any(|word| token.is_word(word));
+    tokens.get(at).is_some_and(|token| match token.kind {
+        Kind::Name(_) | Kind::Text(_) | Kind::Number | Kind::Bits | Kind::Variable(_) | Kind::System(_) => true,
+        Kind::Parameter => true,
+        Kind::Sign => token.is_sign(")"),
+        // Behind a point any word is a name.
+        Kind::Word => {
+            let reserved = [Flavour::MariaDb, Flavour::MySql].iter().any(|flavour| is_reserved(token.raw, *flavour));
+            let named = at.checked_sub(1).and_then(|at| tokens.get(at)).is_some_and(|before| before.is_sign("."));
+            named || constant(token) || !reserved
+        }
+    })
 }
 
 /// Words, numbers and texts: nothing a name could be in but as a word.

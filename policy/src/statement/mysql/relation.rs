@@ -15,8 +15,8 @@ use super::{
     walk::{Walk, column_ref},
 };
 use crate::{
-    catalog::{QualifiedName, Relation, RelationKind},
-    statement::{Action, Lineage, Need, Object, Refusal, RefusalKind, inband::SCHEMA},
+    catalog::{Column, ColumnRef, QualifiedName, Relation, RelationKind},
+    statement::{Action, Lineage, Need, Object, Refusal, RefusalKind, Via, inband::SCHEMA},
 };
 
 /// The relation called `name`, in `database` or else the session's.
@@ -104,7 +104,14 @@ fn view(walk: &mut Walk<'_>, relation: &Arc<Relation>) -> Result<Arc<[Field]>, R
         return Err(broken("whose columns are not those of its query"));
     }
     let named = relation.columns.iter().zip(outputs);
-    Ok(named.map(|(column, output)| Field { name: Arc::clone(&column.name), lineage: output.lineage }).collect())
+    let field = |(column, output): (&Column, Field)| Field::new(&column.name, of_author(&output.lineage));
+    Ok(named.map(field).collect())
+}
+
+/// What a definition computes its author chose: whether it fails tells nothing that a statement could ask for.
+fn of_author(lineage: &Lineage) -> Lineage {
+    let total = |(column, via): (&ColumnRef, &Via)| (column.clone(), (*via).min(Via::Total));
+    Lineage { columns: lineage.columns.iter().map(total).collect() }
 }
 
 /// Runs `inside` as the author's work under other settings.
@@ -155,7 +162,7 @@ fn generated(walk: &mut Walk<'_>, relation: &Relation, entry: &Entry, text: &str
     let value = cursor.expression()?;
     cursor.end()?;
     let scope = Scope::of(entry.clone());
-    in_database(walk, &names, |walk| expression::expression(walk, &scope, &value))
+    in_database(walk, &names, |walk| expression::expression(walk, &scope, &value)).map(|lineage| of_author(&lineage))
 }
 
 /// `relation` as a FROM item, under its own name.

@@ -44,7 +44,7 @@ fn outputs_tell_what_feeds_them() {
             "n: shop.newsletter.n Copy; email: shop.newsletter.email Copy; topic: shop.newsletter.topic Copy",
         ),
         ("VALUES ROW(1, (SELECT ssn FROM customers))", "column_0; column_1: shop.customers.ssn Copy"),
-        ("SELECT c, t FROM v_contacts", "c: shop.customers.email Copy; t: shop.customers.ssn Partial"),
+        ("SELECT c, t FROM v_contacts", "c: shop.customers.email Copy; t: shop.customers.ssn Total"),
         ("SELECT actor_email FROM events PARTITION (p1)", "actor_email: shop.events.actor_email Copy"),
         ("SELECT FIRST_VALUE(email) OVER (ORDER BY id) v FROM customers", "v: shop.customers.email Total"),
         (
@@ -64,6 +64,10 @@ fn outputs_tell_what_feeds_them() {
             "n: shop.newsletter.n Copy; email: shop.newsletter.email Copy; topic: shop.newsletter.topic Copy",
         ),
         ("DELETE FROM newsletter WHERE n < 3 RETURNING email", "email: shop.newsletter.email Copy"),
+        (
+            "INSERT INTO orders (id, note) SELECT id, 'x' FROM hr.orders RETURNING id, note",
+            "id: hr.orders.id Copy + shop.orders.id Copy; note: shop.orders.note Copy",
+        ),
         (
             "INSERT INTO orders (id) VALUES (1) RETURNING id, (SELECT ssn FROM customers) x",
             "id: shop.orders.id Copy; x: shop.customers.ssn Copy",
@@ -162,6 +166,11 @@ fn conditions_tell_equality_from_the_rest() {
         ("SELECT 1 FROM customers WHERE email = 0", "shop.customers.email Inference"),
         ("SELECT 1 FROM customers WHERE email = CONCAT('a', 'b')", "shop.customers.email Inference"),
         ("SELECT 1 FROM customers WHERE email LIKE 'a%'", "shop.customers.email Inference"),
+        ("SELECT 1 FROM customers c WHERE c.email SOUNDS LIKE 'a'", "shop.customers.email Inference"),
+        (
+            "SELECT 1 FROM (SELECT id, ssn sounds FROM customers) c WHERE sounds LIKE 'a' AND `id` sounds like sounds",
+            "shop.customers.id Inference, shop.customers.ssn Inference",
+        ),
         (
             "SELECT 1 FROM customers WHERE ssn REGEXP 'a' OR salary BETWEEN 1 AND 2",
             "shop.customers.salary Inference, shop.customers.ssn Inference",

@@ -170,14 +170,15 @@ fn function(walk: &mut Walk<'_>, scope: &mut Scope<'_>, item: &RangeFunction) ->
     let several = calls.len() > 1;
     for call in calls {
         if let Some(unknown) = call.opaque {
-            if several || item.ordinality {
+            if several {
                 return Err(expression::unknown_shape("a function"));
             }
             opaque.get_or_insert_default().merge(&unknown);
         }
         fields.extend(call.fields);
     }
-    if item.ordinality {
+    // Behind columns that are not known its place is not, either: there it counts as one of them.
+    if item.ordinality && opaque.is_none() {
         fields.push(Field::new("ordinality", Lineage::constant()));
     }
     let name = match node::all(&item.functions).next() {

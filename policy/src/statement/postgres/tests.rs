@@ -197,6 +197,15 @@ fn lateral_and_correlated_names_resolve_as_in_the_server() {
         ("SELECT (SELECT email FROM fn_rows()) FROM customers", &["customers.email"]),
         ("SELECT u FROM customers c, unnest(ARRAY[c.ssn]) u", &["customers.ssn!"]),
         ("SELECT email FROM unnest(ARRAY(SELECT c FROM vault c)) u", &["vault.id! vault.k! vault.v!"]),
+        // The array may hold rows, whose second field `nr` would then be.
+        (
+            "SELECT k, nr FROM customers c, unnest(ARRAY[c.ssn]) WITH ORDINALITY u(k, nr)",
+            &["customers.ssn!", "customers.ssn!"],
+        ),
+        (
+            "SELECT array_append(ARRAY[ssn], 'x'), jsonb_exists(notes, 'k') FROM customers",
+            &["customers.ssn?", "customers.notes?"],
+        ),
         ("SELECT o.id FROM orders o JOIN LATERAL (SELECT o.note AS id) s(x) ON o.note = s.x", &["orders.id"]),
     ]);
 }
