@@ -17,11 +17,10 @@ hallpass is running in front of a throwaway Postgres and a throwaway MariaDB wit
 
    SELECT id, name, email, ssn, card_number FROM shop.customers ORDER BY id LIMIT 3;
 
-2. The HINT says what to type. Leave the client open; "\\!" runs a command in both (hallpass calls the Postgres database
-   "shop" and MariaDB's "shop_eu"):
+2. The HINT says what to type, in the same client; then she may wait for the answer:
 
-   \\! $hallpass request --role reader --database shop --for 1h --reason "INC-1234 stuck order"
-   \\! $hallpass request --role reader --database shop_eu --for 1h --reason "INC-1234 stuck order"
+   CALL hallpass.request('reader', '1 hour', 'INC-1234 stuck order');
+   CALL hallpass.wait(1);
 
 3. In a third terminal, be bob, and decide:
 
@@ -29,7 +28,7 @@ hallpass is running in front of a throwaway Postgres and a throwaway MariaDB wit
    $hallpass requests --pending
    $hallpass approve 1
 
-4. Alice, in the client that is still open: the same SELECT. Rows, with masks. A view, an expression, a cursor are masked, too:
+4. Alice's wait is over. In the same client, the same SELECT. Rows, with masks. A view, an expression, a cursor are masked, too:
 
    SELECT id, name, email, ssn, card_number FROM shop.customers ORDER BY id LIMIT 3;
    SELECT * FROM shop.stuck_orders ORDER BY id LIMIT 3;
