@@ -22,6 +22,7 @@ mod masks;
 mod mysql;
 mod names;
 mod notify;
+mod outcomes;
 mod pgbench;
 mod portals;
 mod psql;

@@ -64,6 +64,13 @@ pub struct Outcome {
     pub reason: Option<Arc<str>>,
 }
 
+impl Outcome {
+    /// Of something that showed nothing and ended with this SQLSTATE, for this reason.
+    pub fn failed(sqlstate: &str, reason: &str) -> Self {
+        Self { error_code: Some(sqlstate.into()), reason: Some(reason.into()), ..Self::default() }
+    }
+}
+
 /// Why the gate has no answer yet, or says no.
 #[derive(Debug)]
 pub enum Refused {

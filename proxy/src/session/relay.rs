@@ -72,6 +72,18 @@ impl Goodbye {
             Self::Relogin => "the client logged in anew",
         }
     }
+
+    /// For `error_code` of what it ends in the middle.
+    fn sqlstate(self) -> &'static str {
+        match self {
+            // What a server that loses its client notes.
+            Self::Client | Self::Upstream | Self::Relogin => "08006",
+            Self::Killed => ClientError::Killed.sqlstate(),
+            Self::Expired => ClientError::Expired.sqlstate(),
+            Self::Drained => ClientError::Draining.sqlstate(),
+            Self::Violation => "08P01",
+        }
+    }
 }
 
 /// What a turn of the loop ends with.
@@ -136,6 +148,8 @@ pub struct Relay<M: Machine> {
     asking: Option<Asking>,
     syncing: Option<Durable>,
     leaving: Option<Goodbye>,
+    /// Who ends the session next: an administrator, or the proxy that shuts down.
+    killer: Goodbye,
 }
 
 impl<M: Machine> Relay<M> {
@@ -169,6 +183,7 @@ impl<M: Machine> Relay<M> {
             cancelling: None,
             syncing: None,
             leaving: None,
+            killer: Goodbye::Killed,
         }
     }
 
@@ -190,7 +205,7 @@ impl<M: Machine> Relay<M> {
         let mut ended = self.begin();
         loop {
             if let Some(goodbye) = ended {
-                self.close().await;
+                self.close(goodbye).await;
                 return Ended { goodbye, client: self.client, leftover: self.client_in };
             }
             let turn = poll_fn(|cx| self.poll_turn(cx)).await;
@@ -519,9 +534,15 @@ impl<M: Machine> Relay<M> {
                     None
                 }
             },
+            Signal::Kill if self.killer == Goodbye::Drained => self.fatal(&ClientError::Draining, Goodbye::Drained),
             Signal::Kill => self.fatal(&ClientError::Killed, Goodbye::Killed),
             Signal::Drain if self.machine.is_idle() => self.fatal(&ClientError::Draining, Goodbye::Drained),
-            Signal::Drain | Signal::Recheck => {
+            Signal::Drain => {
+                self.killer = Goodbye::Drained;
+                self.recheck();
+                None
+            }
+            Signal::Recheck => {
                 self.recheck();
                 None
             }
@@ -534,9 +555,11 @@ impl<M: Machine> Relay<M> {
         Some(goodbye)
     }
 
-    /// Sends what is left, as far as that goes at once, and leaves the upstream properly.
-    async fn close(&mut self) {
+    /// Records what it ends in the middle, sends what is left, as far as that goes at once, and leaves the upstream
+    /// properly.
+    async fn close(&mut self, goodbye: Goodbye) {
         let busy = !self.machine.is_idle();
+        self.machine.abandon(&mut self.gate, goodbye.sqlstate(), goodbye.as_str());
         self.to_client.take(self.machine.to_client());
         let client = poll_fn(|cx| self.to_client.poll_write(cx, &mut self.client));
         let _ = tokio::time::timeout(Duration::from_secs(1), client).await;
