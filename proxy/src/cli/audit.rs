@@ -51,6 +51,7 @@ pub(super) struct Search {
     /// attempt, denied, outcome, request, approval, grant_start, …
     #[arg(long)]
     kind: Option<String>,
+    /// Of one grant: how it was asked for and decided, and what was done under it
     #[arg(long)]
     grant: Option<i64>,
     #[arg(long)]
