@@ -56,12 +56,13 @@ impl Ledger {
             let most = role.break_glass.as_ref().map(|terms| terms.max_duration);
             let duration = glass.duration.or(most).unwrap_or_default();
             if let Some(most) = most.filter(|most| duration > *most || duration.is_zero()) {
+                let longest = human(most);
                 return Err(LedgerError::invalid(format!(
-                    "break-glass of role `{}` lasts at most {}, and longer than nothing",
+                    "break-glass of role `{}` lasts at most {longest}, not {}",
                     role.name,
-                    human(most)
+                    human(duration)
                 ))
-                .hint(format!("ask for less: `--for {}`", human(most))));
+                .hint(format!("ask for a time between 1s and {longest}: `--for {longest}`")));
             }
             let wheres: String = targets.iter().map(|target| format!(" --database {target}")).collect();
             let asked = NewRequest {
