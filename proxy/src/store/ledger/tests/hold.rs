@@ -40,9 +40,10 @@ fn a_request_without_its_holder_is_cancelled() {
     world.ledger.sweep().unwrap();
     let RequestState::Cancelled(closed) = world.state_of(id) else { panic!("cancelled is expected") };
     assert_eq!((closed.by.as_str(), closed.reason.as_deref()), ("alice", Some("its holder went away")));
-    assert!(world.ledger.approve(&operator(), id, None, None).is_err());
     let last = world.events().pop().unwrap();
     assert_eq!((last.kind.as_str(), last.decision.as_deref()), ("request", Some("cancel")));
+    // A refused approval is on record, too.
+    assert!(world.ledger.approve(&operator(), id, None, None).is_err());
 }
 
 #[test]
