@@ -51,7 +51,7 @@ pub struct Filter {
     pub target: Option<TargetName>,
     /// Of which kind.
     pub kind: Option<Kind>,
-    /// Under which grant.
+    /// Under which grant, and of the requests that it came from or was extended by.
     pub grant: Option<GrantId>,
     /// In which session.
     pub session: Option<SessionId>,
@@ -141,7 +141,12 @@ impl AuditReader {
         condition("user = ?", boxed(filter.user.as_ref().map(|name| name.as_str().to_owned())));
         condition("target = ?", boxed(filter.target.as_ref().map(|name| name.as_str().to_owned())));
         condition("kind = ?", boxed(filter.kind.map(Kind::as_str)));
-        condition("grant_id = ?", boxed(filter.grant.map(|grant| grant.0)));
+        // The whole story: how it was asked for and decided, too. What a grant's own events name are its requests.
+        condition(
+            "(grant_id = ? OR request_id IN \
+             (SELECT request_id FROM events WHERE grant_id = ? AND request_id IS NOT NULL))",
+            boxed(filter.grant.map(|grant| grant.0)),
+        );
         condition("session = ?", boxed(filter.session.as_ref().map(|name| name.as_str().to_owned())));
         condition(
             "(statement LIKE ? ESCAPE '\\' OR reason LIKE ? ESCAPE '\\')",

@@ -36,6 +36,11 @@ pub struct ApprovedStatement {
     pub max_rows_affected: Option<u64>,
 }
 
+/// A write's bound for people: `at most 3 rows changed`.
+pub fn bound_said(rows: u64) -> String {
+    format!("at most {rows} {} changed", if rows == 1 { "row" } else { "rows" })
+}
+
 /// What a statement grant pins of a statement: its parse tree with every literal, and what its names mean. Parameters
 /// are parameters, whatever their values.
 pub fn pin(statement: &Statement) -> [u8; 32] {

@@ -13,6 +13,7 @@ both!(
     the_glass_breaks_at_once_on_the_open_connection,
     it_ends_by_itself_however_long_was_asked,
     none_more_before_somebody_else_has_reviewed,
+    who_reviews_reads_what_was_done_and_no_more,
     only_the_named_groups_break_it,
 );
 
@@ -102,6 +103,27 @@ fn none_more_before_somebody_else_has_reviewed<P: Protocol>() {
     session.query(READ).fails(Kind::Denied);
     broken(&shop, &alice);
     assert_eq!(session.query(READ).ok().value(), "note 1");
+}
+
+fn who_reviews_reads_what_was_done_and_no_more<P: Protocol>() {
+    let shop = shop::<P>("glass_read", "30m");
+    let (alice, bob) = (shop.proxy.token("alice"), shop.proxy.token("bob"));
+    shop.proxy.user("mallory", &[]);
+    let mallory = shop.proxy.token("mallory");
+    let before = "SELECT note FROM shop.orders WHERE id = 2";
+    shop.ask(before).fails(Kind::Denied);
+    let grant = broken(&shop, &alice);
+    shop.ask(READ).ok();
+    shop.proxy.audit().wait_for_outcome(READ);
+
+    let story = shop.proxy.cli_as(&bob, &["audit", "search", "--grant", &grant]).ok();
+    for told in [READ, "break_glass", "prod down, INC-1235", "grant_start", "outcome"] {
+        assert!(story.contains(told), "{told}: {story}");
+    }
+    assert!(!story.contains(before), "only of that grant: {story}");
+    assert!(!shop.proxy.cli_as(&mallory, &["audit", "search", "--grant", &grant]).ok().contains(READ));
+    shop.proxy.cli_as(&bob, &["audit", "search", "--user", "alice"]).failed();
+    assert!(!shop.proxy.cli_as(&bob, &["audit", "tail"]).ok().contains(READ));
 }
 
 fn only_the_named_groups_break_it<P: Protocol>() {

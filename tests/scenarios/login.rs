@@ -62,7 +62,13 @@ fn a_contractor_expires<P: Protocol>() {
     shop.proxy.cli_with_input(&add, &format!("{PASSWORD}\n")).ok();
     let mut dora = shop.connect("dora");
     assert_eq!(dora.query("SELECT 1").ok().value(), "1");
+    shop.proxy.audit().wait("when the account ends", |events| {
+        let added = |reason: &str| reason.contains("user dora added") && reason.contains("expires 20");
+        events.iter().any(|event| event.reason.as_deref().is_some_and(added)).then_some(())
+    });
     std::thread::sleep(std::time::Duration::from_millis(3200));
+    let users = shop.proxy.cli(&["user", "list"]).ok();
+    assert!(users.lines().any(|line| line.starts_with("dora") && line.contains("expired")), "{users}");
     error(shop.log_in("dora", PASSWORD, "shop"), Kind::LoginFailed);
     let answer = dora.query("SELECT 1");
     assert!(!answer.errors.is_empty() || answer.closed, "an expired user's session ends: {answer:?}");

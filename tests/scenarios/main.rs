@@ -23,6 +23,7 @@ mod masks;
 mod mysql;
 mod names;
 mod notify;
+mod outcomes;
 mod pgbench;
 mod portals;
 mod psql;

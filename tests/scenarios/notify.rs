@@ -27,5 +27,7 @@ fn notices_of_a_grants_end_come_before_it() {
     let idle = alice.drain(Duration::from_millis(300));
     let reply = alice.query("SELECT 1");
     let notices = idle.notices.iter().chain(&reply.notices).filter(|notice| notice.message().contains("ends"));
-    assert_eq!(notices.count(), 1, "idle {:?}, then {:?}", idle.notices, reply.notices);
+    let told: Vec<_> = notices.map(|notice| format!("{notice:?}")).collect();
+    assert_eq!(told.len(), 1, "idle {:?}, then {:?}", idle.notices, reply.notices);
+    assert!(told[0].contains("CALL hallpass.extend(1, '"), "{told:?}");
 }

@@ -84,8 +84,22 @@ fn a_statement_grant_writes_its_rows_and_no_more() {
     );
     let mut alice = shop.alice();
     for write in [one, many] {
-        shop.proxy.approve(shop.proxy.request_statement("alice", write, "shop", &[]));
+        let request = shop.proxy.request_statement("alice", write, "shop", &[]);
+        let table = shop.proxy.cli(&["requests", "--pending"]).ok();
+        assert!(
+            table.contains(write) && table.contains("at most 2 rows changed"),
+            "the approver reads it all: {table}"
+        );
+        let bound = alice.query("SELECT max_rows_affected FROM hallpass.requests WHERE state = 'pending'");
+        assert_eq!(bound.value(), "2");
+        shop.proxy.approve(request);
     }
+    assert!(shop.proxy.cli(&["grants"]).ok().contains(many), "and who looks at the grants");
+    let bound = alice.query("SELECT max_rows_affected FROM hallpass.grants LIMIT 1");
+    assert_eq!(bound.value(), "2");
+    let asked = format!("CALL hallpass.request_statement('{}', '5 min', 'why')", one.replace('\'', "''"));
+    let told = format!("{:?}", alice.query(&asked).rows);
+    assert!(told.contains("at most 2 rows changed"), "{told}");
     alice.query(one).ok();
     assert_eq!(shop.database.value("SELECT note FROM shop.orders WHERE id = 7"), "fixed");
     let told = alice.query(many);
@@ -99,6 +113,8 @@ fn a_statement_grant_writes_its_rows_and_no_more() {
     assert_eq!(shop.database.value("SELECT note FROM shop.orders WHERE id = 9"), "by parameter");
     let ddl = shop.proxy.try_request_statement("alice", "TRUNCATE shop.orders", "shop", &[]).expect_err("no bound");
     assert!(ddl.stderr.contains("has no row bound"), "{ddl:?}");
+    let rule = shop.proxy.try_request_statement("alice", "DELETE FROM shop.orders", "shop", &[]).expect_err("a rule");
+    assert!(rule.stderr.contains("blocked by review rule delete-without-where"), "{rule:?}");
     let inner =
         "WITH w AS (DELETE FROM shop.orders WHERE id > 3 RETURNING id) UPDATE shop.orders SET note = 'x' WHERE id = 1";
     let inner = shop.proxy.try_request_statement("alice", inner, "shop", &[]).expect_err("two writes");

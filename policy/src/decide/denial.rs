@@ -23,6 +23,8 @@ const LONGEST: usize = 300;
 const BEGINNING: usize = 60;
 /// What a hint asks for when nothing bounds it.
 const USUAL: Duration = Duration::from_secs(3600);
+/// How much more time a reminder asks for at most.
+const LONGER: Duration = Duration::from_secs(1800);
 
 /// How the message of every statement begins that a review rule blocks.
 const BLOCKED: &str = "blocked by review rule";
@@ -44,6 +46,12 @@ fn request_role(role: &RoleName, max_duration: Option<Duration>) -> String {
 fn request_statement(text: &str, flags: &str) -> String {
     let flags = if flags.is_empty() { String::new() } else { format!(", '{flags}'") };
     format!("CALL hallpass.request_statement({}, '30 min', 'why'{flags})", quoted(text))
+}
+
+/// What to type so that `grant`, which is about to end, lasts longer: half an hour, or as long again if it was shorter.
+pub fn ask_longer(grant: &Grant) -> String {
+    let by = grant.starts.until(grant.ends).min(LONGER);
+    format!("CALL hallpass.extend({}, '{}', 'why')", grant.id, for_time(by))
 }
 
 /// What to type to be allowed again what `grant` allowed.
@@ -181,8 +189,11 @@ fn name_of(question: &Question<'_>, need: &Need) -> String {
     format!("{verb} on {}", need.object)
 }
 
-/// `the mask on shop.customers.ssn says in_predicates = "equality"`.
+/// `the mask on shop.customers.ssn says in_predicates = "equality"`; that of a value taken elsewhere has no such word.
 fn mask_rule(masks: &Masks, conflict: &MaskConflict) -> String {
+    if !conflict.compares() {
+        return format!("{} is masked", conflict.column);
+    }
     let predicates = masks.mask_of(&conflict.column).map_or("none", |mask| mask.in_predicates.as_str());
     format!("the mask on {} says in_predicates = \"{predicates}\"", conflict.column)
 }

@@ -10,7 +10,7 @@ mod holder;
 #[cfg(test)]
 mod tests;
 
-pub use denial::ask_again;
+pub use denial::{ask_again, ask_longer};
 use holder::Holder;
 
 use crate::{
@@ -136,6 +136,12 @@ fn tighten(limits: &mut Limits, question: &Question<'_>, grants: &[Grant], now: 
         let times = [limits.statement_timeout, role.limits.statement_timeout];
         limits.statement_timeout = times.into_iter().flatten().min();
     }
+}
+
+/// Why no grant would make the statement run: a review rule of level `block` that it breaks.
+pub fn blocked(question: &Question<'_>) -> Option<Denial> {
+    let broken = question.policy.review.check(question);
+    broken.first().filter(|broken| broken.level == Level::Block).map(|broken| denial::blocked(question, broken))
 }
 
 /// Decides `question` for a user who holds, or held, `grants`, at `now`. All needs must be met by one grant or the

@@ -427,6 +427,11 @@ fn masks_follow_the_authority() {
     let moving = update().using("shop.customers.ssn", Usage::Travel(Arc::from("shop.orders.note")));
     let denial = world.deny(&moving, &[holds(1, "admin")]);
     assert_eq!(denial.message, "no grant allows copying masked column shop.customers.ssn to shop.orders.note");
+    assert!(
+        denial.detail.starts_with("shop.customers.ssn is masked: the mask does not follow the value there; you hold"),
+        "{}",
+        denial.detail
+    );
     assert_eq!(
         denial.hint,
         "no role and no grant allows copying masked column shop.customers.ssn to shop.orders.note: leave the column out of it"
@@ -496,6 +501,10 @@ fn a_denial_tells_of_the_grant_that_ended() {
     assert_eq!(revoked.ended(NOON).as_deref(), Some("grant 4 (role fixer) was revoked by bob"));
     assert_eq!(holds(3, "fixer").ended(NOON), None);
     assert_eq!(ask_again(&expired), "CALL hallpass.request('fixer', '3599 s', 'why')");
+    let ending = Grant { starts: Timestamp(0), ends: Timestamp(600_000_000), ..expired.clone() };
+    assert_eq!(ask_longer(&ending), format!("CALL hallpass.extend({}, '10 min', 'why')", ending.id));
+    let ending = Grant { ends: Timestamp(7_200_000_000), ..ending };
+    assert_eq!(ask_longer(&ending), format!("CALL hallpass.extend({}, '30 min', 'why')", ending.id));
     let statement = approved(5, &select("shop.orders"), true, true);
     assert_eq!(
         ask_again(&statement),

@@ -161,6 +161,11 @@ impl fmt::Display for MaskConflict {
 }
 
 impl MaskConflict {
+    /// Whether it is about a condition, an order or a grouping: what `in_predicates` speaks of.
+    pub fn compares(&self) -> bool {
+        matches!(self.usage, Some(Usage::Equality | Usage::Inference))
+    }
+
     /// Why that gives the value away.
     pub fn reason(&self) -> &'static str {
         match &self.usage {

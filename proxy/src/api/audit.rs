@@ -1,4 +1,5 @@
-//! `/api/v1/audit`: for admins and auditors; everybody else finds their own events. Reads `audit.db` after everything
+//! `/api/v1/audit`: for admins and auditors; everybody else finds their own events, and those of a grant that they have
+//! a say in. Reads `audit.db` after everything
 //! appended so far has got there; never writes.
 
 use std::{sync::Arc, time::Duration};
@@ -53,7 +54,7 @@ pub struct EventParams {
     /// `events.kind`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
-    /// Under which grant.
+    /// Under which grant, and of its requests.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grant: Option<i64>,
     /// In which session.
@@ -169,7 +170,7 @@ async fn events(
     OriginalUri(uri): OriginalUri,
     Params(mut params): Params<EventParams>,
 ) -> Answer<Listed<EventRow>> {
-    if !actor.sees_everything() {
+    if !actor.sees_everything() && !reviews(&api, &actor, &params).await? {
         let own = params.user.get_or_insert_with(|| actor.name.to_string());
         if *own != *actor.name.as_str() {
             auditors_only(&actor, "read other users' events")?;
@@ -178,6 +179,14 @@ async fn events(
     let now = api.shared.clock.now();
     let found = read(&api, move |data| params.ask(&AuditReader::open(data)?, now)).await?;
     Ok(Listed::new(found, &uri, |event| event.seq.to_string(), |event| event))
+}
+
+/// Whether the question keeps to one grant that the actor may see: who decides or reviews it reads what was done.
+async fn reviews(api: &Api, actor: &Actor, params: &EventParams) -> Answer<bool> {
+    // The last events are of all grants, whatever else is asked.
+    let Some(grant) = params.grant.filter(|_| params.last.is_none()) else { return Ok(false) };
+    let actor = actor.clone();
+    Ok(api.ledger.perform(move |ledger| ledger.sees_grant(&actor, GrantId(grant))).await?)
 }
 
 async fn stats(State(api): State<Arc<Api>>, Caller(actor): Caller) -> Answer<Json<Vec<Count>>> {

@@ -75,6 +75,8 @@ pub struct User {
     pub expires: Option<String>,
     /// Whether an admin disabled the user.
     pub disabled: bool,
+    /// `enabled`, `disabled` or `expired`.
+    pub state: String,
     /// Since when.
     pub created: String,
     /// Whether there is a password.
@@ -105,14 +107,21 @@ pub struct TokenInfo {
     pub expires: Option<String>,
 }
 
-impl From<users::User> for User {
-    fn from(user: users::User) -> Self {
+impl User {
+    /// As it is at `now`.
+    pub fn of(user: &users::User, now: Timestamp) -> Self {
         let is_token = |key: &&users::KeyInfo| key.kind == CredentialKind::Token;
         Self {
             name: user.name.to_string(),
             groups: user.groups.iter().map(ToString::to_string).collect(),
             expires: time(user.expires),
             disabled: user.disabled,
+            state: match (user.disabled, user.active(now)) {
+                (true, _) => "disabled",
+                (false, true) => "enabled",
+                (false, false) => "expired",
+            }
+            .to_owned(),
             created: user.created.to_string(),
             password: user.keys.iter().any(|key| key.kind == CredentialKind::Password),
             tokens: user.keys.iter().filter(is_token).map(TokenInfo::from).collect(),

@@ -52,7 +52,8 @@ async fn list(
     let page = Page { after: params.after.map(UserName::new), limit: limit(params.limit)? };
     let users = api.ledger.perform(move |ledger| ledger.users(&actor)).await?;
     let found = page_of(users, page, |user| user.name.clone());
-    Ok(Listed::new(found, &uri, |user| user.name.to_string(), body::User::from))
+    let now = api.shared.clock.now();
+    Ok(Listed::new(found, &uri, |user| user.name.to_string(), |user| body::User::of(&user, now)))
 }
 
 async fn add(
@@ -79,7 +80,7 @@ async fn add(
         .await?;
     let user = user.ok_or_else(super::Problem::internal)?;
     let token = token.map(|(id, token)| body::Token { id, token });
-    Ok((StatusCode::CREATED, Json(body::Added { user: user.into(), token })))
+    Ok((StatusCode::CREATED, Json(body::Added { user: body::User::of(&user, api.shared.clock.now()), token })))
 }
 
 async fn password(
@@ -132,7 +133,7 @@ async fn set_disabled(
 ) -> Answer<Json<body::User>> {
     let name = UserName::new(name);
     let user = api.ledger.perform(move |ledger| ledger.set_disabled(&actor, &name, disabled)).await?;
-    Ok(Json(user.into()))
+    Ok(Json(body::User::of(&user, api.shared.clock.now())))
 }
 
 async fn remove(State(api): State<Arc<Api>>, Caller(actor): Caller, Path(name): Path<String>) -> Answer<StatusCode> {

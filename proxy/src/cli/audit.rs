@@ -56,6 +56,7 @@ pub(super) struct Search {
     /// attempt, denied, outcome, request, approval, grant_start, …
     #[arg(long)]
     kind: Option<String>,
+    /// Of one grant: how it was asked for and decided, and what was done under it
     #[arg(long)]
     grant: Option<i64>,
     #[arg(long)]
@@ -91,9 +92,31 @@ enum Format {
 
 /// The columns of `events`, in their order.
 const COLUMNS: [&str; 25] = [
-    "seq", "at", "kind", "session", "user", "target", "protocol", "listener", "client", "application", "grant_id",
-    "request_id", "statement", "fingerprint", "parameters", "decision", "reason", "attempt_seq", "rows", "bytes",
-    "masked_columns", "duration_us", "error_code", "prev_hash", "hash",
+    "seq",
+    "at",
+    "kind",
+    "session",
+    "user",
+    "target",
+    "protocol",
+    "listener",
+    "client",
+    "application",
+    "grant_id",
+    "request_id",
+    "statement",
+    "fingerprint",
+    "parameters",
+    "decision",
+    "reason",
+    "attempt_seq",
+    "rows",
+    "bytes",
+    "masked_columns",
+    "duration_us",
+    "error_code",
+    "prev_hash",
+    "hash",
 ];
 
 /// Where the audit is read.
@@ -314,19 +337,25 @@ async fn check(source: &Source, common: &Common) -> Result<ExitCode, Failure> {
     } else {
         let rows = report.get("rows").and_then(Value::as_i64).unwrap_or(0);
         let number = |pointer: &str| report.pointer(pointer).and_then(Value::as_i64).unwrap_or(0);
-        output::line(&format!("{rows} events, last hash {}", Shown(report.clone()).text("last_hash")));
+        output::line(&format!(
+            "{rows} {}, last hash {}",
+            if rows == 1 { "event" } else { "events" },
+            Shown(report.clone()).text("last_hash")
+        ));
         if let Some(message) = report.pointer("/first_break/message").and_then(Value::as_str) {
             output::line(&format!("the chain breaks at event {}: {message}", number("/first_break/seq")));
         }
-        for (pointer, what) in [
-            ("/missing_outcomes/count", "attempts have no outcome"),
-            ("/orphan_outcomes/count", "outcomes have no attempt"),
-            ("/repeated_outcomes/count", "outcomes repeat an earlier one"),
-            ("/open_attempts", "attempts are in progress"),
-            ("/journal/events", "events wait in the journal"),
+        for (pointer, one, many) in [
+            ("/missing_outcomes/count", "attempt has no outcome", "attempts have no outcome"),
+            ("/orphan_outcomes/count", "outcome has no attempt", "outcomes have no attempt"),
+            ("/repeated_outcomes/count", "outcome repeats an earlier one", "outcomes repeat an earlier one"),
+            ("/open_attempts", "attempt is in progress", "attempts are in progress"),
+            ("/journal/events", "event waits in the journal", "events wait in the journal"),
         ] {
-            if number(pointer) > 0 {
-                output::line(&format!("{} {what}", number(pointer)));
+            match number(pointer) {
+                ..1 => {}
+                1 => output::line(&format!("1 {one}")),
+                count => output::line(&format!("{count} {many}")),
             }
         }
         for file in report.pointer("/journal/damaged").and_then(Value::as_array).into_iter().flatten() {

@@ -41,7 +41,7 @@ impl Grants {
                     Some(note) => format!("by {by}: {}", output::short(note, 40)),
                     None => format!("by {by}"),
                 });
-                vec![
+                let cells = vec![
                     grant.id.to_string(),
                     grant.state.clone(),
                     grant.user.clone(),
@@ -52,11 +52,12 @@ impl Grants {
                     output::time(&grant.ends),
                     revoked.unwrap_or_else(|| "-".to_owned()),
                     reviewed(grant),
-                ]
+                ];
+                (cells, grant.statement.as_deref())
             })
             .collect();
         let heads = ["ID", "STATE", "USER", "FOR", "DATABASE", "STARTED", "ENDS", "REVOKED", "REVIEW"];
-        output::table(&heads, &rows, "no grants");
+        output::table_of_texts(&heads, &rows, "no grants");
         for grant in found.value.iter().filter(|grant| is_due(grant)) {
             output::note(&format!("grant {} was a break-glass of {}; {}", grant.id, grant.user, ask_for_review(grant)));
         }

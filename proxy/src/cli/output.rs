@@ -20,21 +20,45 @@ pub(super) fn json(value: &Value) {
 
 /// Rows in columns as wide as they need to be; `none` instead when there are no rows.
 pub(super) fn table(heads: &[&str], rows: &[Vec<String>], none: &str) {
+    let rows: Vec<_> = rows.iter().map(|cells| (cells.clone(), None)).collect();
+    table_of_texts(heads, &rows, none);
+}
+
+/// The same where a row may have a text that is too long for a cell: it stands below, whole.
+pub(super) fn table_of_texts(heads: &[&str], rows: &[(Vec<String>, Option<&str>)], none: &str) {
     if rows.is_empty() {
         note(none);
         return;
     }
-    let heads: Vec<String> = heads.iter().map(|head| (*head).to_owned()).collect();
-    let mut widths = vec![0; heads.len()];
-    for row in std::iter::once(&heads).chain(rows) {
+    let heads = (heads.iter().map(|head| (*head).to_owned()).collect::<Vec<_>>(), None);
+    let mut widths = vec![0; heads.0.len()];
+    for (row, _) in std::iter::once(&heads).chain(rows) {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());
         }
     }
-    for row in std::iter::once(&heads).chain(rows) {
+    for (row, text) in std::iter::once(&heads).chain(rows) {
         let cells: Vec<_> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
         println!("{}", cells.join("  ").trim_end());
+        for line in text.iter().flat_map(|text| text.trim().lines()) {
+            println!("    {}", plain(line));
+        }
     }
+}
+
+/// A line as it is, but for characters that would show it as another: those are written as escapes.
+fn plain(line: &str) -> String {
+    // Zero width, text direction, invisible operators, byte order mark.
+    let hidden =
+        |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
+    line.trim_end().chars().fold(String::with_capacity(line.len()), |mut shown, c| {
+        match c {
+            '\t' => shown.push(' '),
+            c if c.is_control() || hidden(c) => shown.extend(c.escape_unicode()),
+            c => shown.push(c),
+        }
+        shown
+    })
 }
 
 /// `2026-01-31T12:00:00.000000Z` as people read it.
@@ -70,6 +94,7 @@ mod tests {
         assert_eq!(short("SELECT\n  1", 20), "SELECT 1");
         assert_eq!(short("a\u{1b}[31mb", 20), "a [31mb");
         assert_eq!(short("abcdef", 4), "abc…");
+        assert_eq!(plain("DELETE\tFROM ü \u{1b}[2K\u{202e}"), "DELETE FROM ü \\u{1b}[2K\\u{202e}");
         assert_eq!(time("2026-01-31T12:00:00.000000Z"), "2026-01-31 12:00:00Z");
     }
 }

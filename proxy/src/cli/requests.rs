@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{ArgGroup, Args};
+use hallpass_policy::grant::bound_said;
 use serde_json::json;
 
 use super::{
@@ -92,7 +93,7 @@ impl Requests {
             .value
             .iter()
             .map(|request| {
-                vec![
+                let cells = vec![
                     request.id.to_string(),
                     request.state.clone(),
                     request.user.clone(),
@@ -102,11 +103,12 @@ impl Requests {
                     output::time(&request.created),
                     if request.waiting_for.is_empty() { "-".to_owned() } else { request.waiting_for.clone() },
                     output::short(&request.reason, 40),
-                ]
+                ];
+                (cells, request.statement.as_deref())
             })
             .collect();
         let heads = ["ID", "STATE", "USER", "FOR", "DATABASE", "DURATION", "ASKED", "WAITING FOR", "REASON"];
-        output::table(&heads, &rows, "no requests");
+        output::table_of_texts(&heads, &rows, "no requests");
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -225,17 +227,18 @@ fn wanted(request: &body::Request) -> String {
     format!("{longer}{what}{glass}{}", bound(request.max_rows_affected))
 }
 
+/// A role by its name; a statement stands whole below its row.
 pub(super) fn subject(role: Option<&String>, statement: Option<&String>, export: bool, unmask: bool) -> String {
     let extras = [(export, " +export"), (unmask, " +unmask")];
     let extras: String = extras.iter().filter(|(set, _)| *set).map(|(_, word)| *word).collect();
     match (role, statement) {
         (Some(role), _) => format!("role {role}"),
-        (None, Some(text)) => format!("{}{extras}", output::short(text, 50)),
+        (None, Some(_)) => format!("statement{extras}"),
         (None, None) => "-".to_owned(),
     }
 }
 
 /// How many rows a write may change: its approver sees it.
 pub(super) fn bound(rows: Option<u64>) -> String {
-    rows.map_or_else(String::new, |rows| format!(" (at most {rows} rows changed)"))
+    rows.map_or_else(String::new, |rows| format!(" ({})", bound_said(rows)))
 }

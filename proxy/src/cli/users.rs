@@ -215,7 +215,7 @@ async fn list(client: &Client, json: bool) -> Result<(), Failure> {
             vec![
                 user.name.clone(),
                 user.groups.join(","),
-                if user.disabled { "disabled" } else { "enabled" }.to_owned(),
+                user.state.clone(),
                 output::maybe_time(user.expires.as_ref()),
                 if user.password { "yes" } else { "no" }.to_owned(),
                 if tokens.is_empty() { "-".to_owned() } else { tokens.join(",") },

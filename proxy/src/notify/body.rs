@@ -76,7 +76,7 @@ fn what(told: &Notification) -> String {
             let mut parts = facts.tables.clone();
             parts.extend(facts.export.then(|| "export".to_owned()));
             parts.extend(facts.unmask.then(|| "unmask".to_owned()));
-            parts.extend(facts.max_rows_affected.map(|rows| format!("at most {rows} rows changed")));
+            parts.extend(facts.max_rows_affected.map(grant::bound_said));
             if parts.is_empty() { "one statement".to_owned() } else { format!("one statement ({})", parts.join(", ")) }
         }
         (None, None) => "access".to_owned(),

@@ -13,7 +13,7 @@ use hallpass_audit::{
     journal::Durability,
 };
 use hallpass_policy::{
-    decide::{Allowance, Authority, Decision, Denial, Fence, Question, ask_again, decide},
+    decide::{Allowance, Authority, Decision, Denial, Fence, Question, ask_again, ask_longer, decide},
     grant::{Grant, GrantKind},
     ids::{GrantId, Principal, RoleName, Timestamp, UserName},
     mask::{apply::HashKey, plan::MaskPlan},
@@ -62,6 +62,13 @@ pub struct Outcome {
     pub error_code: Option<Arc<str>>,
     /// Why it ended otherwise than by itself.
     pub reason: Option<Arc<str>>,
+}
+
+impl Outcome {
+    /// Of something that showed nothing and ended with this SQLSTATE, for this reason.
+    pub fn failed(sqlstate: &str, reason: &str) -> Self {
+        Self { error_code: Some(sqlstate.into()), reason: Some(reason.into()), ..Self::default() }
+    }
 }
 
 /// Why the gate has no answer yet, or says no.
@@ -469,7 +476,7 @@ impl Gate {
                 && self.reminded.insert((grant.id, grant.ends, *before))
             {
                 let text = format!("{grant} ends at {}", hallpass_policy::grant::at(grant.ends));
-                due.push((text, ask_again(grant)));
+                due.push((text, ask_longer(grant)));
             }
         }
         due

@@ -143,6 +143,10 @@ pub trait Machine: Sized + Send {
     /// The upstream session is lost. Says whether the client's session can go on without it.
     fn lost(&mut self, gate: &mut Gate, error: &ClientError) -> Loss;
 
+    /// The session ends in the middle of whatever it is: what is recorded and not over gets its outcome, with this
+    /// SQLSTATE and reason where it has no error of its own.
+    fn abandon(&mut self, gate: &mut Gate, sqlstate: &str, reason: &str);
+
     /// Writes the error that ends the client's session.
     fn farewell(&mut self, error: &ClientError);
 }

@@ -4,6 +4,7 @@
 pub mod catalog;
 pub mod fetcher;
 pub mod gate;
+pub mod goodbye;
 pub mod inband;
 pub mod listen;
 pub mod lobby;

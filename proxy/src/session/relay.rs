@@ -21,6 +21,7 @@ use tokio::{
 
 use super::{
     gate::Gate,
+    goodbye::Goodbye,
     inband::{Answer, Desk},
     machine::{End, Loss, Machine, Stop, Upstream},
     registry::Signal,
@@ -38,40 +39,6 @@ const LINGER: Duration = Duration::from_secs(60);
 thread_local! {
     /// The thread's read buffer: sessions keep only what is left over.
     static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ].into_boxed_slice());
-}
-
-/// How a session ended, for the audit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Goodbye {
-    /// The client left.
-    Client,
-    /// The upstream was lost together with state of the session.
-    Upstream,
-    /// An admin ended it.
-    Killed,
-    /// The user's account ended.
-    Expired,
-    /// The proxy shut down.
-    Drained,
-    /// The client broke the protocol.
-    Violation,
-    /// The connection goes on as somebody else's.
-    Relogin,
-}
-
-impl Goodbye {
-    /// For `reason` of `session_end`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Client => "the client left",
-            Self::Upstream => "the upstream session was lost",
-            Self::Killed => "ended by an administrator",
-            Self::Expired => "the account ended",
-            Self::Drained => "the proxy shut down",
-            Self::Violation => "the client broke the protocol",
-            Self::Relogin => "the client logged in anew",
-        }
-    }
 }
 
 /// What a turn of the loop ends with.
@@ -138,6 +105,8 @@ pub struct Relay<M: Machine> {
     asking: Option<Asking>,
     syncing: Option<Durable>,
     leaving: Option<Goodbye>,
+    /// Who ends the session next: an administrator, or the proxy that shuts down.
+    killer: Goodbye,
 }
 
 impl<M: Machine> Relay<M> {
@@ -171,6 +140,7 @@ impl<M: Machine> Relay<M> {
             cancelling: None,
             syncing: None,
             leaving: None,
+            killer: Goodbye::Killed,
         }
     }
 
@@ -192,7 +162,7 @@ impl<M: Machine> Relay<M> {
         let mut ended = self.begin();
         loop {
             if let Some(goodbye) = ended {
-                self.close().await;
+                self.close(goodbye).await;
                 return Ended { goodbye, client: self.client, leftover: self.client_in };
             }
             let turn = poll_fn(|cx| self.poll_turn(cx)).await;
@@ -520,20 +490,24 @@ impl<M: Machine> Relay<M> {
                     None
                 }
             },
+            Signal::Kill if self.killer == Goodbye::Drained => self.fatal(&ClientError::Draining, Goodbye::Drained),
             Signal::Kill => self.fatal(&ClientError::Killed, Goodbye::Killed),
-            Signal::Drain => match &self.asking {
-                // A transaction has some time left to end, a wait inside it has not.
-                Some(asking) if !asking.idle || !self.machine.is_idle() => {
-                    asking.cancel.notify_one();
-                    None
+            Signal::Drain => {
+                self.killer = Goodbye::Drained;
+                match &self.asking {
+                    // A transaction has some time left to end, a wait inside it has not.
+                    Some(asking) if !asking.idle || !self.machine.is_idle() => {
+                        asking.cancel.notify_one();
+                        None
+                    }
+                    Some(_) => self.fatal(&ClientError::Draining, Goodbye::Drained),
+                    None if self.machine.is_idle() => self.fatal(&ClientError::Draining, Goodbye::Drained),
+                    None => {
+                        self.recheck();
+                        None
+                    }
                 }
-                Some(_) => self.fatal(&ClientError::Draining, Goodbye::Drained),
-                None if self.machine.is_idle() => self.fatal(&ClientError::Draining, Goodbye::Drained),
-                None => {
-                    self.recheck();
-                    None
-                }
-            },
+            }
             Signal::Recheck => {
                 self.recheck();
                 None
@@ -547,9 +521,11 @@ impl<M: Machine> Relay<M> {
         Some(goodbye)
     }
 
-    /// Sends what is left, as far as that goes at once, and leaves the upstream properly.
-    async fn close(&mut self) {
+    /// Records what it ends in the middle, sends what is left, as far as that goes at once, and leaves the upstream
+    /// properly.
+    async fn close(&mut self, goodbye: Goodbye) {
         let busy = !self.machine.is_idle();
+        self.machine.abandon(&mut self.gate, goodbye.sqlstate(), goodbye.as_str());
         self.to_client.take(self.machine.to_client());
         let client = poll_fn(|cx| self.to_client.poll_write(cx, &mut self.client));
         let _ = tokio::time::timeout(Duration::from_secs(1), client).await;

@@ -88,6 +88,7 @@ impl View {
                         number("request_id"),
                         text("review"),
                         text("note"),
+                        number("max_rows_affected"),
                     ]
                 }
             }
@@ -108,6 +109,7 @@ impl View {
                         text("waiting_for"),
                         number("grant_id"),
                         text("note"),
+                        number("max_rows_affected"),
                     ]
                 }
             }

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use hallpass_audit::event::Origin;
 use hallpass_policy::{
+    grant::bound_said,
     ids::{GrantId, Principal, RequestId, RoleName, Timestamp},
     statement::{
         Effect, Refusal, RefusalKind, Statement, Verb,
@@ -288,12 +289,16 @@ impl Done {
     fn of_request(decided: &Decided) -> Self {
         let Decided { request, grant, waiting_for } = decided;
         let (id, state) = (request.id, request.state.as_str());
+        let bound = request.asked.subject.statement().and_then(|statement| statement.max_rows_affected);
+        let bound = bound.map_or_else(String::new, |rows| format!("; {}", bound_said(rows)));
         let message = match (&request.state, grant) {
             (RequestState::Pending, _) => format!(
-                "request {id} needs {waiting_for}; approve: CALL hallpass.approve({id}); wait: CALL hallpass.wait({id})"
+                "request {id} needs {waiting_for}{bound}; approve: CALL hallpass.approve({id}); \
+                 wait: CALL hallpass.wait({id})"
             ),
             (RequestState::Approved { .. }, Some(grant)) => {
-                format!("grant {} is active until {}", grant.grant.id, hallpass_policy::grant::at(grant.grant.ends))
+                let ends = hallpass_policy::grant::at(grant.grant.ends);
+                format!("grant {} is active until {ends}{bound}", grant.grant.id)
             }
             (RequestState::Rejected(closed) | RequestState::Cancelled(closed), _) => {
                 let why = closed.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();

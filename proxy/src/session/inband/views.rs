@@ -146,6 +146,7 @@ fn grant(record: &GrantRecord, now: Timestamp) -> Vec<Cell> {
         Cell::Integer(grant.request.0),
         Cell::maybe(review),
         Cell::maybe(note),
+        Cell::number(statement.and_then(|statement| statement.max_rows_affected)),
     ]
 }
 
@@ -172,6 +173,7 @@ fn request(found: &Decided) -> Vec<Cell> {
         Cell::maybe((!found.waiting_for.is_empty()).then_some(&found.waiting_for)),
         found.grant.as_ref().map_or(Cell::Null, |record| Cell::Integer(record.grant.id.0)),
         Cell::maybe(note),
+        Cell::number(statement.and_then(|statement| statement.max_rows_affected)),
     ]
 }
 

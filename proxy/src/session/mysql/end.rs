@@ -136,6 +136,25 @@ impl Machine {
         message.raw.len()
     }
 
+    /// The session ends: what is under way gets its outcome, with this SQLSTATE and reason unless it has its own.
+    pub(super) fn abandon(&mut self, gate: &mut Gate, sqlstate: &str, reason: &str) {
+        match self.pending.take().map(|pending| pending.owed) {
+            Some(Owed::Job(mut job) | Owed::Own(Own::Keep(mut job))) => {
+                job.abandon(sqlstate, reason);
+                let outcome = job.outcome();
+                gate.outcome(&job.permit, outcome);
+            }
+            // The client's error stands already.
+            Some(Owed::Own(Own::TakeBack(mut job, _))) => {
+                let outcome = job.outcome();
+                gate.outcome(&job.permit, outcome);
+            }
+            Some(Owed::Prepare(permit, _)) => gate.outcome(&permit, Outcome::failed(sqlstate, reason)),
+            Some(Owed::Control(_) | Owed::Own(_)) | None => {}
+        }
+        self.abandon_question(gate, sqlstate, reason);
+    }
+
     /// The upstream session is lost. Says whether the client's session can go on without it.
     pub(super) fn lost(&mut self, gate: &mut Gate, error: &ClientError) -> Loss {
         let torn = self.upstream_rest > 0 || self.row_continues;
@@ -149,8 +168,7 @@ impl Machine {
                 true
             }
             Some(Owed::Prepare(permit, _)) => {
-                let error_code = Some(error.sqlstate().into());
-                gate.outcome(&permit, Outcome { error_code, reason: reason.map(Into::into), ..Outcome::default() });
+                gate.outcome(&permit, Outcome::failed(error.sqlstate(), "the upstream session was lost"));
                 true
             }
             Some(Owed::Control(_)) => true,

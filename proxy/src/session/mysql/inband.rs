@@ -209,6 +209,13 @@ impl Machine {
         }
     }
 
+    /// The session ends before the answer comes. What a call has begun is done all the same; the ledger tells of it.
+    pub(super) fn abandon_question(&mut self, gate: &mut Gate, sqlstate: &str, reason: &str) {
+        if let Some(asked) = self.desk.asked.take() {
+            gate.outcome(&asked.permit, Outcome::failed(sqlstate, reason));
+        }
+    }
+
     /// The answer to what was asked.
     pub(super) fn question_answered(&mut self, gate: &mut Gate, answer: Answer) {
         let Some(Asked { permit, format }) = self.desk.asked.take() else { return };

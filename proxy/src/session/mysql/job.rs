@@ -132,6 +132,14 @@ impl Job {
         }
     }
 
+    /// The session ends before the job does: that is its error, unless it was stopped before.
+    pub(super) fn abandon(&mut self, sqlstate: &str, reason: &str) {
+        match self.stopped.take() {
+            Some(error) => self.fail(error.sqlstate(), Some(&error.to_string())),
+            None => self.fail(sqlstate, Some(reason)),
+        }
+    }
+
     /// What became of it, for the audit.
     pub(super) fn outcome(&mut self) -> Outcome {
         std::mem::take(&mut self.totals)

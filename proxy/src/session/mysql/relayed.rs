@@ -97,6 +97,10 @@ impl machine::Machine for Machine {
         self.lost(gate, error)
     }
 
+    fn abandon(&mut self, gate: &mut Gate, sqlstate: &str, reason: &str) {
+        self.abandon(gate, sqlstate, reason);
+    }
+
     fn farewell(&mut self, error: &ClientError) {
         self.farewell(error);
     }

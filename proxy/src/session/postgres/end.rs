@@ -270,6 +270,18 @@ impl Machine {
         total
     }
 
+    /// The session ends: what is under way gets its outcome, with this SQLSTATE and reason unless it has its own.
+    pub fn abandon(&mut self, gate: &mut Gate, sqlstate: &str, reason: &str) {
+        for pending in std::mem::take(&mut self.pending) {
+            if let Pending::Query(mut job) | Pending::Execute(mut job) = pending {
+                job.abandon(sqlstate, reason);
+                let outcome = job.outcome();
+                gate.outcome(&job.permit, outcome);
+            }
+        }
+        self.abandon_question(gate, sqlstate, reason);
+    }
+
     /// The upstream session is lost. Hands back the error, and whether the client's session can go on without it.
     pub fn lost(&mut self, gate: &mut Gate, error: &ClientError) -> Loss {
         // What a batch has done so far is lost, too, though nothing of it is owed. An error cannot be put before the answer

@@ -129,6 +129,17 @@ impl Job {
         undo
     }
 
+    /// The session ends before the job does: that is its error, unless it is over already or was stopped before.
+    pub(super) fn abandon(&mut self, sqlstate: &str, reason: &str) {
+        if self.finished {
+            return;
+        }
+        let _ = match self.stopped.take() {
+            Some(error) => self.fail(error.sqlstate(), Some(&error.to_string())),
+            None => self.fail(sqlstate, Some(reason)),
+        };
+    }
+
     /// What became of it, for the audit.
     pub(super) fn outcome(&mut self) -> Outcome {
         std::mem::take(&mut self.totals)

@@ -21,13 +21,14 @@ use crate::{
     net::stream::Stream,
     session::{
         gate::Gate,
+        goodbye::Goodbye,
         login::{
             Doorway, LoginEnd,
             mysql::{Desk, LoggedIn, Login, Startup, Welcome, login, offer, relogin, turn_away},
         },
         mysql::{Login as Settings, Machine},
         registry::{CancelKey, Running, SessionInfo, Signal},
-        relay::{Ended, Goodbye, Relay},
+        relay::{Ended, Relay},
         target::{Greeting, Target},
     },
     wire::mysql::{

@@ -56,15 +56,16 @@ impl Ledger {
             let most = role.break_glass.as_ref().map(|terms| terms.max_duration);
             let duration = glass.duration.or(most).unwrap_or_default();
             if let Some(most) = most.filter(|most| duration > *most || duration.is_zero()) {
+                let longest = human(most);
                 return Err(LedgerError::invalid(format!(
-                    "break-glass of role `{}` lasts at most {}, and longer than nothing",
+                    "break-glass of role `{}` lasts at most {longest}, not {}",
                     role.name,
-                    human(most)
+                    human(duration)
                 ))
                 .hint(Hint::option(
-                    "ask for less",
-                    &format!("--for {}", human(most)),
-                    &format!("'{}'", human(most)),
+                    &format!("ask for a time between 1s and {longest}"),
+                    &format!("--for {longest}"),
+                    &format!("'{longest}'"),
                 )));
             }
             let wheres: String = targets.iter().map(|target| format!(" --database {target}")).collect();

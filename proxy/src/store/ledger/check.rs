@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use hallpass_policy::{
     approval::{self, Case, Database, Requirement, speak_of_tables},
+    decide::{Denial, Question, blocked},
     grant::{ApprovedStatement, bounded_write, pin},
     ids::{GrantId, Principal, RoleName, TargetName, Timestamp, UserName},
     resource,
@@ -39,7 +40,11 @@ pub(super) fn checked(
     // Before they are sorted: what was understood stands in their order.
     let reaches = match &ask.subject {
         AskFor::Role(_) => Resources::new(),
-        AskFor::Statement { understood, .. } => reached(ledger, &ask.targets, understood)?,
+        AskFor::Statement { understood, .. } => {
+            let reaches = reached(ledger, &ask.targets, understood)?;
+            passes_review(ledger, config, &user, &ask.targets, understood)?;
+            reaches
+        }
     };
     let targets = known_targets(config, ask.targets)?;
     let reason = reasoned(ask.reason)?;
@@ -292,6 +297,36 @@ fn reached(ledger: &Ledger, targets: &[TargetName], understood: &[Arc<Statement>
         Some((name.clone(), resource::of_statement(statement, &target.known().masks)))
     });
     Ok(known.collect())
+}
+
+/// Passes a statement that no review rule blocks on any target whose names are known. What no grant lets run is not
+/// asked for: the rule's words are heard now, not when it is used.
+fn passes_review(
+    ledger: &Ledger,
+    config: &Config,
+    user: &User,
+    targets: &[TargetName],
+    understood: &[Arc<Statement>],
+) -> Outcome<()> {
+    let principal = user.principal();
+    for (name, statement) in targets.iter().zip(understood) {
+        let Some(target) = ledger.shared.targets.get(name).filter(|target| target.is_known()) else { continue };
+        let known = target.known();
+        let question = Question {
+            principal: &principal,
+            target: name,
+            scope: None,
+            statement,
+            text: None,
+            policy: &config.policy,
+            masks: &known.masks,
+            catalog: &known.catalog,
+        };
+        if let Some(Denial { message, detail, hint }) = blocked(&question) {
+            return Err(LedgerError::invalid(format!("{message}: {detail}")).hint(hint));
+        }
+    }
+    Ok(())
 }
 
 /// What rules may ask about tables: of a statement what was found when it was understood; of a role what it covers now,

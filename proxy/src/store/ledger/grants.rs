@@ -42,6 +42,18 @@ impl Ledger {
         Ok(found)
     }
 
+    /// Whether there is such a grant and the actor may see it.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn sees_grant(&self, actor: &Actor, id: GrantId) -> Outcome<bool> {
+        let store = self.store.begin()?;
+        match store.grant(id)? {
+            Some(record) => may_see(&*store, actor, &record),
+            None => Ok(false),
+        }
+    }
+
     /// A page of the grants that the actor may see, in the order of their numbers.
     ///
     /// # Errors

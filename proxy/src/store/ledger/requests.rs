@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use hallpass_audit::event::{Event, Kind};
 use hallpass_policy::{
+    grant::bound_said,
     ids::{RequestId, RoleName, TargetName, Timestamp, UserName},
     statement::Statement,
 };
@@ -371,7 +372,7 @@ pub(super) fn what(subject: &Subject) -> String {
         Subject::Statement(statement) => {
             let extras = [(statement.export, ", export"), (statement.unmask, ", unmask")];
             let extras: String = extras.iter().filter(|(set, _)| *set).map(|(_, word)| *word).collect();
-            let rows = statement.max_rows_affected.map(|rows| format!(", at most {rows} rows changed"));
+            let rows = statement.max_rows_affected.map(|rows| format!(", {}", bound_said(rows)));
             format!("one statement{extras}{}", rows.unwrap_or_default())
         }
     }

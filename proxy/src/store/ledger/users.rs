@@ -1,7 +1,10 @@
 //! Users, passwords and tokens: added, changed and removed by admins; everybody may change their own password.
 
 use hallpass_audit::event::{Event, Kind};
-use hallpass_policy::ids::{GroupName, Timestamp, UserName};
+use hallpass_policy::{
+    grant,
+    ids::{GroupName, Timestamp, UserName},
+};
 
 use super::{Ledger, LedgerError, Outcome, admin_only, event};
 use crate::{
@@ -65,7 +68,9 @@ impl Ledger {
                 return Err(LedgerError::conflict(format!("there is a user `{name}` already")));
             }
             let groups: Vec<_> = user.groups.iter().map(GroupName::as_str).collect();
-            events.push(admin_event(actor, now, format!("user {name} added, groups [{}]", groups.join(", "))));
+            let ends = expires.map_or_else(String::new, |end| format!(", expires {}", grant::at(end)));
+            let what = format!("user {name} added, groups [{}]{ends}", groups.join(", "));
+            events.push(admin_event(actor, now, what));
             must(store, &name)
         })
     }

@@ -241,7 +241,7 @@ fn a_write_is_bounded_and_its_approver_sees_how() {
     assert_eq!(bound(None), Some(10));
     assert_eq!(bound(Some(1)), Some(1));
     let asked = world.events().into_iter().rev().find(|event| event.kind == "request").unwrap();
-    assert_eq!(asked.reason.as_deref(), Some("one statement, at most 1 rows changed for 5m: INC-1"));
+    assert_eq!(asked.reason.as_deref(), Some("one statement, at most 1 row changed for 5m: INC-1"));
     assert_eq!(refusal(world.ledger.ask(&alice, write(Some(11)))).0, Refused::Invalid);
     assert_eq!(refusal(world.ledger.ask(&alice, write(Some(0)))).0, Refused::Invalid);
     let mut ddl = write(None);

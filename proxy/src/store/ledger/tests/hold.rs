@@ -42,6 +42,7 @@ fn a_request_without_its_holder_is_cancelled() {
     assert_eq!((closed.by.as_str(), closed.reason.as_deref()), ("alice", Some("its holder went away")));
     let last = world.events().pop().unwrap();
     assert_eq!((last.kind.as_str(), last.decision.as_deref()), ("request", Some("cancel")));
+    // A refused approval is on record, too.
     assert!(world.ledger.approve(&operator(), id, None, None).is_err());
 }
 
