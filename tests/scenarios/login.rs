@@ -1,7 +1,10 @@
 //! Who gets in, and what those hear who do not: the same words for every reason.
 
+use std::time::Duration;
+
 use hallpass_tests::{
     both,
+    process::wait_for,
     protocol::{Client as _, Failure, Kind, Protocol, Refused},
     proxy::PASSWORD,
     shop::{PostgresShop, Shop},
@@ -58,7 +61,7 @@ fn a_disabled_user_comes_back_when_enabled_and_not_when_removed<P: Protocol>() {
 
 fn a_contractor_expires<P: Protocol>() {
     let shop = Shop::<P>::new("contractor");
-    let add = ["user", "add", "dora", "--password-stdin", "--expires", "3s"];
+    let add = ["user", "add", "dora", "--password-stdin", "--expires", "12s"];
     shop.proxy.cli_with_input(&add, &format!("{PASSWORD}\n")).ok();
     let mut dora = shop.connect("dora");
     assert_eq!(dora.query("SELECT 1").ok().value(), "1");
@@ -66,9 +69,10 @@ fn a_contractor_expires<P: Protocol>() {
         let added = |reason: &str| reason.contains("user dora added") && reason.contains("expires 20");
         events.iter().any(|event| event.reason.as_deref().is_some_and(added)).then_some(())
     });
-    std::thread::sleep(std::time::Duration::from_millis(3200));
-    let users = shop.proxy.cli(&["user", "list"]).ok();
-    assert!(users.lines().any(|line| line.starts_with("dora") && line.contains("expired")), "{users}");
+    wait_for("the account has ended", Duration::from_secs(60), || {
+        let users = shop.proxy.cli(&["user", "list"]).ok();
+        users.lines().any(|line| line.starts_with("dora") && line.contains("expired")).then_some(())
+    });
     error(shop.log_in("dora", PASSWORD, "shop"), Kind::LoginFailed);
     let answer = dora.query("SELECT 1");
     assert!(!answer.errors.is_empty() || answer.closed, "an expired user's session ends: {answer:?}");
