@@ -83,7 +83,7 @@ fn one_statement_with_its_masks_lifted<P: Protocol>() {
     alice.query("SELECT email FROM shop.customers WHERE id = 8").fails(Kind::Denied);
     let wrong = alice.query("CALL hallpass.request_statement('SELECT 1', '30 min', 'x', 'everything')");
     refused::<P>(&wrong, super::SENSELESS, &["there is no option `everything`", "unmask and export"]);
-    let wrong = alice.query("CALL hallpass.request_statement('DELETE FROM shop.orders', '30 min', 'x')");
+    let wrong = alice.query("CALL hallpass.request_statement('DELETE FROM shop.orders WHERE id = 1', '30 min', 'x')");
     let error = refused::<P>(&wrong, super::SENSELESS, &["for reading"]);
     assert!(error.hint.contains("CALL hallpass.request(") && !error.hint.contains("--role"), "{error:?}");
     let wrong = alice.query("CALL hallpass.request_statement('SELECT * FROM shop.nothing', '30 min', 'x')");

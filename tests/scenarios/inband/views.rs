@@ -25,11 +25,15 @@ fn each_view_has_its_columns<P: Protocol>() {
             "role may_request allow tables excluded max_duration break_glass export max_rows max_rows_affected \
                    statement_timeout",
         ),
-        ("grants", "id state user_name role statement targets starts ends export unmask request_id review note"),
+        (
+            "grants",
+            "id state user_name role statement targets starts ends export unmask request_id review note \
+                    max_rows_affected",
+        ),
         (
             "requests",
             "id state user_name role statement targets duration reason export unmask created waiting_for \
-                      grant_id note",
+                      grant_id note max_rows_affected",
         ),
         ("masks", "column_glob mask in_predicates"),
         (

@@ -322,8 +322,8 @@ fn passes_review(
             masks: &known.masks,
             catalog: &known.catalog,
         };
-        if let Some(Denial { message, detail, hint }) = blocked(&question) {
-            return Err(LedgerError::invalid(format!("{message}: {detail}")).hint(hint));
+        if let Some(Denial { detail, hint, .. }) = blocked(&question) {
+            return Err(LedgerError::invalid(format!("blocked by {detail}")).hint(hint));
         }
     }
     Ok(())
