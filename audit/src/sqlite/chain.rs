@@ -12,8 +12,8 @@
 
 use sha2::{Digest, Sha256};
 
-/// What is hashed of each row, in this order.
-pub(crate) const COLUMNS: [&str; 23] = [
+/// What is hashed of each row, in this order: all columns of `events` but for the hashes themselves.
+pub const COLUMNS: [&str; 23] = [
     "seq",
     "at",
     "kind",

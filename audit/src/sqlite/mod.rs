@@ -23,6 +23,7 @@ mod import;
 mod insert;
 pub(crate) mod schema;
 
+pub use chain::COLUMNS;
 use import::{Db, Step};
 
 /// How long a wave of events is gathered before it is imported; under load this makes transactions of many rows.

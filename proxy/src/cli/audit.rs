@@ -5,6 +5,7 @@ use std::{process::ExitCode, time::Duration};
 use clap::{Args, Subcommand, ValueEnum};
 use hallpass_audit::{
     query::{AuditReader, Count, EventRow},
+    sqlite::COLUMNS,
     verify::{Report, verify},
 };
 use serde::Serialize;
@@ -91,33 +92,9 @@ enum Format {
 }
 
 /// The columns of `events`, in their order.
-const COLUMNS: [&str; 25] = [
-    "seq",
-    "at",
-    "kind",
-    "session",
-    "user",
-    "target",
-    "protocol",
-    "listener",
-    "client",
-    "application",
-    "grant_id",
-    "request_id",
-    "statement",
-    "fingerprint",
-    "parameters",
-    "decision",
-    "reason",
-    "attempt_seq",
-    "rows",
-    "bytes",
-    "masked_columns",
-    "duration_us",
-    "error_code",
-    "prev_hash",
-    "hash",
-];
+fn columns() -> impl Iterator<Item = &'static str> {
+    COLUMNS.into_iter().chain(["prev_hash", "hash"])
+}
 
 /// Where the audit is read.
 enum Source {
@@ -197,7 +174,7 @@ impl Export {
     /// Page by page, so that neither side holds them all.
     async fn write(self, source: &Source) -> Result<ExitCode, Failure> {
         if self.format == Format::Csv {
-            output::line(&COLUMNS.join(","));
+            output::line(&columns().collect::<Vec<_>>().join(","));
         }
         let limit = self.search.limit;
         let mut params = self.search.params();
@@ -210,7 +187,10 @@ impl Export {
             for event in &found {
                 match self.format {
                     Format::Jsonl => output::line(&event.0.to_string()),
-                    Format::Csv => output::line(&COLUMNS.map(|column| event.csv(column)).join(",")),
+                    Format::Csv => {
+                        let fields: Vec<_> = columns().map(|column| event.csv(column)).collect();
+                        output::line(&fields.join(","));
+                    }
                 }
             }
             left -= u64::try_from(found.len()).unwrap_or(left).min(left);
