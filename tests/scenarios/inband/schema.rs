@@ -140,7 +140,8 @@ os.write(terminal, b"\\q\n")
 os.waitpid(pid, 0)
 print("done")
 "#,
-        psql = hallpass_tests::postgres::bin().join("psql").display()
+        // Builds without TLS have no line editor either.
+        psql = hallpass_tests::postgres::tls_bin().join("psql").display()
     );
     let output = python::script(&script, &shop.alice_login());
     assert_eq!(output.clone().ok().trim(), "done", "{output:?}");
