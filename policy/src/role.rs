@@ -97,6 +97,13 @@ impl TableGlob {
     }
 }
 
+/// As in `proxy.toml`.
+impl fmt::Display for TableGlob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.schema, self.name)
+    }
+}
+
 impl Role {
     /// A role of that name that allows nothing.
     pub fn named(name: impl AsRef<str>) -> Self {

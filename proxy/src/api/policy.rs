@@ -3,20 +3,11 @@
 use std::sync::Arc;
 
 use axum::{Json, extract::State};
-use hallpass_policy::{
-    mask::{
-        apply::MaskWith,
-        plan::{ColumnGlob, InPredicates},
-    },
-    role::{Role, TableGlob},
-};
+use hallpass_policy::{mask::apply::MaskWith, role::TableGlob};
 use serde_json::{Value, json};
 
 use super::{Api, auth::Caller, routes::Routes};
-use crate::{
-    config::units::human,
-    store::actor::{is_among, party_name},
-};
+use crate::{config::units::human, store::actor::party_name};
 
 pub(super) fn routes() -> Routes {
     Routes::new().get("/me", me).get("/roles", roles).get("/masks", masks)
@@ -30,10 +21,6 @@ async fn me(Caller(actor): Caller) -> Json<Value> {
 async fn roles(State(api): State<Arc<Api>>, Caller(actor): Caller) -> Json<Value> {
     let config = api.shared.config.load();
     let principal = actor.principal();
-    let may_ask = |role: &Role| match &role.request_by {
-        Some(parties) => is_among(&principal, parties),
-        None => true,
-    };
     let all = config.policy.roles.values().map(|role| {
         json!({
             "name": role.name,
@@ -48,30 +35,21 @@ async fn roles(State(api): State<Arc<Api>>, Caller(actor): Caller) -> Json<Value
             "max_result_bytes": role.limits.max_result_bytes,
             "max_rows_affected": role.limits.max_rows_affected,
             "statement_timeout": role.limits.statement_timeout.map(human),
-            "requestable": may_ask(role),
+            "requestable": role.may_be_requested_by(&principal),
         })
     });
     Json(all.collect())
 }
 
 fn names(globs: &[TableGlob]) -> Vec<String> {
-    globs.iter().map(|glob| format!("{}.{}", glob.schema, glob.name)).collect()
+    globs.iter().map(ToString::to_string).collect()
 }
 
 async fn masks(State(api): State<Arc<Api>>, Caller(_): Caller) -> Json<Value> {
     let config = api.shared.config.load();
     let all = config.policy.masks.iter().map(|rule| {
-        let columns: Vec<_> = rule
-            .columns
-            .iter()
-            .map(|ColumnGlob { target, schema, table, column }| format!("{target}/{schema}.{table}.{column}"))
-            .collect();
-        let in_predicates = match rule.in_predicates {
-            InPredicates::None => "none",
-            InPredicates::Equality => "equality",
-            InPredicates::Any => "any",
-        };
-        json!({ "columns": columns, "with": with(&rule.with), "in_predicates": in_predicates })
+        let columns: Vec<_> = rule.columns.iter().map(ToString::to_string).collect();
+        json!({ "columns": columns, "with": with(&rule.with), "in_predicates": rule.in_predicates.as_str() })
     });
     Json(all.collect())
 }

@@ -198,7 +198,7 @@ async fn reject(
     Input(input): Input<body::Because>,
 ) -> Answer<Json<body::Request>> {
     let request = api.ledger.perform(move |ledger| ledger.reject(&actor, RequestId(id), input.reason)).await?;
-    Ok(Json(api.shown(Decided { request, grant: None, waiting_for: String::new() })))
+    Ok(Json(api.shown(Decided::closed(request))))
 }
 
 async fn cancel(
@@ -207,5 +207,5 @@ async fn cancel(
     Path(id): Path<i64>,
 ) -> Answer<Json<body::Request>> {
     let request = api.ledger.perform(move |ledger| ledger.cancel(&actor, RequestId(id))).await?;
-    Ok(Json(api.shown(Decided { request, grant: None, waiting_for: String::new() })))
+    Ok(Json(api.shown(Decided::closed(request))))
 }

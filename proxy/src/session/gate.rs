@@ -365,6 +365,15 @@ impl Gate {
         Ok(Permit { attempt, allowance, started: Instant::now() })
     }
 
+    /// Records a text that the proxy answers itself: nothing of it is forwarded.
+    ///
+    /// # Errors
+    /// [`ClientError::AuditUnavailable`]; then it is not answered either.
+    pub fn permit_answer(&mut self, of: &Understanding, parameters: Option<Box<str>>) -> Result<Permit, ClientError> {
+        let (baseline, reason) = (self.baseline(), Some("answered by the proxy"));
+        self.permit(&of.text, &of.understood.fingerprint, parameters, baseline, reason)
+    }
+
     /// Records that `text` was refused.
     ///
     /// # Errors

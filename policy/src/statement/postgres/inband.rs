@@ -38,7 +38,7 @@ pub(super) fn select(select: &protobuf::SelectStmt) -> Result<Option<Draft>, Ref
             Some(NodeEnum::RangeFunction(function)) => match table_of(function) {
                 Some(function) => {
                     let [star] = select.target_list.as_slice() else { return Err(unanswerable("this select list")) };
-                    if !only_targets(select) || select.where_clause.is_some() || !is_star(star) {
+                    if !node::only_targets(select) || select.where_clause.is_some() || !is_star(star) {
                         return Err(unanswerable("anything but SELECT * of a call"));
                     }
                     let name = own(function).unwrap_or_default();
@@ -81,7 +81,7 @@ fn scalar(select: &protobuf::SelectStmt) -> Result<Option<Call>, Refusal> {
     };
     let mut found = select.target_list.iter().filter_map(target);
     let Some((function, alias)) = found.next() else { return Ok(None) };
-    if select.target_list.len() != 1 || !only_targets(select) || select.where_clause.is_some() {
+    if select.target_list.len() != 1 || !node::only_targets(select) || select.where_clause.is_some() {
         return Err(unanswerable("a call beside something else"));
     }
     let name = own(&function).unwrap_or_default();
@@ -112,28 +112,8 @@ fn arguments(function: &protobuf::FuncCall) -> Result<Vec<Value>, Refusal> {
     node::all(&function.args).map(value).collect()
 }
 
-/// Whether there is nothing but targets, FROM and WHERE.
-fn only_targets(select: &protobuf::SelectStmt) -> bool {
-    is_simple(select) && select.sort_clause.is_empty() && select.limit_count.is_none() && select.limit_offset.is_none()
-}
-
-/// Whether it is no more than a query of one table.
-fn is_simple(select: &protobuf::SelectStmt) -> bool {
-    select.distinct_clause.is_empty()
-        && select.into_clause.is_none()
-        && select.group_clause.is_empty()
-        && select.having_clause.is_none()
-        && select.window_clause.is_empty()
-        && select.values_lists.is_empty()
-        && select.locking_clause.is_empty()
-        && select.with_clause.is_none()
-        && select.larg.is_none()
-        && select.rarg.is_none()
-        && select.limit_option != protobuf::LimitOption::WithTies as i32
-}
-
 fn query(select: &protobuf::SelectStmt, table: &protobuf::RangeVar) -> Result<Query, Refusal> {
-    if !is_simple(select) {
+    if !node::is_simple(select) {
         return Err(unanswerable("this form of SELECT"));
     }
     let view = View::named(&table.relname)?;

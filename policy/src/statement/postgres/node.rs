@@ -3,7 +3,7 @@
 
 use std::fmt::{self, Write};
 
-use pg_query::{Node, NodeEnum};
+use pg_query::{Node, NodeEnum, protobuf};
 
 use crate::statement::{Refusal, RefusalKind};
 
@@ -41,6 +41,26 @@ pub(super) fn strings(nodes: &[Node]) -> Result<Vec<String>, Refusal> {
             _ => Err(unexpected(node, "a list of names")),
         })
         .collect()
+}
+
+/// Whether a SELECT has nothing but targets, FROM and WHERE.
+pub(super) fn only_targets(select: &protobuf::SelectStmt) -> bool {
+    is_simple(select) && select.sort_clause.is_empty() && select.limit_count.is_none() && select.limit_offset.is_none()
+}
+
+/// Whether a SELECT has nothing but targets, FROM, WHERE, ORDER BY and a limit.
+pub(super) fn is_simple(select: &protobuf::SelectStmt) -> bool {
+    select.distinct_clause.is_empty()
+        && select.into_clause.is_none()
+        && select.group_clause.is_empty()
+        && select.having_clause.is_none()
+        && select.window_clause.is_empty()
+        && select.values_lists.is_empty()
+        && select.locking_clause.is_empty()
+        && select.with_clause.is_none()
+        && select.larg.is_none()
+        && select.rarg.is_none()
+        && select.limit_option != protobuf::LimitOption::WithTies as i32
 }
 
 /// Refuses something the gate does not follow.

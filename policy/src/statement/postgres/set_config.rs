@@ -27,7 +27,7 @@ pub(super) fn read(walk: &mut Walk<'_>, select: &protobuf::SelectStmt) -> Result
         .functions
         .get("set_config")
         .is_some_and(|all| all.iter().any(|function| &*function.name.schema != "pg_catalog"));
-    if calls != 1 || shadowed || !is_plain(select) || targets.len() != select.target_list.len() {
+    if calls != 1 || shadowed || !node::only_targets(select) || targets.len() != select.target_list.len() {
         return Ok(None);
     }
     let Some(source) = source(walk, select)? else { return Ok(None) };
@@ -134,23 +134,6 @@ fn reads_setting(walk: &mut Walk<'_>, target: &protobuf::ResTarget) -> Result<bo
         setting::show(walk, &name.to_ascii_lowercase());
     }
     Ok(true)
-}
-
-/// Nothing besides targets, FROM and WHERE.
-fn is_plain(select: &protobuf::SelectStmt) -> bool {
-    select.distinct_clause.is_empty()
-        && select.into_clause.is_none()
-        && select.group_clause.is_empty()
-        && select.having_clause.is_none()
-        && select.window_clause.is_empty()
-        && select.values_lists.is_empty()
-        && select.sort_clause.is_empty()
-        && select.limit_offset.is_none()
-        && select.limit_count.is_none()
-        && select.locking_clause.is_empty()
-        && select.with_clause.is_none()
-        && select.larg.is_none()
-        && select.rarg.is_none()
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ fn rule(table: &Table<'_>) -> Option<MaskRule> {
         items.iter().filter_map(column).collect()
     });
     let with = table.required("with", "\"full\"").and_then(|node| with(&node));
-    let choices = [("none", InPredicates::None), ("equality", InPredicates::Equality), ("any", InPredicates::Any)];
+    let choices = [InPredicates::None, InPredicates::Equality, InPredicates::Any].map(|one| (one.as_str(), one));
     let in_predicates = table.get("in_predicates").map_or(Some(InPredicates::default()), |node| node.choice(&choices));
     table.finish();
     Some(MaskRule { columns: columns?, with: with?, in_predicates: in_predicates? })

@@ -139,28 +139,8 @@ fn first<T, E>((one, other): &(Dialect, Option<Dialect>), ask: impl Fn(&Dialect)
 
 /// Whether unqualified names mean something else after it.
 fn moves_names(understood: &Understood) -> bool {
-    understood.statements.iter().any(|statement| match &statement.effect {
-        Effect::Set { name, .. } => matches!(&**name, "search_path" | "database"),
-        Effect::None
-        | Effect::Begin
-        | Effect::Commit
-        | Effect::Rollback
-        | Effect::Savepoint
-        | Effect::RollbackTo
-        | Effect::SetAll(_)
-        | Effect::ResetAll
-        | Effect::Prepare { .. }
-        | Effect::Execute { .. }
-        | Effect::Deallocate(_)
-        | Effect::Declare { .. }
-        | Effect::Fetch { .. }
-        | Effect::CloseCursor(_)
-        | Effect::DiscardAll
-        | Effect::CopyOut
-        | Effect::CopyIn
-        | Effect::ChangesCatalog
-        | Effect::Kill { .. }
-        | Effect::Inband(_) => false,
+    understood.statements.iter().any(|statement| {
+        matches!(&statement.effect, Effect::Set { name, .. } if matches!(&**name, "search_path" | "database"))
     })
 }
 

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use hallpass_audit::event::Origin;
 use hallpass_policy::{
     grant::bound_said,
-    ids::{GrantId, Principal, RequestId, RoleName, Timestamp},
+    ids::{GrantId, Principal, RequestId, RoleName, Timestamp, UserName},
     statement::{
         Effect, Refusal, RefusalKind, Statement, Verb,
         inband::{Call, Function, Inband, Told},
@@ -15,7 +15,7 @@ use hallpass_policy::{
 
 use tokio::sync::Notify;
 
-use super::target::Target;
+use super::{gate::Outcome, target::Target};
 use crate::{
     api::StatementReader,
     config::units,
@@ -106,6 +106,19 @@ pub struct Answer {
     pub error: Option<ClientError>,
 }
 
+impl Answer {
+    /// What the audit keeps of it.
+    pub fn outcome(&self) -> Outcome {
+        let rows = self.tables.iter().map(|table| table.rows.len()).sum::<usize>();
+        Outcome {
+            rows: u64::try_from(rows).unwrap_or(u64::MAX),
+            error_code: self.error.as_ref().map(|error| error.sqlstate().into()),
+            reason: self.error.as_ref().map(|error| error.to_string().into()),
+            ..Outcome::default()
+        }
+    }
+}
+
 impl Desk {
     /// Answers `questions` one after the other, up to the first that fails. `cancel` ends one that waits, and no other:
     /// what changes something is done in a moment, and is done.
@@ -168,13 +181,11 @@ impl Desk {
             }
             Function::Reject => {
                 let (id, reason) = (RequestId(number(call, 0)?), said(call, 1));
-                let closed = move |request| Decided { request, grant: None, waiting_for: String::new() };
-                self.decided(asker, move |ledger, actor| ledger.reject(actor, id, reason).map(closed)).await
+                self.decided(asker, move |ledger, actor| ledger.reject(actor, id, reason).map(Decided::closed)).await
             }
             Function::Cancel => {
                 let id = RequestId(number(call, 0)?);
-                let closed = move |request| Decided { request, grant: None, waiting_for: String::new() };
-                self.decided(asker, move |ledger, actor| ledger.cancel(actor, id).map(closed)).await
+                self.decided(asker, move |ledger, actor| ledger.cancel(actor, id).map(Decided::closed)).await
             }
             Function::Extend => {
                 let (id, by, reason) = (GrantId(number(call, 0)?), duration(call, 1)?, said(call, 2));
@@ -301,8 +312,7 @@ impl Done {
                 format!("grant {} is active until {ends}{bound}", grant.grant.id)
             }
             (RequestState::Rejected(closed) | RequestState::Cancelled(closed), _) => {
-                let why = closed.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
-                format!("request {id} was {state} by {}{why}", closed.by)
+                format!("request {id} was {}", ended_by(state, &closed.by, closed.reason.as_deref()))
             }
             (RequestState::Approved { .. } | RequestState::Lapsed { .. }, _) => format!("request {id} is {state}"),
         };
@@ -326,14 +336,20 @@ impl Done {
     }
 }
 
+/// How something ended, by whom and why: `rejected by bob: use the replica`.
+fn ended_by(state: &str, by: &UserName, reason: Option<&str>) -> String {
+    let why = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+    format!("{state} by {by}{why}")
+}
+
 /// The questions that `statements` are, and what they are called; `None` when they are for the upstream.
 ///
 /// # Errors
 /// When some are and others are not.
 pub fn questions(statements: &[Statement]) -> Result<Option<Vec<(Verb, Inband)>>, ClientError> {
-    let question = |statement: &Statement| match &statement.effect {
-        Effect::Inband(inband) => Some((statement.verb, (**inband).clone())),
-        _ => None,
+    let question = |statement: &Statement| {
+        let Effect::Inband(inband) = &statement.effect else { return None };
+        Some((statement.verb, (**inband).clone()))
     };
     let found: Vec<_> = statements.iter().filter_map(question).collect();
     match found.len() {

@@ -5,22 +5,21 @@ use std::time::Duration;
 use hallpass_policy::{
     grant::{GrantEnd, GrantKind},
     ids::{TargetName, Timestamp},
-    mask::plan::InPredicates,
+    mask::plan::{ColumnGlob, MaskRule},
     role::{Role, TableGlob},
     statement::inband::View,
 };
 
-use super::{Asker, Cell, Desk};
+use super::{Asker, Cell, Desk, ended_by};
 use crate::{
     api::mask_as_written,
     config::units::human,
     error::ClientError,
     store::{
         RequestFilter,
-        actor::is_among,
         grants::{GrantRecord, ReviewState},
         ledger::Decided,
-        requests::{Closed, RequestState},
+        requests::RequestState,
     },
 };
 
@@ -54,12 +53,11 @@ pub(super) async fn rows(desk: &Desk, asker: &Asker, view: View) -> Result<Vec<V
 
 fn roles(desk: &Desk, asker: &Asker) -> Vec<Vec<Cell>> {
     let config = desk.shared.config.load();
-    let may_request = |role: &Role| role.request_by.as_ref().is_none_or(|parties| is_among(&asker.principal, parties));
     let row = |role: &Role| {
         let allow: Vec<_> = role.allow.iter().map(|action| action.as_str()).collect();
         vec![
             Cell::text(role.name.as_str()),
-            Cell::Boolean(may_request(role)),
+            Cell::Boolean(role.may_be_requested_by(&asker.principal)),
             Cell::text(allow.join(", ")),
             Cell::maybe(role.tables.as_deref().map(globs)),
             Cell::maybe((!role.except.is_empty()).then(|| globs(&role.except))),
@@ -75,21 +73,16 @@ fn roles(desk: &Desk, asker: &Asker) -> Vec<Vec<Cell>> {
 }
 
 fn globs(globs: &[TableGlob]) -> String {
-    globs.iter().map(|glob| format!("{}.{}", glob.schema, glob.name)).collect::<Vec<_>>().join(", ")
+    globs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 fn masks(desk: &Desk, asker: &Asker) -> Vec<Vec<Cell>> {
     let config = desk.shared.config.load();
     let rules = config.policy.masks.iter().flat_map(|rule| rule.columns.iter().map(move |glob| (rule, glob)));
     let here = rules.filter(|(_, glob)| glob.covers(asker.target.name()));
-    let row = |(rule, glob): (&hallpass_policy::mask::plan::MaskRule, &hallpass_policy::mask::plan::ColumnGlob)| {
-        let in_predicates = match rule.in_predicates {
-            InPredicates::None => "none",
-            InPredicates::Equality => "equality",
-            InPredicates::Any => "any",
-        };
+    let row = |(rule, glob): (&MaskRule, &ColumnGlob)| {
         let column = format!("{}.{}.{}", glob.schema, glob.table, glob.column);
-        vec![Cell::text(column), Cell::text(mask_as_written(&rule.with)), Cell::text(in_predicates)]
+        vec![Cell::text(column), Cell::text(mask_as_written(&rule.with)), Cell::text(rule.in_predicates.as_str())]
     };
     here.map(row).collect()
 }
@@ -126,10 +119,7 @@ fn grant(record: &GrantRecord, now: Timestamp) -> Vec<Cell> {
         ReviewState::Done { .. } => Some("done"),
     };
     let note = match &grant.revoked {
-        Some(GrantEnd::Revoked { by, reason }) => {
-            let why = reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
-            Some(format!("revoked by {by}{why}"))
-        }
+        Some(GrantEnd::Revoked { by, reason }) => Some(ended_by("revoked", by, reason.as_deref())),
         Some(GrantEnd::Expired) | None => None,
     };
     vec![
@@ -155,7 +145,9 @@ fn request(found: &Decided) -> Vec<Cell> {
     let asked = &request.asked;
     let statement = asked.subject.statement();
     let note = match &request.state {
-        RequestState::Rejected(closed) | RequestState::Cancelled(closed) => Some(said(request.state.as_str(), closed)),
+        RequestState::Rejected(closed) | RequestState::Cancelled(closed) => {
+            Some(ended_by(request.state.as_str(), &closed.by, closed.reason.as_deref()))
+        }
         RequestState::Pending | RequestState::Approved { .. } | RequestState::Lapsed { .. } => None,
     };
     vec![
@@ -175,11 +167,6 @@ fn request(found: &Decided) -> Vec<Cell> {
         Cell::maybe(note),
         Cell::number(statement.and_then(|statement| statement.max_rows_affected)),
     ]
-}
-
-fn said(state: &str, closed: &Closed) -> String {
-    let why = closed.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
-    format!("{state} by {}{why}", closed.by)
 }
 
 fn closed_at(found: &Decided) -> Option<Timestamp> {

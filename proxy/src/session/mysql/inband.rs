@@ -197,8 +197,7 @@ impl Machine {
         format: RowFormat,
         questions: Vec<Inband>,
     ) -> Flow {
-        let (baseline, reason) = (gate.baseline(), Some("answered by the proxy"));
-        match gate.permit(&of.text, &of.understood.fingerprint, parameters, baseline, reason) {
+        match gate.permit_answer(of, parameters) {
             Ok(permit) => {
                 gate.running(&of.text, permit.allowance());
                 self.warnings.statement();
@@ -220,14 +219,7 @@ impl Machine {
     pub(super) fn question_answered(&mut self, gate: &mut Gate, answer: Answer) {
         let Some(Asked { permit, format }) = self.desk.asked.take() else { return };
         gate.idle();
-        let rows = answer.tables.iter().map(|table| table.rows.len()).sum::<usize>();
-        let outcome = Outcome {
-            rows: u64::try_from(rows).unwrap_or(u64::MAX),
-            error_code: answer.error.as_ref().map(|error| error.sqlstate().into()),
-            reason: answer.error.as_ref().map(|error| error.to_string().into()),
-            ..Outcome::default()
-        };
-        gate.outcome(&permit, outcome);
+        gate.outcome(&permit, answer.outcome());
         let (held, own) = (self.held(), self.status);
         let mut sequence = self.sequence();
         let last = answer.tables.len().saturating_sub(1);

@@ -80,8 +80,7 @@ impl Machine {
         if let [Statement { effect: Effect::Kill { connection, what }, .. }] = of.understood.statements.as_slice()
             && self.kill_own(gate, *connection, *what)
         {
-            let (baseline, reason) = (gate.baseline(), Some("answered by the proxy"));
-            match gate.permit(&of.text, &of.understood.fingerprint, None, baseline, reason) {
+            match gate.permit_answer(of, None) {
                 Ok(permit) => {
                     gate.outcome(&permit, Outcome::default());
                     self.reply_ok();

@@ -318,9 +318,7 @@ impl Machine {
         of: &Understanding,
         parameters: Option<Box<str>>,
     ) -> Result<Permit, ClientError> {
-        let baseline = gate.baseline();
-        let permit =
-            gate.permit(&of.text, &of.understood.fingerprint, parameters, baseline, Some("answered by the proxy"))?;
+        let permit = gate.permit_answer(of, parameters)?;
         gate.running(&of.text, permit.allowance());
         Ok(permit)
     }
@@ -336,14 +334,7 @@ impl Machine {
     pub(super) fn question_answered(&mut self, gate: &mut Gate, answer: Answer) {
         let Some(Asked { permit, verbs, way }) = self.desk.asked.take() else { return };
         gate.idle();
-        let rows = answer.tables.iter().map(|table| table.rows.len()).sum::<usize>();
-        let outcome = Outcome {
-            rows: u64::try_from(rows).unwrap_or(u64::MAX),
-            error_code: answer.error.as_ref().map(|error| error.sqlstate().into()),
-            reason: answer.error.as_ref().map(|error| error.to_string().into()),
-            ..Outcome::default()
-        };
-        gate.outcome(&permit, outcome);
+        gate.outcome(&permit, answer.outcome());
         let mut bytes = Vec::new();
         for (table, verb) in answer.tables.into_iter().zip(verbs) {
             if let Some(notice) = &table.notice {

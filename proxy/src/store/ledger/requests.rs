@@ -81,6 +81,13 @@ pub struct Decided {
     pub waiting_for: String,
 }
 
+impl Decided {
+    /// A request that was rejected or cancelled.
+    pub fn closed(request: Request) -> Self {
+        Self { request, grant: None, waiting_for: String::new() }
+    }
+}
+
 impl Ledger {
     /// Asks for a grant. When every rule that applies is `auto`, the grant begins at once.
     ///
