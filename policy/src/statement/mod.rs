@@ -17,6 +17,7 @@ mod dialect;
 pub mod inband;
 pub mod mysql;
 pub mod postgres;
+mod truth;
 
 pub use dialect::{Dialect, Form};
 

@@ -11,7 +11,7 @@ use super::{
     target::Target,
     upstream::connector::{Connector, UpstreamError},
 };
-use crate::{error::ClientError, net::stream::Stream};
+use crate::{error::ClientError, net::stream::Stream, wire::malformed::Malformed};
 
 /// Why the machine stopped taking a client's frames. The frame at which it stopped is not consumed: it comes again.
 #[derive(Debug, PartialEq, Eq)]
@@ -39,6 +39,12 @@ pub enum End {
     Client(ClientError),
     /// The upstream broke the protocol, or sent what no plan covers: nothing more of it reaches the client.
     Upstream(String),
+}
+
+impl From<Malformed> for End {
+    fn from(error: Malformed) -> Self {
+        Self::Client(ClientError::ProtocolViolation(error.to_string()))
+    }
 }
 
 /// What is lost with an upstream session.

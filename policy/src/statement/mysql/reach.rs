@@ -3,60 +3,12 @@
 
 use sqlparser::ast::{BinaryOperator, Expr, UnaryOperator, Value};
 
-/// What a condition lets through, as far as its text tells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Filter {
-    /// Every row, or all but those with a null.
-    Everything,
-    /// No row: it is false or null.
-    Nothing,
-    /// It depends.
-    Unknown,
-}
+pub(super) use crate::statement::truth::Filter;
+use crate::statement::truth::Truth;
 
 /// What `condition` lets through.
 pub(super) fn filter(condition: &Expr) -> Filter {
-    match truth(condition) {
-        Truth::True => Filter::Everything,
-        Truth::False | Truth::Null => Filter::Nothing,
-        Truth::Unknown => Filter::Unknown,
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Truth {
-    True,
-    False,
-    Null,
-    Unknown,
-}
-
-impl Truth {
-    fn of(value: bool) -> Self {
-        if value { Self::True } else { Self::False }
-    }
-
-    fn not(self) -> Self {
-        match self {
-            Self::True => Self::False,
-            Self::False => Self::True,
-            Self::Null => Self::Null,
-            Self::Unknown => Self::Unknown,
-        }
-    }
-
-    fn and(self, other: Self) -> Self {
-        match (self, other) {
-            (Self::False, _) | (_, Self::False) => Self::False,
-            (Self::Unknown, _) | (_, Self::Unknown) => Self::Unknown,
-            (Self::Null, _) | (_, Self::Null) => Self::Null,
-            (Self::True, Self::True) => Self::True,
-        }
-    }
-
-    fn or(self, other: Self) -> Self {
-        self.not().and(other.not()).not()
-    }
+    truth(condition).into()
 }
 
 fn truth(value: &Expr) -> Truth {

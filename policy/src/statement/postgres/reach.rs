@@ -7,48 +7,12 @@ use pg_query::{
 };
 
 use super::node;
-
-/// What a condition lets through, as far as its text tells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Filter {
-    /// Every row.
-    Everything,
-    /// No row: it is false or null.
-    Nothing,
-    /// It depends.
-    Unknown,
-}
+pub(super) use crate::statement::truth::Filter;
+use crate::statement::truth::Truth;
 
 /// What `condition` lets through.
 pub(super) fn filter(condition: &NodeEnum) -> Filter {
-    match truth(condition) {
-        Truth::True => Filter::Everything,
-        Truth::False | Truth::Null => Filter::Nothing,
-        Truth::Unknown => Filter::Unknown,
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Truth {
-    True,
-    False,
-    Null,
-    Unknown,
-}
-
-impl Truth {
-    fn of(value: bool) -> Self {
-        if value { Self::True } else { Self::False }
-    }
-
-    fn not(self) -> Self {
-        match self {
-            Self::True => Self::False,
-            Self::False => Self::True,
-            Self::Null => Self::Null,
-            Self::Unknown => Self::Unknown,
-        }
-    }
+    truth(condition).into()
 }
 
 fn truth(value: &NodeEnum) -> Truth {
@@ -93,18 +57,8 @@ fn truth(value: &NodeEnum) -> Truth {
     }
 }
 
-/// AND: false wins, then what is unknown to us, then null.
 fn every(parts: impl Iterator<Item = Truth>) -> Truth {
-    let mut all = Truth::True;
-    for part in parts {
-        all = match (all, part) {
-            (Truth::False, _) | (_, Truth::False) => Truth::False,
-            (Truth::Unknown, _) | (_, Truth::Unknown) => Truth::Unknown,
-            (Truth::Null, _) | (_, Truth::Null) => Truth::Null,
-            (Truth::True, Truth::True) => Truth::True,
-        };
-    }
-    all
+    parts.fold(Truth::True, Truth::and)
 }
 
 fn constant_truth(constant: &AConst) -> Truth {

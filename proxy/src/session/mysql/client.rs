@@ -21,7 +21,6 @@ use crate::{
     },
     wire::mysql::{
         backend::Status,
-        body::Malformed,
         codec::{self, FrameError, Message, Order, Sequence},
         encode,
         frontend::{Command, name},
@@ -45,12 +44,6 @@ pub(super) enum Flow {
 
 impl From<FrameError> for End {
     fn from(error: FrameError) -> Self {
-        Self::Client(ClientError::ProtocolViolation(error.to_string()))
-    }
-}
-
-impl From<Malformed> for End {
-    fn from(error: Malformed) -> Self {
         Self::Client(ClientError::ProtocolViolation(error.to_string()))
     }
 }

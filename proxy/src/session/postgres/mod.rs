@@ -19,7 +19,7 @@ use crate::{
     error::ClientError,
     wire::postgres::{
         backend::TransactionStatus,
-        codec::{FrameError, Malformed},
+        codec::FrameError,
         settings::{self, Encoding},
     },
 };
@@ -51,12 +51,6 @@ use pending::Pending;
 
 impl From<FrameError> for End {
     fn from(error: FrameError) -> Self {
-        Self::Client(ClientError::ProtocolViolation(error.to_string()))
-    }
-}
-
-impl From<Malformed> for End {
-    fn from(error: Malformed) -> Self {
         Self::Client(ClientError::ProtocolViolation(error.to_string()))
     }
 }

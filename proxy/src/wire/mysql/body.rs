@@ -1,42 +1,7 @@
 //! Payloads taken apart from their start, and put together: the protocol's integers and strings. Knows no message.
 //! Source: MySQL internals manual, "Protocol Data Types".
 
-use thiserror::Error;
-
-/// A payload that is not what its message promises.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum Malformed {
-    /// It ends too early.
-    #[error("a {message} message is too short")]
-    Short {
-        /// Which message.
-        message: &'static str,
-    },
-    /// A text without its closing NUL.
-    #[error("a text in a {message} message does not end")]
-    Unterminated {
-        /// Which message.
-        message: &'static str,
-    },
-    /// A count or length that cannot be.
-    #[error("a {message} message has an impossible count")]
-    Count {
-        /// Which message.
-        message: &'static str,
-    },
-    /// A byte that stands for nothing.
-    #[error("a {message} message has an unknown code")]
-    Code {
-        /// Which message.
-        message: &'static str,
-    },
-    /// More bytes than the message has fields.
-    #[error("a {message} message is too long")]
-    Trailing {
-        /// Which message.
-        message: &'static str,
-    },
-}
+pub use crate::wire::malformed::Malformed;
 
 /// NULL's place in a text row.
 pub const NULL: u8 = 0xfb;

@@ -5,6 +5,8 @@ use std::ffi::CStr;
 
 use thiserror::Error;
 
+pub use crate::wire::malformed::Malformed;
+
 /// A message with a tag has five bytes before its body: the tag, and a length that counts itself.
 pub const HEADER: usize = 5;
 
@@ -93,41 +95,6 @@ pub fn frame(buf: &[u8], max: usize) -> Result<Option<Frame<'_>>, FrameError> {
     let Some(raw) = buf.get(..header.total()) else { return Ok(None) };
     let Some(body) = raw.get(HEADER..) else { return Ok(None) };
     Ok(Some(Frame { tag: header.tag, body, raw }))
-}
-
-/// A message body that is not what its tag promises.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum Malformed {
-    /// It ends too early.
-    #[error("a {message} message is too short")]
-    Short {
-        /// Which message.
-        message: &'static str,
-    },
-    /// A text without its closing NUL.
-    #[error("a text in a {message} message does not end")]
-    Unterminated {
-        /// Which message.
-        message: &'static str,
-    },
-    /// A count or length that cannot be: negative, or more than there is.
-    #[error("a {message} message has an impossible count")]
-    Count {
-        /// Which message.
-        message: &'static str,
-    },
-    /// A byte that stands for nothing.
-    #[error("a {message} message has an unknown code")]
-    Code {
-        /// Which message.
-        message: &'static str,
-    },
-    /// More bytes than the message has fields.
-    #[error("a {message} message is too long")]
-    Trailing {
-        /// Which message.
-        message: &'static str,
-    },
 }
 
 /// Takes a body apart from its start. Every method fails rather than read past the end; [`Body::end`] fails when
