@@ -285,3 +285,36 @@ fn a_grant_is_extended_and_a_broken_glass_reviewed() {
     assert_eq!((&grant["review"], &grant["review_comment"]), (&"done".into(), &"fine".into()));
     assert_eq!(world.json(&["grants", "--unreviewed"]), serde_json::json!([]));
 }
+
+#[test]
+fn what_is_no_time_is_wrong_usage() {
+    let world = World::new(CONFIG);
+    let ask = ["request", "--role", "fixer", "--database", "shop", "--reason", "x", "--for"];
+    for (args, said) in [
+        ([&ask[..], &["1x"]].concat(), "`1x` has the unknown unit `x`; write a number and a unit: 30m"),
+        (vec!["approve", "7", "--for", "90"], "`90` has no unit"),
+        (vec!["extend", "7", "--for", "1.5h"], "`1.5h` has a fraction"),
+        (vec!["user", "add", "eve", "--expires", "soon"], "`soon` is no date; write 2027-01-31"),
+        (vec!["audit", "search", "--since", "yesterday"], "`yesterday` is no date"),
+    ] {
+        let told = world.run(&args);
+        assert_eq!(code(&told), 2, "{args:?}: {told:?}");
+        assert!(text(&told.stderr).contains(said), "{args:?}: {told:?}");
+    }
+}
+
+#[test]
+fn an_answer_that_cannot_be_written_is_no_panic() {
+    let world = World::new(CONFIG);
+    // Whoever reads has gone: `hallpass check --rules | head -1`.
+    let mut check = world.command(&["check", "--rules"]);
+    let mut check = check.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(check.stdout.take());
+    let told = check.wait_with_output().unwrap();
+    assert_eq!((code(&told), text(&told.stderr).contains("panicked")), (0, false), "{told:?}");
+    // A full disk: an export that is not whole must not look like one that is.
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let told = world.command(&["check", "--rules"]).stdout(full).output().unwrap();
+    assert_eq!(code(&told), 1, "{told:?}");
+    assert!(text(&told.stderr).contains("error: the answer cannot be written: "), "{told:?}");
+}

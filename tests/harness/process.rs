@@ -9,6 +9,7 @@ use std::{
     os::unix::{fs::MetadataExt, process::CommandExt},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
 };
 
@@ -133,9 +134,24 @@ impl Drop for Kept {
     }
 }
 
-/// A port nobody listens on now.
+/// Ports for servers: below those that the system gives to outgoing connections, one of which could take the port of a
+/// server that is about to start, or to start again.
+const PORTS: std::ops::Range<u16> = 10_000..32_000;
+
+/// A port nobody listens on now, and that this process gives to nobody else.
 pub fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr()).expect("loopback has ports").port()
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    // Test processes beside each other begin at places of their own.
+    let count = u32::from(PORTS.end - PORTS.start);
+    let first = std::process::id().wrapping_mul(7919);
+    for _ in 0..count {
+        let next = first.wrapping_add(GIVEN.fetch_add(1, Ordering::Relaxed)) % count;
+        let port = PORTS.start + u16::try_from(next).expect("the range is of ports");
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+    panic!("no port of {PORTS:?} is free")
 }
 
 /// Asks again and again until it says yes; panics with `what` when it does not in time.

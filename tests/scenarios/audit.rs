@@ -111,7 +111,7 @@ fn a_kill_in_mid_statement_leaves_the_attempt<P: Protocol>() {
     let mut alice = shop.alice_as("reader");
     let sql = P::SLOW;
     alice.start(sql);
-    wait_for("the server has it", Duration::from_secs(10), || {
+    wait_for("the server has it", Duration::from_secs(30), || {
         shop.database.statement_log().iter().any(|logged| logged == sql).then_some(())
     });
     shop.proxy.kill_9();

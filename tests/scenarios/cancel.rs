@@ -1,6 +1,6 @@
 //! CancelRequest: with the right key it cancels what runs in that session, and nothing else.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hallpass_tests::{
     both,
@@ -14,17 +14,19 @@ both!(a_client_that_goes_away_leaves_nothing_running);
 
 const SLOW: &[u8] = b"SELECT count(*) FROM generate_series(1, 3000000000)";
 
+fn runs(shop: &PostgresShop) {
+    wait_for("it runs", Duration::from_secs(30), || shop.database.is_running("generate_series").then_some(()));
+}
+
 #[test]
 fn the_own_key_cancels() {
     let shop = PostgresShop::new("cancel");
     let mut alice = shop.alice();
-    let start = Instant::now();
     alice.send(&frame::query(SLOW));
-    std::thread::sleep(Duration::from_millis(300));
+    runs(&shop);
     alice.cancel(alice.key_data());
     let reply = alice.reply();
     assert_eq!(reply.error().code(), "57014");
-    assert!(start.elapsed() < Duration::from_secs(5), "it took {:?}", start.elapsed());
     assert_eq!(alice.query("SELECT 1").value(), "1");
 }
 
@@ -35,7 +37,7 @@ fn another_key_cancels_nothing() {
     let other = shop.alice();
     assert_ne!(victim.key_data(), other.key_data());
     victim.send(&frame::query(SLOW));
-    std::thread::sleep(Duration::from_millis(300));
+    runs(&shop);
     let mut near = victim.key_data().to_vec();
     *near.last_mut().expect("a key") ^= 1;
     let mut zero = victim.key_data().to_vec();
@@ -63,9 +65,9 @@ fn a_client_that_goes_away_leaves_nothing_running<P: Protocol>() {
     let shop = Shop::<P>::new("gone");
     let mut alice = shop.alice_as("reader");
     alice.start(P::SLOW);
-    wait_for("it runs", Duration::from_secs(10), || shop.database.is_running(P::SLOW).then_some(()));
+    wait_for("it runs", Duration::from_secs(30), || shop.database.is_running(P::SLOW).then_some(()));
     drop(alice);
-    wait_for("the statement is cancelled", Duration::from_secs(10), || {
+    wait_for("the statement is cancelled", Duration::from_secs(30), || {
         (!shop.database.is_running(P::SLOW)).then_some(())
     });
 }

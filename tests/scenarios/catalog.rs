@@ -20,7 +20,7 @@ fn objects_that_others_make_can_be_used<P: Protocol>() {
     let mut alice = shop.alice_as("reader");
     alice.query("SELECT id FROM shop.orders LIMIT 1").ok();
     shop.database.run_as_owner("CREATE TABLE shop.fresh AS SELECT 42 AS answer");
-    wait_for("the table is known", Duration::from_secs(10), || {
+    wait_for("the table is known", Duration::from_secs(30), || {
         let answer = alice.query("SELECT answer FROM shop.fresh");
         answer.errors.is_empty().then(|| assert_eq!(answer.value(), "42"))
     });
@@ -42,7 +42,7 @@ fn a_view_that_changes_meaning_stays_masked<P: Protocol>() {
     let shop = Shop::<P>::new("view_changes");
     let mut alice = shop.alice_as("reader");
     shop.database.run_as_owner("CREATE VIEW shop.v AS SELECT id, name AS label FROM shop.customers");
-    wait_for("the view is known", Duration::from_secs(10), || {
+    wait_for("the view is known", Duration::from_secs(30), || {
         alice.query("SELECT label FROM shop.v WHERE id = 7").errors.is_empty().then_some(())
     });
     shop.database.run_as_owner("CREATE OR REPLACE VIEW shop.v AS SELECT id, email AS label FROM shop.customers");

@@ -5,6 +5,7 @@ use hallpass_tests::{
     postgres::Server,
     proxy::Proxy,
     shop,
+    tls::{self, Authority},
 };
 
 fn prepared(rules: &str) -> Proxy {
@@ -15,6 +16,124 @@ fn prepared(rules: &str) -> Proxy {
 #[test]
 fn a_good_file_is_good() {
     prepared(shop::RULES).cli(&["check"]).ok();
+}
+
+/// Every key in the spelling that users have been told, with files and names where the text leaves them open.
+const SPELLINGS: &str = r#"
+[server]
+data_dir = "./hallpass-data"
+remind_before = ["5m", "1m"]
+[audit]
+durability = "process"
+parameters = "record"
+retention = "400d"
+[api]
+address = "127.0.0.1:8432"
+[[listeners]]
+name = "postgres"
+protocol = "postgres"
+address = "127.0.0.1:6432"
+tls = { mode = "prefer", certificate = "server.pem", key = "server.key", client_ca = "ca.pem" }
+[[listeners]]
+name = "mysql"
+protocol = "mysql"
+address = "127.0.0.1:6306"
+database = "shop_eu"
+[[listeners]]
+name = "ci-migrations"
+protocol = "postgres"
+address = "127.0.0.1:6433"
+scope = { database = "shop", roles = ["migrator"], users = ["ci"], statements = "migrations/*.sql" }
+[databases.shop]
+protocol = "postgres"
+host = "10.0.0.5"
+port = 5432
+database = "shop"
+user = "hallpass"
+password = { env = "SHOP_PASSWORD" }
+tls = { mode = "verify-full", ca = "ca.pem" }
+labels = { environment = "production" }
+[databases.shop_eu]
+protocol = "mysql"
+host = "10.0.0.6"
+user = "hallpass"
+password = { file = "eu.password" }
+labels = { environment = "staging" }
+[baseline]
+allow = ["explain"]
+[roles.reader]
+allow = ["select", "explain"]
+tables = ["shop.*"]
+except = ["shop.vault"]
+functions = ["shop.order_total"]
+request_by = ["group:oncall"]
+max_duration = "8h"
+export = false
+max_rows = 10000
+max_result_bytes = "16MB"
+max_rows_affected = 100
+statement_timeout = "30s"
+upstream_role = "hallpass_reader"
+[roles.migrator]
+allow = ["explain", "select", "insert", "update", "delete", "truncate", "ddl", "call", "copy_in", "lock", "maintain"]
+[roles.admin]
+allow = ["*"]
+break_glass = { max_duration = "30m", groups = ["oncall"], review_within = "24h" }
+[[masks]]
+columns = ["shop/shop.customers.email", "*/*.*.ssn"]
+with = "email"
+[[masks]]
+columns = ["shop/shop.customers.card_number"]
+with = { keep_last = 4 }
+in_predicates = "equality"
+[[masks]]
+columns = ["shop/shop.employees.salary"]
+with = { round = 1000 }
+[[masks]]
+columns = ["shop/shop.employees.born"]
+with = { truncate = "year" }
+[[masks]]
+columns = ["shop/shop.employees.phone"]
+with = { constant = "…" }
+[[masks]]
+columns = ["shop/shop.employees.iban"]
+with = { keep_first = 0, keep_last = 4 }
+[statements]
+allow_writes = false
+[[approvals]]
+source = "role"
+when = 'request.unmask || resource.table_name == "customers"'
+approvers = ["group:security"]
+needs = 2
+[[approvals]]
+source = "statement"
+when = 'database.labels.environment == "staging" && request.duration <= duration("1h")'
+auto = true
+[[review]]
+rule = "update-without-where"
+level = "block"
+[[notify]]
+url = { env = "SLACK_WEBHOOK" }
+events = ["request", "decision", "break_glass", "grant_end", "audit_failure"]
+"#;
+
+#[test]
+fn every_key_is_spelled_as_users_were_told() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let authority = Authority::new("root");
+    let identity = authority.server(&["localhost"]);
+    tls::write(folder.path(), "ca.pem", authority.pem());
+    tls::write(folder.path(), "server.pem", &identity.certificate_pem);
+    tls::write(folder.path(), "server.key", &identity.key_pem);
+    tls::write(folder.path(), "eu.password", "secret");
+    tls::write(folder.path(), "proxy.toml", SPELLINGS);
+    std::fs::create_dir(folder.path().join("migrations")).expect("the folder is ours");
+    tls::write(&folder.path().join("migrations"), "1.sql", "CREATE TABLE shop.refunds (id int);");
+    let mut check = std::process::Command::new(hallpass_tests::proxy::binary());
+    check.arg("check").current_dir(folder.path()).env_remove("HALLPASS_CONFIG");
+    check.env("SHOP_PASSWORD", "secret").env("SLACK_WEBHOOK", "https://hooks.slack.com/services/x");
+    let told = hallpass_tests::process::run(&mut check, "");
+    assert_eq!(told.code, 0, "{told:?}");
 }
 
 #[test]

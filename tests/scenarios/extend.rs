@@ -5,7 +5,7 @@ use std::time::Duration;
 use hallpass_tests::{
     both,
     process::wait_for,
-    protocol::{Client as _, Kind, Protocol},
+    protocol::{Client, Kind, Protocol},
     shop::Shop,
 };
 use serde_json::Value;
@@ -55,10 +55,11 @@ fn the_end_moves_under_a_running_statement<P: Protocol>() {
     let shop = Shop::<P>::new("extend_busy");
     let token = shop.proxy.token("alice");
     let mut alice = shop.alice();
-    let grant = shop.proxy.grant("alice", "reader", "shop", "5s");
+    let grant = shop.proxy.grant("alice", "reader", "shop", "10s");
+    let end = std::time::Instant::now() + Duration::from_secs(11);
     alice.start(P::SLOW);
     shop.proxy.approve(asked(&shop, &token, grant, "1h"));
-    std::thread::sleep(Duration::from_millis(5500));
+    std::thread::sleep(end.saturating_duration_since(std::time::Instant::now()));
     shop.proxy.revoke(grant);
     let answer = alice.answer();
     let error = answer.fails(Kind::Denied);
@@ -70,33 +71,51 @@ fn an_extension_nobody_approves_changes_nothing<P: Protocol>() {
     let shop = Shop::<P>::new("extend_lapse");
     let token = shop.proxy.token("alice");
     let mut alice = shop.alice();
-    let grant = shop.proxy.grant("alice", "reader", "shop", "3s");
+    let grant = shop.proxy.grant("alice", "reader", "shop", "8s");
     let request = asked(&shop, &token, grant, "1h");
-    std::thread::sleep(Duration::from_millis(3200));
-    alice.query(READ).fails(Kind::Denied);
-    wait_for("the request lapses with its grant", Duration::from_secs(10), || {
+    is_over(&mut alice);
+    wait_for("the request lapses with its grant", Duration::from_secs(30), || {
         let found = shop.proxy.json(&["requests"]);
         let states = found.as_array()?.iter().find(|found| found["id"].as_u64() == Some(request))?;
         (states["state"] == "lapsed").then_some(())
     });
     shop.proxy.cli(&["approve", &request.to_string()]).failed();
     let over = shop.proxy.cli_as(&token, &["extend", &grant.to_string(), "--for", "1h"]).failed();
-    assert!(over.contains("expired already") && over.contains("hallpass request"), "{over}");
+    assert!(
+        over.contains("expired already") && over.contains("hallpass request --role reader --database shop --for 1h"),
+        "{over}"
+    );
     alice.query(READ).fails(Kind::Denied);
 }
 
 fn no_extension_goes_past_the_roles_longest<P: Protocol>() {
     let shop = Shop::<P>::with("extend_most", |settings| {
-        settings.rules = settings.rules.replace("max_duration = \"8h\"", "max_duration = \"5s\"");
+        settings.rules = settings.rules.replace("max_duration = \"8h\"", "max_duration = \"10s\"");
     });
     let token = shop.proxy.token("alice");
     let mut alice = shop.alice();
-    let grant = shop.proxy.grant("alice", "reader", "shop", "5s");
-    let longer = shop.proxy.cli_as(&token, &["extend", &grant.to_string(), "--for", "6s"]).failed();
-    assert!(longer.contains("at most 5s"), "{longer}");
-    shop.proxy.approve(asked(&shop, &token, grant, "5s"));
+    let grant = shop.proxy.grant("alice", "reader", "shop", "10s");
+    let longer = shop.proxy.cli_as(&token, &["extend", &grant.to_string(), "--for", "11s"]).failed();
+    assert!(longer.contains("at most 10s"), "{longer}");
+    shop.proxy.approve(asked(&shop, &token, grant, "10s"));
     assert_eq!(alice.query(READ).ok().value(), "note 1");
-    // Five seconds after the approval, and not ten after the grant began.
-    std::thread::sleep(Duration::from_millis(5200));
-    alice.query(READ).fails(Kind::Denied);
+    // Ten seconds after the approval, and not twenty after the grant began.
+    let request = shop.proxy.json(&["requests"])[0].clone();
+    let (approved, ends) = (seconds(&request["approvals"][0]["at"]), seconds(&request["grant"]["ends"]));
+    assert_eq!((ends - approved).rem_euclid(60), 10, "{request}");
+    is_over(&mut alice);
+}
+
+/// The seconds of a time, of 60.
+fn seconds(time: &Value) -> i64 {
+    let text = time.as_str().expect("a time");
+    text.get(17..19).and_then(|digits| digits.parse().ok()).unwrap_or_else(|| panic!("no seconds in {text}"))
+}
+
+/// The grant that she holds ends by its time.
+fn is_over(alice: &mut impl Client) {
+    wait_for("the grant ends", Duration::from_secs(60), || {
+        let answer = alice.query(READ);
+        (!answer.errors.is_empty()).then(|| answer.fails(Kind::Denied).message.clone())
+    });
 }

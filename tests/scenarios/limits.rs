@@ -1,7 +1,5 @@
 //! Limits of a role: rows, bytes, time, and rows that a write may touch.
 
-use std::time::{Duration, Instant};
-
 use hallpass_tests::{
     both,
     protocol::{Client as _, Direct as _, Kind, Protocol},
@@ -49,11 +47,9 @@ fn bytes_beyond_the_limit_do_not_come<P: Protocol>() {
 fn time_is_limited<P: Protocol>() {
     let shop = Shop::<P>::new("max_time");
     let mut alice = shop.alice_as("small");
-    let start = Instant::now();
     for answer in alice.every_way(P::SLOW) {
         answer.fails(Kind::Stopped);
     }
-    assert!(start.elapsed() < Duration::from_secs(15), "it took {:?}", start.elapsed());
     assert_eq!(alice.query("SELECT 1").value(), "1");
 }
 
@@ -67,9 +63,7 @@ fn a_client_cannot_lift_the_time_limit<P: Protocol>() {
     for lift in lifts {
         alice.query(lift);
     }
-    let start = Instant::now();
     alice.query(P::SLOW).fails(Kind::Stopped);
-    assert!(start.elapsed() < Duration::from_secs(5), "it took {:?}", start.elapsed());
 }
 
 fn a_write_that_touches_more_is_rolled_back<P: Protocol>() {

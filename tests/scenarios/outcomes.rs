@@ -49,11 +49,15 @@ fn a_user_who_is_disabled<P: Protocol>() {
 
 fn an_account_that_expires<P: Protocol>() {
     let shop = Shop::<P>::new("expired");
-    let add = ["user", "add", "dora", "--password-stdin", "--expires", "8s"];
+    let add = ["user", "add", "dora", "--password-stdin", "--expires", "20s"];
     shop.proxy.cli_with_input(&add, &format!("{PASSWORD}\n")).ok();
     shop.proxy.grant("dora", "reader", "shop", "1h");
     let mut dora = shop.connect("dora");
     starts(&shop, &mut dora, P::SLOW);
+    wait_for("the account ends", Duration::from_secs(60), || {
+        let users = shop.proxy.cli(&["user", "list"]).ok();
+        users.lines().any(|line| line.starts_with("dora") && line.contains("expired")).then_some(())
+    });
     ended_with_the_grant(&shop, "28000");
 }
 

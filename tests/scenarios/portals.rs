@@ -87,11 +87,13 @@ fn flush_without_sync_answers() {
     let mut frames = frame::parse("s", b"SELECT note FROM shop.orders WHERE id = $1", &[23]);
     frames.extend([frame::name(b'D', b'S', "s"), frame::flush()].concat());
     alice.send(&frames);
-    let seen: String = (0..3).map(|_| char::from(alice.next(Duration::from_secs(5)).expect("an answer").tag)).collect();
+    let seen: String =
+        (0..3).map(|_| char::from(alice.next(Duration::from_secs(30)).expect("an answer").tag)).collect();
     assert_eq!(seen, "1tT");
     let bind = frame::bind("", "s", &[Some(b"5".to_vec())], &[], 0);
     alice.send(&[bind, frame::execute("", 0), frame::flush()].concat());
-    let seen: String = (0..3).map(|_| char::from(alice.next(Duration::from_secs(5)).expect("an answer").tag)).collect();
+    let seen: String =
+        (0..3).map(|_| char::from(alice.next(Duration::from_secs(30)).expect("an answer").tag)).collect();
     assert_eq!(seen, "2DC");
     alice.send(&frame::sync());
     assert_eq!(alice.reply().shape, "Z");

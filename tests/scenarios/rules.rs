@@ -111,6 +111,13 @@ fn a_statement_grant_writes_its_rows_and_no_more() {
     alice.query("PREPARE fix AS UPDATE shop.orders SET note = $1 WHERE id = $2").ok();
     alice.query("EXECUTE fix ('by parameter', 9)").ok();
     assert_eq!(shop.database.value("SELECT note FROM shop.orders WHERE id = 9"), "by parameter");
+    // Fewer rows than the configuration allows may be asked for, more may not.
+    let two = "UPDATE shop.orders SET note = 'two' WHERE id IN (11, 12)";
+    let more = shop.proxy.try_request_statement("alice", two, "shop", &["--max-rows-affected", "3"]).expect_err("3");
+    assert!(more.stderr.contains("at most 2 rows, not 3"), "{more:?}");
+    shop.proxy.approve(shop.proxy.request_statement("alice", two, "shop", &["--max-rows-affected", "1"]));
+    assert!(alice.query(two).error().message().contains("allows (1)"));
+    assert_eq!(shop.database.value("SELECT count(*) FROM shop.orders WHERE note = 'two'"), "0");
     let ddl = shop.proxy.try_request_statement("alice", "TRUNCATE shop.orders", "shop", &[]).expect_err("no bound");
     assert!(ddl.stderr.contains("has no row bound"), "{ddl:?}");
     let rule = shop.proxy.try_request_statement("alice", "DELETE FROM shop.orders", "shop", &[]).expect_err("a rule");

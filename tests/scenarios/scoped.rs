@@ -173,7 +173,7 @@ fn a_name_must_mean_what_it_means_in_the_file<P: Protocol>() {
     let mut ci = scoped.connect();
     ci.query(P::pick("SET search_path = shop", "USE shop")).ok();
     ci.query("UPDATE orders SET note = 'here' WHERE id = 1").ok();
-    wait_for("the new table is known", Duration::from_secs(10), || {
+    wait_for("the new table is known", Duration::from_secs(30), || {
         let mut ci = scoped.connect();
         ci.query(P::pick("SET search_path = other", "USE other"));
         let answer = ci.query("UPDATE orders SET note = 'here' WHERE id = 1");
@@ -208,16 +208,16 @@ fn a_changed_file_is_followed<P: Protocol>() {
     let next = "UPDATE shop.orders SET note = 'next' WHERE id = 2";
     unlisted(&ci.query(next));
     write(&scoped.file("more.sql"), next);
-    wait_for("the new file counts", Duration::from_secs(10), || ci.query(next).errors.is_empty().then_some(()));
+    wait_for("the new file counts", Duration::from_secs(30), || ci.query(next).errors.is_empty().then_some(()));
     write(&scoped.file("fix.sql"), "UPDATE shop.orders SET note = 'other' WHERE id = 1");
     scoped.shop.proxy.signal("HUP");
-    wait_for("the old statement does not", Duration::from_secs(10), || {
+    wait_for("the old statement does not", Duration::from_secs(30), || {
         let answer = ci.query(UPDATE);
         (!answer.errors.is_empty()).then(|| unlisted(&answer))
     });
     // A bad file changes nothing, and the log says why.
     write(&scoped.file("more.sql"), &format!("{next};\nSELEC"));
-    wait_for("the log says why", Duration::from_secs(10), || {
+    wait_for("the log says why", Duration::from_secs(30), || {
         scoped.shop.proxy.log().contains("more.sql`, line 2").then_some(())
     });
     ci.query(next).ok();

@@ -6,6 +6,7 @@ use std::time::Duration;
 use hallpass_tests::{
     postgres::{Auth, Options, Server},
     process::wait_for,
+    protocol::Direct as _,
     psql::Psql,
     python,
     shop::POSTGRES_SCHEMA,
@@ -63,7 +64,7 @@ fn the_statement_log_is_byte_for_byte() {
         client.query(text).ok();
     }
     client.extended("SELECT $1::text", &["x"], 0).ok();
-    wait_for("the log is written", Duration::from_secs(5), || {
+    wait_for("the log is written", Duration::from_secs(30), || {
         let log = database.statement_log();
         let all = texts.into_iter().chain(["SELECT $1::text"]);
         all.into_iter().all(|text| log.iter().any(|logged| logged == text)).then_some(())
@@ -89,7 +90,7 @@ fn the_wire_client_speaks_both_protocols() {
     database.sql("NOTIFY x, 'payload'");
     assert_eq!(client.drain(Duration::from_millis(500)).notifications, [("x".to_owned(), "payload".to_owned())]);
     client.send(&frame::query(b"SELECT count(*) FROM generate_series(1, 3000000000)"));
-    std::thread::sleep(Duration::from_millis(200));
+    wait_for("it runs", Duration::from_secs(30), || database.is_running("generate_series").then_some(()));
     client.cancel(client.key_data());
     assert_eq!(client.reply().error().code(), "57014");
     client.terminate();

@@ -40,12 +40,12 @@ fn a_killed_session_stops_at_the_server<P: Protocol>() {
     let shop = Shop::<P>::new("kill_running");
     let mut alice = shop.alice_as("reader");
     alice.start(P::SLOW);
-    wait_for("it runs", Duration::from_secs(10), || shop.database.is_running(P::SLOW).then_some(()));
+    wait_for("it runs", Duration::from_secs(30), || shop.database.is_running(P::SLOW).then_some(()));
     let listed = shop.proxy.json(&["sessions"]);
     let session = listed.as_array().or_else(|| listed["sessions"].as_array()).expect("a list")[0].clone();
     let id = session["id"].as_str().map_or_else(|| session["id"].to_string(), str::to_owned);
     shop.proxy.cli(&["kill", &id]).ok();
-    wait_for("the server is done with it", Duration::from_secs(10), || {
+    wait_for("the server is done with it", Duration::from_secs(30), || {
         (!shop.database.is_running(P::SLOW)).then_some(())
     });
 }

@@ -46,7 +46,7 @@ fn a_slow_statement_is_slow_and_can_be_seen<P: Protocol>() {
     let database = database::<P>();
     let mut client = database.client();
     client.start(P::SLOW);
-    wait_for("it runs", Duration::from_secs(5), || database.is_running(P::SLOW).then_some(()));
+    wait_for("it runs", Duration::from_secs(30), || database.is_running(P::SLOW).then_some(()));
     std::thread::sleep(Duration::from_secs(3));
     assert!(database.is_running(P::SLOW));
     drop(client);
@@ -89,7 +89,7 @@ fn statements_can_be_held_and_logged<P: Protocol>() {
     assert_eq!(client.prepared(&with_parameter, &["note 6"]).ok().value(), "note 6");
     let odd = " SELECT 'a\n\tb' ; ";
     client.query(odd).ok();
-    wait_for("the log is written", Duration::from_secs(5), || {
+    wait_for("the log is written", Duration::from_secs(30), || {
         let log = database.statement_log();
         let wanted = [sql, &with_parameter, odd].map(|sql| database.as_logged(sql));
         wanted.iter().all(|sql| log.iter().any(|logged| logged == sql)).then_some(())

@@ -77,6 +77,24 @@ fn a_client_certificate_must_name_the_user() {
     shop.psql().with("PGSSLMODE", "require").sql("SELECT 1").failed();
 }
 
+/// `prefer` asks for less than a certificate does: nobody gets in without one.
+#[test]
+fn client_certificates_with_prefer_leave_no_way_around_them() {
+    let (authority, clients) = (Authority::new("root"), Authority::new("clients"));
+    let (shop, folder) = shop("tls_client_prefer", &authority, "prefer", Some(&clients));
+    let refused = Client::connect(&shop.alice_login()).expect_err("no plain text");
+    assert_eq!(refused.error.expect("an error is sent").code(), "28000");
+    let identity = clients.client("alice");
+    let certificate = tls::write(folder.path(), "client.pem", &identity.certificate_pem);
+    let key = tls::write(folder.path(), "client.key", &identity.key_pem);
+    let psql = shop.psql().with("PGSSLMODE", "require");
+    let psql = psql.with("PGSSLCERT", &certificate.display().to_string()).with("PGSSLKEY", &key.display().to_string());
+    assert_eq!(psql.sql("SELECT 1").ok().trim(), "1");
+    shop.psql().with("PGSSLMODE", "require").sql("SELECT 1").failed();
+    let checked = shop.proxy.cli(&["check"]);
+    assert!(checked.code == 0 && checked.stderr.contains("nobody gets in without TLS"), "{checked:?}");
+}
+
 #[test]
 fn direct_tls_with_alpn_needs_no_request() {
     let authority = Authority::new("root");

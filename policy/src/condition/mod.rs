@@ -150,6 +150,9 @@ impl PartialEq for Condition {
 fn why(error: &cel::ExecutionError) -> String {
     match error {
         cel::ExecutionError::NoSuchKey(key) => format!("there is no `{key}`"),
+        // Its message is the parser's own, as a Rust value.
+        cel::ExecutionError::FunctionError { function, .. } if function == "duration" => "is no duration".to_owned(),
+        cel::ExecutionError::FunctionError { function, message } => format!("`{function}`: {message}"),
         other => other.to_string(),
     }
 }

@@ -153,6 +153,9 @@ pub struct Ask {
     pub export: bool,
     /// Of a statement: masked columns shown.
     pub unmask: bool,
+    /// Of a statement that writes: how many rows at most; absent: as many as the configuration allows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_rows_affected: Option<u64>,
     /// Where.
     pub databases: Vec<String>,
     /// For how long.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::{
     Json,
-    extract::{OriginalUri, Path, State},
+    extract::{OriginalUri, State},
     http::StatusCode,
 };
 use hallpass_policy::ids::{GrantId, RoleName, TargetName, UserName};
@@ -15,7 +15,7 @@ use super::{
     Answer, Api,
     auth::Caller,
     body,
-    input::{Input, Params, duration},
+    input::{Input, Params, Path, duration},
     page::{Listed, limit},
     routes::Routes,
 };

@@ -12,7 +12,7 @@ use std::{
 
 use axum::{
     body::Body,
-    extract::{Path, State},
+    extract::State,
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -20,7 +20,14 @@ use hallpass_policy::ids::RequestId;
 use hyper::body::{Bytes, Frame};
 use tokio::sync::{mpsc, watch};
 
-use super::{Answer, Api, auth::Caller, body, input::Input, requests::question, routes::Routes};
+use super::{
+    Answer, Api,
+    auth::Caller,
+    body,
+    input::{Input, Path},
+    requests::question,
+    routes::Routes,
+};
 use crate::store::{
     actor::Actor,
     ledger::{Decided, Hold},

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::{
     body::Bytes,
-    extract::{FromRequest, FromRequestParts, Query, Request},
+    extract::{self, FromRequest, FromRequestParts, Query, Request},
     http::request::Parts,
 };
 use hallpass_policy::ids::Timestamp;
@@ -40,6 +40,20 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
     }
 }
 
+/// What stands in the path.
+pub(super) struct Path<T>(pub(super) T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let found = extract::Path::from_request_parts(parts, state).await;
+        found
+            .map(|extract::Path(found)| Self(found))
+            .map_err(|error| Problem::bad_request(format!("`{}`: {}", parts.uri.path(), error.body_text())))
+    }
+}
+
 /// A duration: `30m`, `1 hour`.
 pub(super) fn duration(text: &str) -> Result<Duration, Problem> {
     units::duration(text).map_err(|fault| {
@@ -48,7 +62,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, Problem> {
 }
 
 /// A moment: a date (its midnight, UTC), RFC 3339, or a duration from `now`.
-pub(super) fn moment(text: &str, now: Timestamp) -> Result<Timestamp, Problem> {
+pub(crate) fn moment(text: &str, now: Timestamp) -> Result<Timestamp, Problem> {
     if let Ok(at) = text.parse::<jiff::Timestamp>() {
         return Ok(Timestamp(at.as_microsecond()));
     }

@@ -28,7 +28,7 @@ pub mod body;
 mod databases;
 mod grants;
 mod hold;
-mod input;
+pub(crate) mod input;
 pub(crate) mod page;
 mod policy;
 pub mod problem;

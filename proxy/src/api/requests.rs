@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json,
-    extract::{OriginalUri, Path, State},
+    extract::{OriginalUri, State},
     http::StatusCode,
 };
 use hallpass_policy::{
@@ -17,7 +17,7 @@ use super::{
     Answer, Api,
     auth::Caller,
     body,
-    input::{Input, Params, duration},
+    input::{Input, Params, Path, duration},
     page::{Listed, limit},
     problem::Problem,
     routes::Routes,
@@ -80,15 +80,19 @@ pub(super) async fn question(api: &Api, actor: &Actor, input: body::Ask) -> Answ
     let targets: Vec<_> = input.databases.iter().map(TargetName::new).collect();
     let duration = duration(&input.duration)?;
     let subject = match (input.role, input.statement) {
-        (Some(role), None) if !input.export && !input.unmask => AskFor::Role(RoleName::new(role)),
+        (Some(role), None) if !input.export && !input.unmask && input.max_rows_affected.is_none() => {
+            AskFor::Role(RoleName::new(role))
+        }
         (Some(_), None) => {
-            return Err(Problem::bad_request("`export` and `unmask` belong to a statement request")
-                .hint("ask for one statement: `--statement \"SELECT …\"`"));
+            return Err(Problem::bad_request(
+                "`export`, `unmask` and `max_rows_affected` belong to a statement request",
+            )
+            .hint("ask for one statement: `--statement \"SELECT …\"`"));
         }
         (None, Some(text)) => {
             let understood = understood_or_recorded(api, actor, &targets, &text).await?;
-            let (export, unmask) = (input.export, input.unmask);
-            AskFor::Statement { text: text.into(), understood, export, unmask, max_rows_affected: None }
+            let (export, unmask, max_rows_affected) = (input.export, input.unmask, input.max_rows_affected);
+            AskFor::Statement { text: text.into(), understood, export, unmask, max_rows_affected }
         }
         (Some(_), Some(_)) | (None, None) => {
             return Err(Problem::bad_request("a request is for a role or for a statement")

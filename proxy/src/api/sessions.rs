@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{
-    extract::{OriginalUri, Path, State},
+    extract::{OriginalUri, State},
     http::StatusCode,
 };
 use hallpass_policy::ids::{SessionId, Timestamp};
@@ -13,7 +13,7 @@ use super::{
     Answer, Api,
     auth::Caller,
     body,
-    input::Params,
+    input::{Params, Path},
     page::{Listed, limit},
     problem::Problem,
     routes::Routes,

@@ -289,6 +289,8 @@ async fn a_wrong_question_is_told_what_is_wrong() {
         ("POST", "/requests", ever, 400, "the duration `1 parsec` has the unknown unit `parsec`"),
         ("POST", "/requests", json!({ "rôle": 1 }), 400, "the body: unknown field `rôle`"),
         ("POST", "/requests/7/approve", Value::Null, 404, "there is no request 7"),
+        ("GET", "/requests/seven", Value::Null, 400, "`/requests/seven`: "),
+        ("POST", "/grants/x/revoke", Value::Null, 400, "`/grants/x/revoke`: "),
         ("GET", "/nothing", Value::Null, 404, "there is nothing at `/api/v1/nothing`"),
         ("DELETE", "/requests", Value::Null, 405, "`/api/v1/requests` does not take this method"),
     ];

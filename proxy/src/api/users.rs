@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     Json,
-    extract::{OriginalUri, Path, State},
+    extract::{OriginalUri, State},
     http::StatusCode,
 };
 use hallpass_policy::ids::{GroupName, UserName};
@@ -14,7 +14,7 @@ use super::{
     Answer, Api,
     auth::Caller,
     body,
-    input::{Input, Params, moment},
+    input::{Input, Params, Path, moment},
     page::{Listed, limit},
     routes::Routes,
 };

@@ -11,7 +11,7 @@ use hallpass_audit::{
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Auth, Client, Common, client::encoded, failure::Failure, output, serve::with_causes};
+use super::{Auth, Client, Common, client::encoded, failure::Failure, output, serve::with_causes, typed};
 use crate::{api::audit::EventParams, clock::Clock};
 
 /// How often `tail --follow` looks.
@@ -63,10 +63,10 @@ pub(super) struct Search {
     #[arg(long)]
     session: Option<String>,
     /// Not before: a date, a time, or a duration ago
-    #[arg(long)]
+    #[arg(long, value_parser = typed::moment)]
     since: Option<String>,
     /// Before
-    #[arg(long)]
+    #[arg(long, value_parser = typed::moment)]
     until: Option<String>,
     /// At most so many events [default: all of them]
     #[arg(long)]

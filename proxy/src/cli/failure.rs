@@ -2,6 +2,7 @@
 
 use std::{fmt, process::ExitCode};
 
+use super::output::note;
 use crate::api::problem::Problem;
 
 /// A command that was not done.
@@ -43,14 +44,13 @@ impl Failure {
     }
 
     /// Says so and gives the exit code.
-    #[expect(clippy::print_stderr, reason = "the command line is where printing belongs")]
     pub(super) fn print(&self, json: bool) -> ExitCode {
         if json {
-            eprintln!("{}", serde_json::json!({ "error": self.message, "hint": self.hint }));
+            note(&serde_json::json!({ "error": self.message, "hint": self.hint }).to_string());
         } else {
-            eprintln!("error: {}", self.message);
+            note(&format!("error: {}", self.message));
             if let Some(hint) = &self.hint {
-                eprintln!("hint: {hint}");
+                note(&format!("hint: {hint}"));
             }
         }
         ExitCode::from(self.code)

@@ -10,6 +10,7 @@ use super::{
     failure::Failure,
     output,
     requests::{bound, follow, subject},
+    typed,
 };
 use crate::api::body;
 
@@ -93,7 +94,7 @@ impl Revoke {
 pub(super) struct Extend {
     id: i64,
     /// How much longer: 30m, 1h
-    #[arg(long = "for", value_name = "DURATION")]
+    #[arg(long = "for", value_name = "DURATION", value_parser = typed::duration)]
     duration: String,
     /// Why [default: the reason of the grant's request]
     #[arg(long)]
@@ -123,7 +124,7 @@ pub(super) struct BreakGlass {
     #[arg(long, required = true, value_name = "NAME")]
     database: Vec<String>,
     /// For how long [default: as long as the role's break_glass allows]
-    #[arg(long = "for", value_name = "DURATION")]
+    #[arg(long = "for", value_name = "DURATION", value_parser = typed::duration)]
     duration: Option<String>,
     /// Why
     #[arg(long)]

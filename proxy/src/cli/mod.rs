@@ -16,6 +16,7 @@ mod run;
 mod schema;
 mod serve;
 mod sessions;
+mod typed;
 mod users;
 
 use client::Client;
@@ -31,17 +32,20 @@ pub struct Cli {
     command: Command,
 }
 
+/// Where `--help` lists what every command takes.
+const EVERYWHERE: &str = "Common options";
+
 /// What every command takes.
 #[derive(Clone, Debug, Args)]
 struct Common {
     /// The configuration file [default: ./proxy.toml, then $HALLPASS_CONFIG]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", help_heading = EVERYWHERE)]
     config: Option<PathBuf>,
     /// Print JSON
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     json: bool,
     /// A proxy's API, `http://HOST:PORT` [default: the Unix socket in the data folder]
-    #[arg(long, global = true, env = "HALLPASS_URL")]
+    #[arg(long, global = true, env = "HALLPASS_URL", help_heading = EVERYWHERE)]
     url: Option<String>,
 }
 
@@ -49,7 +53,7 @@ struct Common {
 #[derive(Clone, Debug, Default, Args)]
 struct Auth {
     /// A user's token; without it the OS user who runs the proxy is an admin on the Unix socket
-    #[arg(long, env = "HALLPASS_TOKEN", hide_env_values = true)]
+    #[arg(long, env = "HALLPASS_TOKEN", hide_env_values = true, help_heading = EVERYWHERE)]
     token: Option<String>,
 }
 

@@ -1,21 +1,30 @@
 //! Prints: JSON for machines, tables for people, notes beside the answer on stderr.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the command line is where printing belongs")]
+
+use std::io::{self, ErrorKind, Write};
 
 use serde_json::Value;
 
 /// One line of the answer.
 pub(super) fn line(text: &str) {
-    println!("{text}");
+    let mut out = io::stdout().lock();
+    let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n")) else { return };
+    if error.kind() == ErrorKind::BrokenPipe {
+        // Whoever reads has read enough: `… | head`.
+        std::process::exit(0);
+    }
+    note(&format!("error: the answer cannot be written: {error}"));
+    std::process::exit(1);
 }
 
 /// Something beside the answer, which a script does not want.
 pub(super) fn note(text: &str) {
-    eprintln!("{text}");
+    // Nobody is left to be told.
+    let _ = writeln!(io::stderr(), "{text}");
 }
 
 /// The answer as JSON.
 pub(super) fn json(value: &Value) {
-    println!("{value:#}");
+    line(&format!("{value:#}"));
 }
 
 /// Rows in columns as wide as they need to be; `none` instead when there are no rows.
@@ -39,9 +48,9 @@ pub(super) fn table_of_texts(heads: &[&str], rows: &[(Vec<String>, Option<&str>)
     }
     for (row, text) in std::iter::once(&heads).chain(rows) {
         let cells: Vec<_> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-        println!("{}", cells.join("  ").trim_end());
-        for line in text.iter().flat_map(|text| text.trim().lines()) {
-            println!("    {}", plain(line));
+        line(cells.join("  ").trim_end());
+        for shown in text.iter().flat_map(|text| text.trim().lines()) {
+            line(&format!("    {}", plain(shown)));
         }
     }
 }

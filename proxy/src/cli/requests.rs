@@ -10,7 +10,7 @@ use super::{
     Auth, Client, Common,
     client::{Answer, encoded},
     failure::Failure,
-    output,
+    output, typed,
 };
 use crate::api::body;
 
@@ -27,7 +27,7 @@ pub(super) struct Request {
     #[arg(long, required = true, value_name = "NAME")]
     database: Vec<String>,
     /// For how long, from the approval on: 30m, 1h
-    #[arg(long = "for", value_name = "DURATION")]
+    #[arg(long = "for", value_name = "DURATION", value_parser = typed::duration)]
     duration: String,
     /// Why
     #[arg(long)]
@@ -38,6 +38,9 @@ pub(super) struct Request {
     /// With a statement: show masked columns
     #[arg(long, requires = "statement")]
     unmask: bool,
+    /// With a statement that writes: how many rows at most [default: as `[statements]` says]
+    #[arg(long, requires = "statement", value_name = "ROWS")]
+    max_rows_affected: Option<u64>,
     /// Wait until the request is decided; exit 0 only if it is approved
     #[arg(long)]
     wait: bool,
@@ -57,6 +60,7 @@ impl Request {
             statement: self.statement,
             export: self.export,
             unmask: self.unmask,
+            max_rows_affected: self.max_rows_affected,
             databases: self.database,
             duration: self.duration,
             reason: self.reason,
@@ -117,7 +121,7 @@ impl Requests {
 pub(super) struct Approve {
     id: i64,
     /// For at most this long
-    #[arg(long = "for", value_name = "DURATION")]
+    #[arg(long = "for", value_name = "DURATION", value_parser = typed::duration)]
     duration: Option<String>,
     /// What to say about it
     #[arg(long)]

@@ -21,7 +21,7 @@ use super::{
     Auth, Client, Common,
     client::{Lines, encoded},
     failure::Failure,
-    output,
+    output, typed,
 };
 use crate::{
     api::body::{self, HoldEvent},
@@ -44,7 +44,7 @@ pub(super) struct Run {
     #[arg(long, required = true, value_name = "NAME")]
     database: Vec<String>,
     /// For how long at most, from the approval on: 15m, 1h
-    #[arg(long = "for", value_name = "DURATION")]
+    #[arg(long = "for", value_name = "DURATION", value_parser = typed::duration)]
     duration: String,
     /// Why
     #[arg(long)]

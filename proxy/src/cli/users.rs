@@ -8,7 +8,7 @@ use std::{
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::{Auth, Client, Common, client::encoded, failure::Failure, output, serve::with_causes};
+use super::{Auth, Client, Common, client::encoded, failure::Failure, output, serve::with_causes, typed};
 use crate::{api::body, server::Offline};
 
 #[derive(Debug, Subcommand)]
@@ -36,7 +36,7 @@ pub(super) struct Add {
     #[arg(long, value_name = "GROUP")]
     group: Vec<String>,
     /// When the user stops being one: 2027-01-31 (from that day on), a time, or a duration from now
-    #[arg(long, value_name = "DATE")]
+    #[arg(long, value_name = "DATE", value_parser = typed::moment)]
     expires: Option<String>,
     /// Read the password from stdin
     #[arg(long, conflicts_with = "token")]
@@ -63,7 +63,7 @@ pub(super) struct Token {
     #[arg(long)]
     label: Option<String>,
     /// When the token stops working: a date, a time, or a duration from now
-    #[arg(long, value_name = "DATE")]
+    #[arg(long, value_name = "DATE", value_parser = typed::moment)]
     expires: Option<String>,
     /// Revoke the token of this number instead of making one
     #[arg(long, value_name = "ID", conflicts_with_all = ["label", "expires"])]

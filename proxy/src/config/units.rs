@@ -17,9 +17,15 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     if rest.is_empty() {
         return Err("is empty".to_owned());
     }
+    if let Some(total) = clock(rest) {
+        return Ok(total);
+    }
     while !rest.is_empty() {
         let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
         let (number, tail) = rest.split_at(digits);
+        if tail.starts_with(['.', ',']) {
+            return Err(format!("`{text}` has a fraction: whole numbers only, `1h30m`"));
+        }
         let tail = tail.trim_start();
         let letters = tail.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(tail.len());
         let (unit, tail) = tail.split_at(letters);
@@ -35,12 +41,22 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     Ok(total)
 }
 
+/// Hours, minutes and seconds as servers print intervals: `01:30:00`. Fewer parts could be either.
+fn clock(text: &str) -> Option<Duration> {
+    let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit()).then(|| part.parse::<u32>().ok())?;
+    let mut parts = text.split(':').map(digits);
+    let (hours, minutes, seconds) = (parts.next()??, parts.next()??, parts.next()??);
+    let total = u64::from(hours) * 3600 + u64::from(minutes) * 60 + u64::from(seconds);
+    let total = Duration::from_secs(total);
+    (parts.next().is_none() && minutes < 60 && seconds < 60 && total <= LONGEST).then_some(total)
+}
+
 fn unit_of(unit: &str, text: &str) -> Result<Duration, String> {
     Ok(match unit.to_ascii_lowercase().as_str() {
         "ms" => Duration::from_millis(1),
         "s" | "sec" | "secs" | "second" | "seconds" => Duration::from_secs(1),
         "m" | "min" | "mins" | "minute" | "minutes" => Duration::from_secs(60),
-        "h" | "hour" | "hours" => Duration::from_secs(3600),
+        "h" | "hr" | "hrs" | "hour" | "hours" => Duration::from_secs(3600),
         "d" | "day" | "days" => Duration::from_secs(24 * 3600),
         "w" | "week" | "weeks" => Duration::from_secs(7 * 24 * 3600),
         "" => return Err(format!("`{text}` has no unit")),
@@ -101,11 +117,15 @@ mod tests {
     fn durations_are_read_as_people_write_them() {
         for (text, seconds) in
             [("5m", 300), ("1h", 3600), ("1 hour", 3600), ("30 min", 1800), ("1h30m", 5400), ("400d", 34_560_000)]
+                .into_iter()
+                .chain([("1 hour 30 minutes", 5400), ("2 hrs", 7200), ("01:30:00", 5400), ("0:00:05", 5)])
         {
             assert_eq!(duration(text), Ok(Duration::from_secs(seconds)), "{text}");
         }
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
-        for text in ["", "5", "h", "-5m", "1.5h", "5 parsecs", "99999999999w", "5m!", "١h"] {
+        for text in
+            ["", "5", "h", "-5m", "1.5h", "5 parsecs", "99999999999w", "5m!", "١h", "1:30", "1:60:00", "1:2:3:4", "::"]
+        {
             assert!(duration(text).is_err(), "{text}");
         }
     }

@@ -54,9 +54,7 @@ pub struct Database {
 impl Database {
     /// An empty database `shop` on a server that nobody else uses meanwhile.
     pub fn new() -> Self {
-        let free = FREE.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let server = free.unwrap_or_else(|| Server::start(&Options::default()));
-        clear(&server);
+        let server = pooled().unwrap_or_else(|| Server::start(&Options::default()));
         Self::on(Loan { server: Some(server), pooled: true }, "shop")
     }
 
@@ -161,11 +159,27 @@ impl Default for Database {
     }
 }
 
+/// A server out of the pool, emptied. One that cannot be emptied is of no use to anybody: what it has to say is printed,
+/// and it ends.
+fn pooled() -> Option<Server> {
+    loop {
+        let server = FREE.lock().unwrap_or_else(PoisonError::into_inner).pop()?;
+        match clear(&server) {
+            Ok(()) => return Some(server),
+            Err(why) => {
+                let state = if server.process().alive() { "runs on" } else { "has ended" };
+                eprintln!("a pooled server cannot be emptied: {why}; it {state}, and its log is\n{}", server.output());
+            }
+        }
+    }
+}
+
 /// Takes away what the scenario before left: sessions, databases, accounts, settings.
-fn clear(server: &Server) {
-    let mut client = Client::connect(&server.superuser("")).expect("the superuser may connect");
+fn clear(server: &Server) -> Result<(), String> {
+    let mut client =
+        Client::connect(&server.superuser("")).map_err(|refused| format!("no connection: {:?}", refused.error))?;
     let own = client.connection().to_string();
-    let others = client.query("SHOW PROCESSLIST").ok();
+    let others = asked(&mut client, "SHOW PROCESSLIST")?;
     for row in others.rows.iter().filter(|row| row[1].as_deref() != Some("event_scheduler")) {
         let id = row[0].clone().unwrap_or_default();
         if id != own && !row[1].as_deref().unwrap_or_default().starts_with("system") {
@@ -173,22 +187,31 @@ fn clear(server: &Server) {
             client.query(&format!("KILL {id}"));
         }
     }
-    client.query("SET GLOBAL general_log = 0").ok();
+    asked(&mut client, "SET GLOBAL general_log = 0")?;
     let system = ["mysql", "sys", "information_schema", "performance_schema"];
-    let databases = client.query("SHOW DATABASES").ok();
+    let databases = asked(&mut client, "SHOW DATABASES")?;
     for row in &databases.rows {
         let name = row[0].clone().unwrap_or_default();
         if !system.contains(&name.as_str()) {
-            client.query(&format!("DROP DATABASE `{name}`")).ok();
+            asked(&mut client, &format!("DROP DATABASE `{name}`"))?;
         }
     }
     let accounts = "SELECT User, Host FROM mysql.user WHERE User NOT IN ('root', 'mysql', 'mariadb.sys', 'PUBLIC') \
                     AND User NOT LIKE 'mysql.%'";
-    for row in &client.query(accounts).ok().rows {
+    for row in &asked(&mut client, accounts)?.rows {
         let [user, host] = [0, 1].map(|at| row[at].clone().unwrap_or_default());
         client.query(&format!("DROP USER '{user}'@'{host}'"));
         if host.is_empty() {
-            client.query(&format!("DROP ROLE IF EXISTS '{user}'")).ok();
+            asked(&mut client, &format!("DROP ROLE IF EXISTS '{user}'"))?;
         }
     }
+    Ok(())
+}
+
+fn asked(client: &mut Client, sql: &str) -> Result<Reply, String> {
+    let reply = client.query(sql);
+    if reply.closed || !reply.errors.is_empty() {
+        return Err(format!("`{sql}` got {reply:?}"));
+    }
+    Ok(reply)
 }

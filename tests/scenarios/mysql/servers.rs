@@ -84,7 +84,7 @@ fn the_statement_log_is_byte_for_byte() {
         client.query(text).ok();
     }
     client.run_prepared("SELECT ?", &["x".into()]).ok();
-    wait_for("the log is written", Duration::from_secs(5), || {
+    wait_for("the log is written", Duration::from_secs(30), || {
         let log = database.statement_log();
         let all = texts.into_iter().chain(["SELECT ?"]);
         all.into_iter().map(as_logged).all(|text| log.iter().any(|logged| logged == text)).then_some(())
@@ -191,7 +191,7 @@ fn a_kill_ends_what_runs() {
     let database = Database::new();
     let mut client = Client::connect(&database.as_owner()).expect("the owner may connect");
     client.start(b"SELECT SLEEP(30)");
-    wait_for("it runs", Duration::from_secs(5), || database.is_running("SLEEP(30)").then_some(()));
+    wait_for("it runs", Duration::from_secs(30), || database.is_running("SLEEP(30)").then_some(()));
     database.sql(&format!("KILL QUERY {}", client.connection()));
     let reply = client.reply(Rows::Text);
     assert!(reply.errors.first().is_none_or(|error| error.code == 1317), "{reply:?}");
@@ -203,7 +203,7 @@ fn the_mariadb_program_is_there() {
     let database = Database::new();
     assert_eq!(clients::mariadb_sql(&database.as_owner(), "SELECT 1, DATABASE()").ok().trim(), "1\tshop");
     let mut running = clients::mariadb_start(&database.as_owner(), "SELECT SLEEP(30)");
-    wait_for("it runs", Duration::from_secs(5), || database.is_running("SLEEP(30)").then_some(()));
+    wait_for("it runs", Duration::from_secs(30), || database.is_running("SLEEP(30)").then_some(()));
     running.kill().expect("it runs");
     running.wait().expect("it ends");
 }

@@ -1,10 +1,13 @@
 //! SHOW WARNINGS: the server's own words, unless they may quote what is masked; the proxy's own beside them.
 
+use std::time::Duration;
+
 use hallpass_tests::{
     mysql::Flavour,
-    protocol::Client as _,
+    process::wait_for,
+    protocol::{Client as _, MySql, Protocol as _},
     shop::MySqlShop,
-    wire::mysql::{Client, Startup, flags},
+    wire::mysql::{Client, Rows, Startup, flags},
 };
 
 /// Warns with the address itself, on both servers.
@@ -89,7 +92,10 @@ fn values_that_are_masked_are_not_quoted() {
             assert!(count.parse::<usize>().expect("a number") >= count_errors.parse().expect("a number"));
             assert!(again.is_empty() || again == shown.lines(), "{again:?}");
             let told = shown.lines();
-            assert!(told.iter().all(|line| line.ends_with("details hidden: a masked column takes part")), "{told:?}");
+            // Of a statement that the proxy refused, its own words.
+            let ours = |line: &String| line.starts_with("Error|1143|no grant allows ");
+            let hidden = |line: &String| line.ends_with("details hidden: a masked column takes part");
+            assert!(told.iter().all(|line| ours(line) || hidden(line)), "{told:?}");
             told.len()
         };
         assert!(alice.query(TELLTALE).ok().done[0].warnings > 0);
@@ -155,6 +161,47 @@ fn a_plan_of_masked_tables_quotes_nothing() {
         alice.query("SHOW WARNINGS");
         assert_hidden(&alice);
     }
+}
+
+/// As a server's error does, one of the proxy's takes the place of all that was there before.
+#[test]
+fn the_proxys_own_errors_are_shown_once_more() {
+    let shop = MySqlShop::with("own_errors", |settings| {
+        settings.rules.push_str("[[review]]\nrule = \"side-effects\"\nlevel = \"warn\"\n");
+    });
+    let grant = shop.grant("owner");
+    for startup in with_eof(&shop.alice_login()) {
+        let mut alice = Client::connect(&startup).expect("alice may connect");
+        let shown = |alice: &mut Client| {
+            let text = alice.query("SHOW WARNINGS").ok().lines();
+            if Flavour::chosen() == Flavour::MariaDb {
+                assert_eq!(binary(alice), text);
+            }
+            text
+        };
+        assert!(alice.query("SELECT CAST(note AS SIGNED) FROM shop.orders WHERE id = 7").ok().done[0].warnings > 0);
+        let denied = alice.query("SELECT id FROM nowhere.orders").error().clone();
+        assert_eq!(shown(&mut alice), [format!("Error|{}|{}", denied.code, denied.message)]);
+        // Nothing is left of it with the next statement.
+        alice.query("SELECT id FROM shop.orders WHERE id = 7").ok();
+        assert_eq!(shown(&mut alice), Vec::<String>::new());
+        alice.query("SELECT CAST(note AS SIGNED) FROM shop.orders WHERE id = 7").ok();
+        alice.query("SELECT hallpass.request('small', '1 hour', 'why')").ok();
+        let asked = shown(&mut alice);
+        assert!(asked.len() == 1 && asked[0].starts_with("Note|1105|request "), "{asked:?}");
+        alice.query("SELECT GET_LOCK('a', 1)").ok();
+        let warned = shown(&mut alice);
+        // Which leaves the server's list as it is: it is still about a statement before the question.
+        assert!(warned.len() == 1 && warned[0].starts_with("Warning|1105|review rule side-effects: "), "{warned:?}");
+        alice.query("DO RELEASE_LOCK('a')");
+    }
+    let mut alice = shop.alice();
+    alice.start(MySql::SLOW.as_bytes());
+    wait_for("it runs", Duration::from_secs(30), || shop.database.is_running("orders d").then_some(()));
+    shop.proxy.revoke(grant);
+    let stopped = alice.reply(Rows::Text).error().clone();
+    let shown = alice.query("SHOW WARNINGS").ok().lines();
+    assert_eq!(shown, [format!("Error|{}|{}", stopped.code, stopped.message)], "not the server's word for it");
 }
 
 #[test]

@@ -92,6 +92,18 @@ impl Function {
         Self::Review,
     ];
 
+    /// The one called `name`.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn named(name: &str) -> Result<Self, Refusal> {
+        Self::ALL.into_iter().find(|function| function.name() == name).ok_or_else(|| {
+            let names: Vec<_> = Self::ALL.iter().map(|function| function.name()).collect();
+            Refusal::new(RefusalKind::UnknownFunction, format!("procedure hallpass.{name} does not exist"))
+                .hint(format!("there are: {}", names.join(", ")))
+        })
+    }
+
     /// Its name.
     pub fn name(self) -> &'static str {
         match self {
@@ -167,11 +179,7 @@ impl Call {
     /// # Errors
     /// When there is none, or the arguments are too few, too many, or of the wrong kind.
     pub fn new(name: &str, arguments: Vec<Value>, form: Form) -> Result<Self, Refusal> {
-        let function = Function::ALL.into_iter().find(|function| function.name() == name).ok_or_else(|| {
-            let names: Vec<_> = Function::ALL.iter().map(|function| function.name()).collect();
-            Refusal::new(RefusalKind::UnknownFunction, format!("procedure hallpass.{name} does not exist"))
-                .hint(format!("there are: {}", names.join(", ")))
-        })?;
+        let function = Function::named(name)?;
         let (known, required) = function.signature();
         let wrong = |what: String| {
             Err(Refusal::new(RefusalKind::UnknownFunction, what).hint(format!("CALL {}", function.usage())))
@@ -191,6 +199,40 @@ impl Call {
             }
         }
         Ok(Self { function, arguments, form })
+    }
+
+    /// The same of arguments some of which are named, behind those that are not: `request('fixer', reason => 'why')`.
+    ///
+    /// # Errors
+    /// As of [`Self::new`], and when a name is none of its arguments', or comes twice.
+    pub fn with_names(name: &str, given: Vec<(Option<&str>, Value)>, form: Form) -> Result<Self, Refusal> {
+        let function = Function::named(name)?;
+        let wrong =
+            |what: String| Refusal::new(RefusalKind::UnknownFunction, what).hint(format!("CALL {}", function.usage()));
+        let (known, required) = function.signature();
+        let mut placed: Vec<Option<Value>> = Vec::new();
+        for (named, value) in given {
+            let Some(named) = named else {
+                placed.push(Some(value));
+                continue;
+            };
+            let place = known.iter().position(|argument| argument.name == named);
+            let place = place.ok_or_else(|| wrong(format!("hallpass.{name} has no argument {named}")))?;
+            if placed.len() <= place {
+                placed.resize(place + 1, None);
+            }
+            match placed.get_mut(place) {
+                Some(free @ None) => *free = Some(value),
+                _ => return Err(wrong(format!("argument {named} of hallpass.{name} is given twice"))),
+            }
+        }
+        if let Some(missing) = (0..required).find(|place| matches!(placed.get(*place), Some(None))) {
+            let argument = known.get(missing).map_or("", |argument| argument.name);
+            return Err(wrong(format!("argument {argument} of hallpass.{name} is missing")));
+        }
+        // What is optional and left out is NULL.
+        let arguments = placed.into_iter().map(|value| value.unwrap_or(Value::Null)).collect();
+        Self::new(name, arguments, form)
     }
 
     /// The place in [`RESULT`] of each column that is told.
@@ -256,6 +298,28 @@ mod tests {
                 "hallpass.approve(request [, duration [, comment]])",
             ]
         );
+    }
+
+    #[test]
+    fn arguments_may_be_named() {
+        let call = |name, given| Call::with_names(name, given, Form::Row);
+        let text = |text: &str| Value::Text(text.into());
+        let named =
+            call("request", vec![(None, text("fixer")), (Some("reason"), text("why")), (Some("duration"), text("1h"))]);
+        assert_eq!(named.unwrap().arguments, [text("fixer"), text("1h"), text("why")]);
+        let left_out = call("approve", vec![(Some("request"), Value::Integer(7)), (Some("comment"), text("quick"))]);
+        assert_eq!(left_out.unwrap().arguments, [Value::Integer(7), Value::Null, text("quick")]);
+        for (given, said) in [
+            (vec![(Some("rle"), text("fixer"))], "hallpass.request has no argument rle"),
+            (
+                vec![(None, text("fixer")), (Some("role"), text("x"))],
+                "argument role of hallpass.request is given twice",
+            ),
+            (vec![(Some("reason"), text("why"))], "argument role of hallpass.request is missing"),
+            (vec![(Some("role"), text("fixer"))], "hallpass.request does not take 1 arguments"),
+        ] {
+            assert_eq!(call("request", given).unwrap_err().message, said);
+        }
     }
 
     #[test]

@@ -122,6 +122,15 @@ impl Inband {
     }
 }
 
+/// The refusal of a procedure of this schema in the middle of another statement, which the server would have to answer.
+pub fn misplaced(name: &str) -> Refusal {
+    match Function::named(name) {
+        Ok(function) => unanswerable(&format!("hallpass.{name} inside another statement"))
+            .hint(format!("CALL {} by itself", function.usage())),
+        Err(unknown) => unknown,
+    }
+}
+
 /// The refusal of a form that the proxy does not answer.
 pub fn unanswerable(what: &str) -> Refusal {
     Refusal::new(RefusalKind::Unsupported, format!("{what} is not supported in the schema hallpass"))

@@ -4,7 +4,7 @@ use std::{cmp::Ordering, sync::Arc};
 
 use serde::Serialize;
 
-use super::{Column, Kind, Refusal, RefusalKind, Told, Value};
+use super::{Column, Function, Kind, Refusal, RefusalKind, Told, Value};
 
 /// A view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -140,8 +140,12 @@ impl View {
     pub fn named(name: &str) -> Result<Self, Refusal> {
         Self::ALL.into_iter().find(|view| view.name() == name).ok_or_else(|| {
             let names: Vec<_> = Self::ALL.iter().map(|view| view.name()).collect();
-            Refusal::new(RefusalKind::UnknownRelation, format!("relation \"hallpass.{name}\" does not exist"))
-                .hint(format!("there are: {}", names.join(", ")))
+            let refusal =
+                Refusal::new(RefusalKind::UnknownRelation, format!("relation \"hallpass.{name}\" does not exist"));
+            match Function::named(name) {
+                Ok(function) => refusal.hint(format!("CALL {}", function.usage())),
+                Err(_) => refusal.hint(format!("there are: {}", names.join(", "))),
+            }
         })
     }
 

@@ -7,7 +7,10 @@ use super::{
 };
 use crate::{
     catalog::{FunctionKind, QualifiedName},
-    statement::{Action, Need, Object, Refusal, RefusalKind, inband::SCHEMA},
+    statement::{
+        Action, Need, Object, Refusal, RefusalKind,
+        inband::{self, SCHEMA},
+    },
 };
 
 /// What a call tells of its arguments.
@@ -44,6 +47,9 @@ pub(super) fn call(walk: &mut Walk<'_>, database: Option<&str>, name: &str, args
     let lower = name.to_ascii_lowercase();
     let has = |list: &[&str]| list.binary_search(&lower.as_str()).is_ok();
     let schema = database.or(walk.names.database.as_deref());
+    if database.is_some_and(|database| database.eq_ignore_ascii_case(SCHEMA)) {
+        return Err(inband::misplaced(&lower));
+    }
     let stored = schema.and_then(|schema| stored(walk, schema, name, FunctionKind::Function));
     if let Some(stored) = &stored {
         // Its author's view may call it, but what it returns is not in the catalog: the caller has to be trusted too.

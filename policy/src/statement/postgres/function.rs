@@ -12,7 +12,10 @@ use super::{
 };
 use crate::{
     catalog::{Cast, Function, FunctionKind, QualifiedName},
-    statement::{Action, Object, Refusal, RefusalKind, inband::SCHEMA},
+    statement::{
+        Action, Object, Refusal, RefusalKind,
+        inband::{self, SCHEMA},
+    },
 };
 
 /// What a call tells of its arguments.
@@ -90,6 +93,9 @@ pub(super) fn call(walk: &mut Walk<'_>, path: &[String], args: usize) -> Result<
     let mut worst: Option<Purity> = None;
     let mut note = |purity: Purity| worst = Some(worst.map_or(purity, |so_far| so_far.max(purity)));
 
+    if schema == Some(SCHEMA) {
+        return Err(inband::misplaced(name));
+    }
     let in_sight = |found: &str| match schema {
         // Stand-ins may be installed there, for clients that complete names; they do nothing.
         _ if found == SCHEMA => false,

@@ -20,7 +20,7 @@ pub(super) fn call(call: &protobuf::CallStmt) -> Result<Option<Draft>, Refusal> 
     let Some((name, function)) = call.funccall.as_ref().and_then(|function| Some((own(function)?, function))) else {
         return Ok(None);
     };
-    Ok(Some(draft("CALL", Inband::Call(Call::new(name, arguments(function)?, Form::Row)?))))
+    Ok(Some(draft("CALL", Inband::Call(Call::with_names(name, arguments(function)?, Form::Row)?))))
 }
 
 /// A SELECT that asks the proxy; `None` when it asks the server.
@@ -42,7 +42,7 @@ pub(super) fn select(select: &protobuf::SelectStmt) -> Result<Option<Draft>, Ref
                         return Err(unanswerable("anything but SELECT * of a call"));
                     }
                     let name = own(function).unwrap_or_default();
-                    Inband::Call(Call::new(name, arguments(function)?, Form::Row)?)
+                    Inband::Call(Call::with_names(name, arguments(function)?, Form::Row)?)
                 }
                 None => return Ok(None),
             },
@@ -86,7 +86,7 @@ fn scalar(select: &protobuf::SelectStmt) -> Result<Option<Call>, Refusal> {
     }
     let name = own(&function).unwrap_or_default();
     let told: Arc<str> = if alias.is_empty() { name.into() } else { alias.into() };
-    Call::new(name, arguments(&function)?, Form::Scalar(told)).map(Some)
+    Call::with_names(name, arguments(&function)?, Form::Scalar(told)).map(Some)
 }
 
 fn table_of(range: &protobuf::RangeFunction) -> Option<&protobuf::FuncCall> {
@@ -98,7 +98,7 @@ fn table_of(range: &protobuf::RangeFunction) -> Option<&protobuf::FuncCall> {
     }
 }
 
-fn arguments(function: &protobuf::FuncCall) -> Result<Vec<Value>, Refusal> {
+fn arguments<'a>(function: &'a protobuf::FuncCall) -> Result<Vec<(Option<&'a str>, Value)>, Refusal> {
     let plain = function.agg_order.is_empty()
         && function.agg_filter.is_none()
         && function.over.is_none()
@@ -109,7 +109,13 @@ fn arguments(function: &protobuf::FuncCall) -> Result<Vec<Value>, Refusal> {
     if !plain {
         return Err(unanswerable("a call in this form"));
     }
-    node::all(&function.args).map(value).collect()
+    let argument = |given: &'a NodeEnum| match given {
+        NodeEnum::NamedArgExpr(named) => {
+            Ok((Some(named.name.as_str()), value(node::required(named.arg.as_ref(), "argument")?)?))
+        }
+        given => Ok((None, value(given)?)),
+    };
+    node::all(&function.args).map(argument).collect()
 }
 
 fn query(select: &protobuf::SelectStmt, table: &protobuf::RangeVar) -> Result<Query, Refusal> {

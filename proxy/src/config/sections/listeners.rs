@@ -98,17 +98,19 @@ fn tls(node: &Node<'_>) -> Option<ListenerTls> {
             }
             Some(ListenerTls::Off)
         }
-        Mode::Prefer => secrets::identity(&table).map(ListenerTls::Prefer),
+        Mode::Prefer => match secrets::identity(&table) {
+            // Who comes in plain text shows no certificate, and everybody has to.
+            Some(identity) if identity.client_ca.is_some() => {
+                node.warn(
+                    "`client_ca` asks everybody for a certificate, so nobody gets in without TLS",
+                    "write `mode = \"require\"`, which is what it means",
+                );
+                Some(ListenerTls::Require(identity))
+            }
+            identity => identity.map(ListenerTls::Prefer),
+        },
         Mode::Require => secrets::identity(&table).map(ListenerTls::Require),
     };
-    if let Some(ListenerTls::Prefer(identity)) = &tls
-        && identity.client_ca.is_some()
-    {
-        table.fault(
-            "`client_ca` with mode `prefer` asks nobody who comes without TLS for a certificate",
-            "write `mode = \"require\"`",
-        );
-    }
     table.finish();
     tls
 }

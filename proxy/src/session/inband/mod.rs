@@ -9,7 +9,7 @@ use hallpass_policy::{
     ids::{GrantId, Principal, RequestId, RoleName, Timestamp, UserName},
     statement::{
         Effect, Refusal, RefusalKind, Statement, Verb,
-        inband::{Call, Function, Inband, Told},
+        inband::{Call, Function, Inband, Told, Value},
     },
 };
 
@@ -221,12 +221,12 @@ impl Desk {
         let (mut export, mut unmask) = (false, false);
         for option in call.text(3).as_deref().unwrap_or_default().split([',', ' ']).filter(|option| !option.is_empty())
         {
-            match option {
+            match option.to_ascii_lowercase().as_str() {
                 "export" => export = true,
                 "unmask" => unmask = true,
-                other => {
+                _ => {
                     return Err(senseless(
-                        format!("there is no option `{other}`"),
+                        format!("there is no option `{option}`"),
                         "the options are unmask and export",
                     ));
                 }
@@ -384,7 +384,12 @@ fn number(call: &Call, place: usize) -> Result<i64, ClientError> {
 
 fn missing(call: &Call, place: usize) -> ClientError {
     let name = call.function.signature().0.get(place).map_or("", |argument| argument.name);
-    let message = format!("argument {name} of hallpass.{} is missing or no number", call.function.name());
+    // As many as have to be given are there; a number may still be a text or a parameter that is none.
+    let wrong = match call.arguments.get(place) {
+        None | Some(Value::Null | Value::Parameter(_)) => "must not be NULL",
+        Some(Value::Text(_) | Value::Integer(_) | Value::Boolean(_)) => "is no number",
+    };
+    let message = format!("argument {name} of hallpass.{} {wrong}", call.function.name());
     senseless(message, format!("CALL {}", call.function.usage()))
 }
 

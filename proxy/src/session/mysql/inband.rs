@@ -200,7 +200,7 @@ impl Machine {
         match gate.permit_answer(of, parameters) {
             Ok(permit) => {
                 gate.running(&of.text, permit.allowance());
-                self.warnings.statement();
+                self.warnings.question();
                 self.desk.asked = Some(Asked { permit, format });
                 Flow::Asked(questions)
             }
@@ -225,7 +225,7 @@ impl Machine {
         let last = answer.tables.len().saturating_sub(1);
         for (at, table) in answer.tables.iter().enumerate() {
             if let Some(notice) = &table.notice {
-                self.warnings.add(notice, "");
+                self.warnings.note(notice, "");
             }
             let more = at < last || answer.error.is_some();
             let status = if more { Status(own.0 | Status::MORE_RESULTS.0) } else { own };

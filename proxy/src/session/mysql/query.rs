@@ -141,7 +141,7 @@ impl Machine {
             self.warnings.statement();
         }
         for warning in runs.iter().flat_map(|run| &run.allowance.warnings) {
-            self.warnings.add(warning, "");
+            self.warnings.warn(warning);
         }
         gate.running(&of.text, permit.allowance());
         let mut job = Box::new(Job::new(permit, way, runs));

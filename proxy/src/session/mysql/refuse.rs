@@ -11,7 +11,7 @@ use crate::{
     session::gate::Gate,
     wire::mysql::{
         auth::UsingPassword,
-        error::{Denied, err_packet},
+        error::{Denied, code, err_packet, message},
     },
 };
 
@@ -48,6 +48,7 @@ impl Machine {
         let mut sequence = self.sequence();
         err_packet(&mut self.out.client, &mut sequence, error, denied, UsingPassword::Yes);
         self.next = sequence.next();
+        self.warnings.failed(code(error, denied).0, message(error, UsingPassword::Yes));
     }
 }
 

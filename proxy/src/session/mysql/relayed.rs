@@ -82,7 +82,7 @@ impl machine::Machine for Machine {
     }
 
     fn notify(&mut self, text: &str, hint: &str) {
-        self.warnings.add(text, hint);
+        self.warnings.note(text, hint);
     }
 
     fn cancel_requested(&mut self) {

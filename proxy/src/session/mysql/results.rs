@@ -30,9 +30,6 @@ use crate::{
     },
 };
 
-/// The number of warnings of ours.
-const WARNING: i32 = 1105;
-
 impl Machine {
     /// A message of a running text's answer.
     pub(super) fn job_reply(
@@ -66,8 +63,14 @@ impl Machine {
             }
             Reply::Row(format) => self.data_row(&mut job, format, message)?,
             Reply::LocalInfile(_) => self.file_wanted(&mut job, message)?,
-            Reply::Ok(ok) => return self.completed(gate, job, reader, Some(ok), then, message),
-            Reply::End { .. } => return self.completed(gate, job, reader, None, then, message),
+            Reply::Ok(ok) => {
+                self.server_warned(&mut job, ok.warnings);
+                return self.completed(gate, job, reader, Some(ok), then, message);
+            }
+            Reply::End { warnings, .. } => {
+                self.server_warned(&mut job, warnings);
+                return self.completed(gate, job, reader, None, then, message);
+            }
             Reply::Err(error) => return self.failed(gate, job, &error, message),
             Reply::Prepared(_) | Reply::Parameter { .. } | Reply::Text(_) => {
                 return Err(End::Upstream("an answer to another question".into()));
@@ -228,6 +231,7 @@ impl Machine {
         }
         let scrubs = job.scrubs();
         self.warnings.of_statement(scrubs, Touches::Nothing);
+        self.warnings.of_server();
         job.fail(&String::from_utf8_lossy(&error.sqlstate), None);
         match job.wrapped.take() {
             Some(wrap) => {
@@ -319,12 +323,20 @@ impl Machine {
         }
     }
 
+    /// A result ends with so many warnings of its statement's.
+    fn server_warned(&mut self, job: &mut Job, warnings: u16) {
+        if warnings > 0 && !job.run().and_then(|run| run.statement()).is_some_and(super::query::is_messages) {
+            self.warnings.of_server();
+        }
+    }
+
     /// SHOW WARNINGS has the server's; ours stand behind them.
     fn show_own_warnings(&mut self, job: &Job) {
         let format = if job.way == Way::Text { RowFormat::Text } else { RowFormat::Binary };
         let mut sequence = self.sequence();
-        for text in self.warnings.told() {
-            let values = [OwnValue::Text("Note"), OwnValue::Short(WARNING), OwnValue::Text(text)];
+        for warned in self.warnings.told() {
+            let values =
+                [OwnValue::Text(warned.level), OwnValue::Short(i32::from(warned.code)), OwnValue::Text(&warned.text)];
             resultset::row(&mut self.out.client, &mut sequence, &values, format);
         }
         self.next = sequence.next();

@@ -18,6 +18,10 @@ impl Machine {
             return Ok(());
         }
         let Some(run) = job.run() else { return Err(End::Upstream("a row after the last statement".into())) };
+        if self.warnings.answered() && run.statement().is_some_and(super::query::is_messages) {
+            // They are about a statement before the last.
+            return Ok(());
+        }
         let Some(bound) = run.bound.as_ref().map(Arc::clone) else {
             return Err(End::Upstream("a row without columns".into()));
         };
@@ -47,6 +51,9 @@ impl Machine {
         }
         let run = job.run()?;
         if !run.bound.as_ref().is_some_and(|bound| bound.is_clear()) {
+            return None;
+        }
+        if self.warnings.answered() && run.statement().is_some_and(super::query::is_messages) {
             return None;
         }
         let (mut end, mut next, mut large) = (0, self.next, 0);

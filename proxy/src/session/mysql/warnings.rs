@@ -3,13 +3,29 @@
 
 use std::mem;
 
+/// The number of a warning of ours.
+const WARNING: u16 = 1105;
+
+/// A row of SHOW WARNINGS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Warned {
+    /// `Note`, `Warning` or `Error`.
+    pub(super) level: &'static str,
+    /// The number of the error, 1105 for what is none.
+    pub(super) code: u16,
+    /// What it says.
+    pub(super) text: String,
+}
+
 /// The proxy's own warnings, and what is known of the server's.
 #[derive(Debug, Default)]
 pub(super) struct Warnings {
     /// To be told with the next statement.
-    due: Vec<String>,
+    due: Vec<Warned>,
     /// Told with the last statement: SHOW WARNINGS has them until the next one.
-    told: Vec<String>,
+    told: Vec<Warned>,
+    /// A statement got its answer from the proxy, and none since has begun the server's list anew: it is about one before.
+    answered: bool,
     /// A statement touched a masked column, and the server's warnings about it may still be there, quoting values.
     hidden: bool,
 }
@@ -28,9 +44,18 @@ const MOST: usize = 64;
 
 impl Warnings {
     /// Something for the client to know.
-    pub(super) fn add(&mut self, text: &str, hint: &str) {
+    pub(super) fn note(&mut self, text: &str, hint: &str) {
+        self.add("Note", if hint.is_empty() { text.to_owned() } else { format!("{text} HINT: {hint}") });
+    }
+
+    /// Something for the client to heed.
+    pub(super) fn warn(&mut self, text: &str) {
+        self.add("Warning", text.to_owned());
+    }
+
+    fn add(&mut self, level: &'static str, text: String) {
         if self.due.len() < MOST {
-            self.due.push(if hint.is_empty() { text.to_owned() } else { format!("{text} HINT: {hint}") });
+            self.due.push(Warned { level, code: WARNING, text });
         }
     }
 
@@ -39,9 +64,32 @@ impl Warnings {
         self.told.clear();
     }
 
+    /// The server has warned of the statement, or failed it: its list is about this one.
+    pub(super) fn of_server(&mut self) {
+        self.answered = false;
+    }
+
+    /// The same as [`Self::statement`], of one that the proxy answers itself.
+    pub(super) fn question(&mut self) {
+        self.told.clear();
+        self.answered = true;
+    }
+
+    /// The client got an error of the proxy's: as of a server's, SHOW WARNINGS says it once more.
+    pub(super) fn failed(&mut self, code: u16, text: String) {
+        self.question();
+        self.told.push(Warned { level: "Error", code, text });
+    }
+
+    /// Whether the server's list is not about the client's last statement.
+    pub(super) fn answered(&self) -> bool {
+        self.answered
+    }
+
     /// A statement has run whose errors and warnings are hidden, or are not.
     pub(super) fn of_statement(&mut self, hides: bool, touches: Touches) {
         self.hidden = hides || (self.hidden && touches == Touches::Nothing);
+        self.answered &= touches == Touches::Nothing;
     }
 
     /// Whether the server's warnings may quote what is masked.
@@ -61,7 +109,7 @@ impl Warnings {
     }
 
     /// Those of the last statement.
-    pub(super) fn told(&self) -> &[String] {
+    pub(super) fn told(&self) -> &[Warned] {
         &self.told
     }
 

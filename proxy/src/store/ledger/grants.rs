@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use hallpass_audit::event::{Event, Kind};
 use hallpass_policy::{
-    grant::Grant,
+    grant::{Grant, GrantKind},
     ids::{GrantId, Timestamp},
 };
 
@@ -168,7 +168,12 @@ fn active(store: &dyn Transaction, actor: &Actor, id: GrantId, now: Timestamp) -
     match record.state(now) {
         GrantState::Active => {}
         ended @ (GrantState::Expired | GrantState::Revoked) => {
-            return Err(LedgerError::conflict(format!("grant {id} is {} already", ended.as_str())).hint(ask_anew()));
+            let role = match &record.grant.kind {
+                GrantKind::Role(role) => Some(role),
+                GrantKind::Statement(_) => None,
+            };
+            let anew = ask_anew(role, &record.grant.targets);
+            return Err(LedgerError::conflict(format!("grant {id} is {} already", ended.as_str())).hint(anew));
         }
     }
     let request = store.request(record.grant.request)?.ok_or_else(|| nothing(id))?;

@@ -211,7 +211,9 @@ impl Ledger {
         let recent = transaction.grants(&GrantFilter { user: None, not_ended_before: Some(since) })?;
         let mut by_user: HashMap<UserName, Vec<Grant>> = HashMap::new();
         for record in recent {
-            by_user.entry(record.grant.user.clone()).or_default().push(record.grant);
+            // A revoked one ended then: a denial tells of the one that ended last.
+            let grant = Grant { ends: record.ended(), ..record.grant };
+            by_user.entry(grant.user.clone()).or_default().push(grant);
         }
         // Still inside the transaction, so that two changes cannot publish in the wrong order.
         self.shared.grants.publish(by_user.into_iter().map(|(user, grants)| (user, Arc::from(grants))).collect());

@@ -344,7 +344,7 @@ pub(super) fn refused(objection: Objection, id: RequestId) -> LedgerError {
             &format!("review {grant} --comment \"…\""),
             &format!("review({grant}, '…')"),
         )),
-        Objection::Over(_) => LedgerError::conflict(message).hint(ask_anew()),
+        Objection::Over(_) => LedgerError::conflict(message).hint(ask_anew(None, &[])),
         Objection::LongEnough(_) | Objection::OtherWay(_) => LedgerError::conflict(message),
     }
 }
@@ -353,8 +353,14 @@ pub(super) fn withdraw(id: RequestId) -> Hint {
     Hint::typed("withdraw it", &format!("cancel {id}"), &format!("cancel({id})"))
 }
 
-pub(super) fn ask_anew() -> Hint {
-    Hint::typed("ask anew", "request …", "request('ROLE', '1 hour', 'why')")
+/// How to ask for what is over, if it was a role.
+pub(super) fn ask_anew(role: Option<&RoleName>, targets: &[TargetName]) -> Hint {
+    let Some(role) = role else {
+        return Hint::typed("ask anew", "request …", "request('ROLE', '1 hour', 'why')");
+    };
+    let wheres: String = targets.iter().map(|target| format!(" --database {target}")).collect();
+    let command = format!("request --role {role}{wheres} --for 1h --reason \"…\"");
+    Hint::typed("ask anew", &command, &format!("request('{role}', '1 hour', '…')"))
 }
 
 pub(super) fn decision(

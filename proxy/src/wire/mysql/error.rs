@@ -104,7 +104,7 @@ pub fn early_error(out: &mut Vec<u8>, error: &ClientError) {
 }
 
 /// Message, detail and hint in a line.
-fn message(error: &ClientError, using: UsingPassword) -> String {
+pub fn message(error: &ClientError, using: UsingPassword) -> String {
     let mut text = match error {
         // The server's own words: clients and people look for them.
         ClientError::AuthenticationFailed { user } => {
