@@ -58,6 +58,7 @@ fn catalog() -> Catalog {
             name: name.into(),
             number,
             type_oid: 25,
+            local: true,
             generated: None,
         });
         catalog.add_relation(Relation {

@@ -139,10 +139,22 @@ pub(super) fn operator(walk: &mut Walk<'_>, path: &[String]) -> Result<Purity, R
             None => walk.search_path.contains(&operator.name.schema),
         };
         if in_sight {
-            purity = purity.max(of_user(walk, &operator.function, operator.extension.as_ref()));
+            let of_this = of_user(walk, &operator.function, operator.extension.as_ref());
+            if !never_fails(symbol, operator.extension.as_deref()) {
+                purity = purity.max(of_this);
+            }
         }
     }
     Ok(purity)
+}
+
+/// Whether the operator that a trusted extension adds to a built-in one of that symbol is as total as that: all their
+/// types can be compared, and what hstore borrows of JSON answers everything.
+fn never_fails(symbol: &str, extension: Option<&str>) -> bool {
+    let compares = matches!(symbol, "=" | "<>" | "<" | ">" | "<=" | ">=");
+    extension.is_some_and(|extension| {
+        TRUSTED_EXTENSIONS.binary_search(&extension).is_ok() && (compares || extension == "hstore")
+    })
 }
 
 /// A cast to `type_name`; adds what it needs.
