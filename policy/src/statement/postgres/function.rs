@@ -6,7 +6,7 @@ use std::sync::Arc;
 use pg_query::{NodeEnum, protobuf};
 
 use super::{
-    function_list::{COMPUTE, NULLNESS, TOTAL},
+    function_list::{COMPUTE, NULLNESS, PARTIAL_FORMS, TOTAL},
     node,
     walk::Walk,
 };
@@ -255,7 +255,8 @@ fn built_in(walk: &mut Walk<'_>, name: &str, args: usize) -> Purity {
         }
     }
     if let Some(purity) = listed(name) {
-        return purity;
+        let partial = PARTIAL_FORMS.iter().any(|(form, fewest)| *form == name && args >= *fewest);
+        return if partial { Purity::Compute } else { purity };
     }
     match name {
         // The form with two arguments runs the query it is given.

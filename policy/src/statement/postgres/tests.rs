@@ -206,6 +206,10 @@ fn lateral_and_correlated_names_resolve_as_in_the_server() {
             "SELECT array_append(ARRAY[ssn], 'x'), jsonb_exists(notes, 'k') FROM customers",
             &["customers.ssn?", "customers.notes?"],
         ),
+        (
+            "SELECT length(email), length(avatar, 'EUC_JP'), random(salary, 9), pg_input_is_valid(ssn, 'int') FROM customers",
+            &["customers.email!", "customers.avatar?", "customers.salary?", "customers.ssn?"],
+        ),
         ("SELECT o.id FROM orders o JOIN LATERAL (SELECT o.note AS id) s(x) ON o.note = s.x", &["orders.id"]),
     ]);
 }
