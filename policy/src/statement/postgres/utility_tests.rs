@@ -264,6 +264,8 @@ fn columns_that_leave_their_mask_are_used() {
         ("ALTER TABLE customers DROP COLUMN email", &["Reshape shop.customers.email"]),
         ("ALTER TABLE ONLY customers DROP COLUMN ssn", &["Reshape shop.customers.ssn"]),
         ("EXPLAIN SELECT 1 FROM customers WHERE ssn = 'x'", &["Inference shop.customers.ssn"]),
+        ("EXPLAIN ANALYZE SELECT ssn::int FROM customers", &["Inference shop.customers.ssn"]),
+        ("EXPLAIN (ANALYZE, SERIALIZE) SELECT ssn FROM customers", &["Inference shop.customers.ssn"]),
     ] {
         let found = uses(text);
         for column in expected {
@@ -272,6 +274,8 @@ fn columns_that_leave_their_mask_are_used() {
     }
     for text in [
         "CREATE INDEX ON customers (ssn)",
+        "EXPLAIN ANALYZE SELECT ssn FROM customers",
+        "EXPLAIN SELECT ssn::int FROM customers",
         "ALTER DOMAIN shop.address ADD CHECK (VALUE < 'm') NOT VALID",
         "ALTER DOMAIN shop.address SET DEFAULT 'm'",
         "ALTER TABLE customers DROP COLUMN ssn",
