@@ -52,8 +52,8 @@ pub(super) fn explain(walk: &mut Walk<'_>, explain: &protobuf::ExplainStmt) -> R
 /// ANALYZE computes what the statement would show: whether that fails is told, and with SERIALIZE how long it is.
 fn computed_unseen(walk: &mut Walk<'_>, outputs: &Outputs, options: &[Node]) {
     let Outputs::Columns(outputs) = outputs else { return };
-    let measured = node::all(options)
-        .any(|option| matches!(option, NodeEnum::DefElem(option) if option.defname == "serialize"));
+    let measured =
+        node::all(options).any(|option| matches!(option, NodeEnum::DefElem(option) if option.defname == "serialize"));
     for output in outputs {
         walk.computed(&output.lineage);
         if measured {
