@@ -75,6 +75,8 @@ pub struct Column {
     pub number: i16,
     /// `pg_type.oid` of the column; 0 on MySQL.
     pub type_oid: u32,
+    /// Whether the relation keeps it when its parents lose theirs of that name; true where there are no parents.
+    pub local: bool,
     /// The expression of a stored or virtual generated column, as the server prints it with an empty `search_path`.
     pub generated: Option<Arc<str>>,
 }
@@ -167,6 +169,8 @@ pub struct Cast {
 /// A type outside `pg_catalog`: enum, domain, composite, range, base type.
 #[derive(Clone, Debug, Serialize)]
 pub struct UserType {
+    /// `pg_type.oid`.
+    pub oid: u32,
     /// Its qualified name.
     pub name: QualifiedName,
     /// What it is made of.
@@ -180,10 +184,10 @@ pub struct UserType {
 pub enum UserTypeKind {
     /// An enum.
     Enum,
-    /// A domain; its CHECK constraints as the server prints them.
+    /// A domain.
     Domain {
-        /// The constraints' expressions.
-        checks: Vec<Arc<str>>,
+        /// `pg_type.oid` of what it is over.
+        base: u32,
     },
     /// A composite or the row type of a relation.
     Composite,
@@ -235,6 +239,24 @@ impl Catalog {
             self.by_oid.insert(relation.oid, Arc::clone(&relation));
         }
         self.relations.insert(relation.name.clone(), relation);
+    }
+
+    /// The columns whose type is the domain called `name`, or a domain over it.
+    pub fn columns_of_domain(&self, name: &QualifiedName) -> impl Iterator<Item = (&Arc<Relation>, &Column)> {
+        let mut domains: HashSet<u32> = self.types.get(name).map(|domain| domain.oid).into_iter().collect();
+        loop {
+            let over = self
+                .types
+                .values()
+                .filter(|other| matches!(other.kind, UserTypeKind::Domain { base } if domains.contains(&base)));
+            let over: Vec<u32> = over.map(|other| other.oid).filter(|oid| !domains.contains(oid)).collect();
+            if over.is_empty() {
+                break;
+            }
+            domains.extend(over);
+        }
+        let columns = self.relations.values().flat_map(|r| r.columns.iter().map(move |column| (r, column)));
+        columns.filter(move |(_, column)| domains.contains(&column.type_oid))
     }
 
     /// Adds a function under its bare name.

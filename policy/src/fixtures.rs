@@ -25,6 +25,7 @@ fn relation(oid: u32, schema: &str, name: &str, kind: RelationKind, columns: &[&
         name: Arc::from(name.trim_end_matches('*')),
         number: i16::try_from(at).unwrap() + 1,
         type_oid: 25,
+        local: true,
         generated: name.ends_with('*').then(|| Arc::from("expression")),
     };
     Relation {
@@ -151,7 +152,8 @@ impl Statement {
 
     /// With one result column more.
     pub(crate) fn showing(mut self, lineage: &[(&str, Via)]) -> Self {
-        let lineage = Lineage { columns: lineage.iter().map(|(text, via)| (column(text), *via)).collect() };
+        let lineage =
+            Lineage { columns: lineage.iter().map(|(text, via)| (column(text), *via)).collect(), mixed: false };
         let output = Output { name: Arc::from("x"), lineage };
         match &mut self.outputs {
             Outputs::Columns(outputs) => outputs.push(output),

@@ -164,6 +164,10 @@ pub struct Lineage {
     /// Each feeding column with the worst step on its way. Empty: constants and parameters only.
     #[serde(serialize_with = "lineage_as_list")]
     pub columns: BTreeMap<ColumnRef, Via>,
+    /// Whether some of the values may be none of these columns': a constant of another arm of a UNION, what a
+    /// function made. Such a value compared with a stored one is a guess of the statement's own.
+    #[serde(skip)]
+    pub mixed: bool,
 }
 
 fn lineage_as_list<S: serde::Serializer>(map: &BTreeMap<ColumnRef, Via>, to: S) -> Result<S::Ok, S::Error> {
@@ -178,11 +182,26 @@ impl Lineage {
 
     /// The stored value of `column` itself.
     pub fn copy_of(column: ColumnRef) -> Self {
-        Self { columns: BTreeMap::from([(column, Via::Copy)]) }
+        Self { columns: BTreeMap::from([(column, Via::Copy)]), mixed: false }
+    }
+
+    /// Whether every value is one that is stored, as it is stored.
+    pub fn is_stored(&self) -> bool {
+        !self.mixed && !self.columns.is_empty() && self.columns.values().all(|via| *via == Via::Copy)
+    }
+
+    /// The value is of the one or of the other: arms of a UNION, rows of VALUES, sides of a join by names.
+    #[must_use]
+    pub fn or(mut self, other: &Self) -> Self {
+        let one_is_made = self.columns.is_empty() != other.columns.is_empty();
+        self.merge(other);
+        self.mixed |= one_is_made;
+        self
     }
 
     /// Adds all of `other`, the worse step winning.
     pub fn merge(&mut self, other: &Self) {
+        self.mixed |= other.mixed;
         for (column, via) in &other.columns {
             let worst = self.columns.entry(column.clone()).or_insert(*via);
             *worst = (*worst).max(*via);

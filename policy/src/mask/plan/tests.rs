@@ -303,8 +303,10 @@ fn any_lineage() -> impl Strategy<Value = Lineage> {
         "shop.orders.note",
     ];
     let via = prop_oneof![Just(Copy), Just(Total)];
-    proptest::collection::btree_map(proptest::sample::select(COLUMNS), via, 0..4)
-        .prop_map(|columns| Lineage { columns: columns.into_iter().map(|(text, via)| (column(text), via)).collect() })
+    proptest::collection::btree_map(proptest::sample::select(COLUMNS), via, 0..4).prop_map(|columns| Lineage {
+        columns: columns.into_iter().map(|(text, via)| (column(text), via)).collect(),
+        mixed: false,
+    })
 }
 
 proptest! {

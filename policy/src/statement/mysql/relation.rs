@@ -111,7 +111,7 @@ fn view(walk: &mut Walk<'_>, relation: &Arc<Relation>) -> Result<Arc<[Field]>, R
 /// What a definition computes its author chose: whether it fails tells nothing that a statement could ask for.
 fn of_author(lineage: &Lineage) -> Lineage {
     let total = |(column, via): (&ColumnRef, &Via)| (column.clone(), (*via).min(Via::Total));
-    Lineage { columns: lineage.columns.iter().map(total).collect() }
+    Lineage { columns: lineage.columns.iter().map(total).collect(), mixed: lineage.mixed }
 }
 
 /// Runs `inside` as the author's work under other settings.

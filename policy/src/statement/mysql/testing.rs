@@ -76,7 +76,13 @@ fn relation((schema, name, columns, definition): &(&str, &str, &str, Option<&str
             Some((name, expression)) => (name, Some(Arc::from(expression))),
             None => (text, None),
         };
-        Column { name: name.into(), number: i16::try_from(at + 1).expect("few columns"), type_oid: 0, generated }
+        Column {
+            name: name.into(),
+            number: i16::try_from(at + 1).expect("few columns"),
+            type_oid: 0,
+            local: true,
+            generated,
+        }
     };
     Relation {
         oid: 0,

@@ -10,14 +10,17 @@ use super::{
     admin,
     create::{domain_constraints, owned_by, partition_bound},
     dispatch::Draft,
+    from,
     names::{ddl, ddl_on, existing_or_new, new_name_of, range_var, reshape, reshape_all, stored_expression, type_name},
-    node, survey,
+    node,
+    relation::{self, Rows},
+    survey,
     table_parts::{self, Parts},
-    walk::Walk,
+    walk::{Walk, column_ref},
 };
 use crate::{
     catalog::{QualifiedName, Relation},
-    statement::{Action, Effect, Object, Refusal, Usage, Verb},
+    statement::{Action, Effect, Lineage, Object, Refusal, Usage, Verb},
 };
 
 /// Any of the ALTER statements.
@@ -81,17 +84,23 @@ fn table(walk: &mut Walk<'_>, alter: &protobuf::AlterTableStmt) -> Result<Verb, 
         return Ok(verb);
     }
     let relation = ddl_on(walk, alter.relation.as_ref())?;
+    let rows = alter.relation.as_ref().map_or(Rows::Inherited, from::rows);
     for command in node::all(&alter.cmds) {
         let NodeEnum::AlterTableCmd(command) = command else { return Err(node::unexpected(command, "ALTER TABLE")) };
         if verb == "ALTER TABLE" && walk.features.rewrite.is_none() {
             walk.features.rewrite = survey::rewrite(&relation, command);
         }
-        self::command(walk, &relation, command)?;
+        self::command(walk, &relation, command, rows)?;
     }
     Ok(verb)
 }
 
-fn command(walk: &mut Walk<'_>, relation: &Arc<Relation>, command: &protobuf::AlterTableCmd) -> Result<(), Refusal> {
+fn command(
+    walk: &mut Walk<'_>,
+    relation: &Arc<Relation>,
+    command: &protobuf::AlterTableCmd,
+    rows: Rows,
+) -> Result<(), Refusal> {
     use AlterTableType as At;
     let def = node::boxed(command.def.as_ref());
     let kind = At::try_from(command.subtype).map_err(|_| node::unsupported("this form of ALTER TABLE"))?;
@@ -128,7 +137,20 @@ fn command(walk: &mut Walk<'_>, relation: &Arc<Relation>, command: &protobuf::Al
             let child = partition.name.as_ref().ok_or_else(|| node::unsupported("a partition without a name"))?;
             kin(walk, relation, child)
         }
+        (At::AtDropColumn, _) => {
+            drop_column(walk, relation, &command.name, rows);
+            Ok(())
+        }
         (kind, _) => plain_command(walk, relation, kind),
+    }
+}
+
+/// DROP COLUMN: a child that keeps the column keeps its values, and has lost the parent's mask.
+fn drop_column(walk: &mut Walk<'_>, relation: &Arc<Relation>, name: &str, rows: Rows) {
+    let children = relation::descendants(walk.catalog, relation);
+    let keeps = |child: &&Arc<Relation>| child.column(name).is_some_and(|column| column.local || rows == Rows::Only);
+    if children.iter().any(keeps) {
+        reshape(walk, relation, name);
     }
 }
 
@@ -143,7 +165,6 @@ fn plain_command(walk: &mut Walk<'_>, relation: &Arc<Relation>, kind: AlterTable
         | At::AtResetOptions
         | At::AtSetStorage
         | At::AtSetCompression
-        | At::AtDropColumn
         | At::AtAlterConstraint
         | At::AtValidateConstraint
         | At::AtDropConstraint
@@ -224,7 +245,13 @@ fn with_column(relation: &Arc<Relation>, name: &str) -> Arc<Relation> {
         return Arc::clone(relation);
     }
     let mut wider = Relation::clone(relation);
-    wider.columns.push(crate::catalog::Column { name: name.into(), number: 0, type_oid: 0, generated: None });
+    wider.columns.push(crate::catalog::Column {
+        name: name.into(),
+        number: 0,
+        type_oid: 0,
+        local: true,
+        generated: None,
+    });
     Arc::new(wider)
 }
 
@@ -319,19 +346,32 @@ pub(super) fn object_type(walk: &Walk<'_>, object: Option<&pg_query::Node>) -> R
     }
 }
 
+/// VALIDATE CONSTRAINT among the kinds of ALTER DOMAIN.
+const VALIDATE: &str = "V";
+
 fn domain(walk: &mut Walk<'_>, alter: &protobuf::AlterDomainStmt) -> Result<Verb, Refusal> {
     let path = node::strings(&alter.type_name)?;
     let name = type_name(walk, &path)?;
     range_var(&path)?;
     ddl(walk, &name);
+    let mut checked = alter.subtype == VALIDATE;
     match node::boxed(alter.def.as_ref()) {
-        Some(constraint @ NodeEnum::Constraint(_)) => {
-            domain_constraints(walk, &name, std::iter::once(constraint))?;
+        Some(node @ NodeEnum::Constraint(constraint)) => {
+            domain_constraints(walk, &name, std::iter::once(node))?;
+            checked = constraint.raw_expr.is_some() && !constraint.skip_validation;
         }
         Some(value) => {
             super::names::constant_expression(walk, value)?;
         }
         None => {}
+    }
+    if checked {
+        // Every value stored in a column of the domain is looked at, and whether one of them fails is the answer.
+        let catalog = walk.catalog;
+        for (relation, column) in catalog.columns_of_domain(&name) {
+            walk.touch(&relation.name);
+            walk.used(&Lineage::copy_of(column_ref(&relation.name, &column.name)), &Usage::Inference);
+        }
     }
     Ok("ALTER DOMAIN")
 }

@@ -2,7 +2,7 @@
 //! Records uses; whether a use is allowed is not decided here.
 
 use pg_query::{
-    NodeEnum,
+    Node, NodeEnum,
     protobuf::{AExpr, AExprKind, BoolTestType},
 };
 
@@ -65,20 +65,70 @@ pub(super) fn infer(walk: &mut Walk<'_>, scope: &Scope<'_>, value: &NodeEnum) ->
 /// # Errors
 /// When something in it is not understood.
 pub(super) fn comparison(walk: &mut Walk<'_>, scope: &Scope<'_>, operation: &AExpr) -> Result<(), Refusal> {
-    let equality = is_equality(walk, operation)?;
+    let how = is_equality(walk, operation)?;
     expression::operator(walk, operation)?;
+    let mut sides = Vec::new();
     for side in [&operation.lexpr, &operation.rexpr] {
-        let Some(side) = node::boxed(side.as_ref()) else { continue };
-        match side {
-            NodeEnum::List(list) => {
-                for item in node::all(&list.items) {
-                    compare(walk, scope, item, equality)?;
-                }
-            }
-            _ => compare(walk, scope, side, equality)?,
+        sides.extend(node::boxed(side.as_ref()).map(parts).into_iter().flatten());
+    }
+    match how {
+        Compares::Equality => equality(walk, scope, &sides),
+        Compares::Otherwise => sides.into_iter().try_for_each(|side| infer(walk, scope, side)),
+    }
+}
+
+/// The values in a side of a comparison: those of a list, those of a row.
+pub(super) fn parts(side: &NodeEnum) -> Vec<&NodeEnum> {
+    match side {
+        NodeEnum::List(list) => node::all(&list.items).flat_map(parts).collect(),
+        NodeEnum::RowExpr(row) => node::all(&row.args).flat_map(parts).collect(),
+        _ => vec![side],
+    }
+}
+
+/// Values that are compared by equality. It is a look-up while each is stored or the same for the whole statement; what
+/// differs from row to row and is not stored is a guess for each row, and tells which of them is right.
+///
+/// # Errors
+/// When something in them is not understood.
+pub(super) fn equality(walk: &mut Walk<'_>, scope: &Scope<'_>, sides: &[&NodeEnum]) -> Result<(), Refusal> {
+    let mut lineages = Vec::with_capacity(sides.len());
+    let mut one_value = true;
+    for side in sides {
+        let lineage = comparand(walk, scope, side)?;
+        one_value &= lineage.is_stored() || is_constant(side);
+        lineages.push(lineage);
+    }
+    for lineage in &lineages {
+        if one_value {
+            walk.compared(lineage);
+        } else {
+            walk.used(lineage, &Usage::Inference);
         }
     }
     Ok(())
+}
+
+/// Whether `value` names no column and asks no query: constants, parameters, and what is computed from them.
+fn is_constant(value: &NodeEnum) -> bool {
+    let all = |values: &[Node]| node::all(values).all(is_constant);
+    let inside = |value: Option<&Box<Node>>| node::boxed(value).is_none_or(is_constant);
+    match value {
+        NodeEnum::AConst(_) | NodeEnum::ParamRef(_) | NodeEnum::SqlvalueFunction(_) => true,
+        NodeEnum::TypeCast(cast) => inside(cast.arg.as_ref()),
+        NodeEnum::CollateClause(collate) => inside(collate.arg.as_ref()),
+        NodeEnum::AArrayExpr(array) => all(&array.elements),
+        NodeEnum::List(list) => all(&list.items),
+        NodeEnum::RowExpr(row) => all(&row.args),
+        NodeEnum::CoalesceExpr(expr) => all(&expr.args),
+        NodeEnum::MinMaxExpr(expr) => all(&expr.args),
+        NodeEnum::AExpr(operation) => inside(operation.lexpr.as_ref()) && inside(operation.rexpr.as_ref()),
+        NodeEnum::FuncCall(call) => {
+            all(&call.args) && call.agg_order.is_empty() && call.over.is_none() && !call.agg_star
+        }
+        NodeEnum::NamedArgExpr(named) => inside(named.arg.as_ref()),
+        _ => false,
+    }
 }
 
 /// What kind of use a comparison makes of its bare columns.
@@ -111,22 +161,6 @@ fn is_equality(walk: &mut Walk<'_>, operation: &AExpr) -> Result<Compares, Refus
         ) if pure => Compares::Equality,
         _ => Compares::Otherwise,
     })
-}
-
-fn compare(walk: &mut Walk<'_>, scope: &Scope<'_>, side: &NodeEnum, how: Compares) -> Result<(), Refusal> {
-    match (side, how) {
-        (NodeEnum::RowExpr(row), Compares::Equality) => {
-            for part in node::all(&row.args) {
-                compare(walk, scope, part, how)?;
-            }
-        }
-        (_, Compares::Equality) => {
-            let lineage = comparand(walk, scope, side)?;
-            walk.compared(&lineage);
-        }
-        (_, Compares::Otherwise) => infer(walk, scope, side)?,
-    }
-    Ok(())
 }
 
 /// One side of an equality. A stored column relabelled as text, as the server prints and drivers write it, is still

@@ -10,7 +10,7 @@ use super::{
     names::{constant_expression, ddl, ddl_on, imagined, new_name, new_name_of, range_var, stored_expression},
     node,
     relation::resolve_relation,
-    table_parts::{self, Parts},
+    table_parts::{self, Among, Parts},
     walk::Walk,
 };
 use crate::{
@@ -192,7 +192,8 @@ pub(super) fn view(walk: &mut Walk<'_>, view: &protobuf::ViewStmt) -> Result<Dra
 /// When the table or an expression is not understood.
 pub(super) fn index(walk: &mut Walk<'_>, index: &protobuf::IndexStmt) -> Result<Draft, Refusal> {
     let relation = ddl_on(walk, index.relation.as_ref())?;
-    table_parts::index_elements(walk, &relation, &index.index_params)?;
+    let among = if index.unique { Among::Equals } else { Among::Nothing };
+    table_parts::index_elements(walk, &relation, &index.index_params, among)?;
     if let Some(condition) = node::boxed(index.where_clause.as_ref()) {
         table_parts::inferred(walk, &relation, condition)?;
     }

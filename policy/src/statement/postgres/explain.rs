@@ -32,6 +32,7 @@ pub(super) fn explain(walk: &mut Walk<'_>, explain: &protobuf::ExplainStmt) -> R
     estimates_tell(walk);
     let explained = |draft: Draft| Draft { manner: Manner::Explained, ..draft };
     if analyzes(&explain.options)? {
+        computed_unseen(walk, &inner.outputs, &explain.options);
         let relations: Vec<Object> = walk.needs.iter().filter_map(relation).collect();
         for object in relations {
             walk.need(Action::Explain, object);
@@ -46,6 +47,19 @@ pub(super) fn explain(walk: &mut Walk<'_>, explain: &protobuf::ExplainStmt) -> R
     let needs = std::mem::take(&mut walk.needs);
     walk.needs = needs.into_iter().map(only_explained).collect();
     Ok(Draft { effect: Effect::None, reach: Reach::Some, ..explained(Draft::of("EXPLAIN").outputs(Outputs::Server)) })
+}
+
+/// ANALYZE computes what the statement would show: whether that fails is told, and with SERIALIZE how long it is.
+fn computed_unseen(walk: &mut Walk<'_>, outputs: &Outputs, options: &[Node]) {
+    let Outputs::Columns(outputs) = outputs else { return };
+    let measured =
+        node::all(options).any(|option| matches!(option, NodeEnum::DefElem(option) if option.defname == "serialize"));
+    for output in outputs {
+        walk.computed(&output.lineage);
+        if measured {
+            walk.used(&output.lineage, &Usage::Inference);
+        }
+    }
 }
 
 /// Estimates follow the values' statistics: comparing is as good as asking.

@@ -11,7 +11,7 @@ use pg_query::{
 use super::{
     call, condition,
     function::{self, Purity},
-    json, node,
+    json, lazy, node,
     scope::{Field, Found, Scope, unknown_column_of},
     sublink, table_function,
     walk::Walk,
@@ -44,8 +44,8 @@ pub(super) fn expression(walk: &mut Walk<'_>, scope: &Scope<'_>, value: &NodeEnu
         NodeEnum::FuncCall(call) => call::function(walk, scope, call),
         NodeEnum::SubLink(link) => sublink::value(walk, scope, link),
         NodeEnum::CaseExpr(case) => self::case(walk, scope, case),
-        NodeEnum::BoolExpr(expr) => all(walk, scope, &expr.args, Via::Total),
-        NodeEnum::CoalesceExpr(expr) => all(walk, scope, &expr.args, Via::Total),
+        NodeEnum::BoolExpr(expr) => lazy::logic(walk, scope, expr),
+        NodeEnum::CoalesceExpr(expr) => lazy::coalesce(walk, scope, expr),
         NodeEnum::MinMaxExpr(expr) => all(walk, scope, &expr.args, Via::Total),
         NodeEnum::AArrayExpr(array) => all(walk, scope, &array.elements, Via::Total),
         NodeEnum::RowExpr(row) => all(walk, scope, &row.args, Via::Total),
@@ -168,6 +168,7 @@ fn operation(walk: &mut Walk<'_>, scope: &Scope<'_>, operation: &AExpr) -> Resul
             None => {}
         }
     }
+    lazy::rows(walk, scope, operation, &lineage)?;
     Ok(lineage.through(operator(walk, operation)?))
 }
 
@@ -203,19 +204,15 @@ pub(super) fn operator(walk: &mut Walk<'_>, operation: &AExpr) -> Result<Via, Re
 fn case(walk: &mut Walk<'_>, scope: &Scope<'_>, case: &CaseExpr) -> Result<Lineage, Refusal> {
     let mut lineage = Lineage::constant();
     let subject = node::boxed(case.arg.as_ref());
-    if let Some(subject) = subject {
-        let subject = condition::comparand(walk, scope, subject)?;
-        walk.compared(&subject);
+    if subject.is_some() {
         function::operator(walk, &["=".to_owned()])?;
     }
     for arm in node::all(&case.args) {
         let NodeEnum::CaseWhen(arm) = arm else { return Err(node::unexpected(arm, "CASE")) };
         let when = node::required(arm.expr.as_ref(), "CASE")?;
-        if subject.is_some() {
-            let when = condition::comparand(walk, scope, when)?;
-            walk.compared(&when);
-        } else {
-            condition::condition(walk, scope, when)?;
+        match subject {
+            Some(subject) => condition::equality(walk, scope, &[subject, when])?,
+            None => condition::condition(walk, scope, when)?,
         }
         lineage.merge(&one(walk, scope, arm.result.as_ref(), Via::Total)?);
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use pg_query::{NodeEnum, protobuf};
 
 use super::{
-    function_list::{COMPUTE, NULLNESS, TOTAL},
+    function_list::{COMPUTE, NULLNESS, PARTIAL_FORMS, TOTAL},
     node,
     walk::Walk,
 };
@@ -145,10 +145,22 @@ pub(super) fn operator(walk: &mut Walk<'_>, path: &[String]) -> Result<Purity, R
             None => walk.search_path.contains(&operator.name.schema),
         };
         if in_sight {
-            purity = purity.max(of_user(walk, &operator.function, operator.extension.as_ref()));
+            let of_this = of_user(walk, &operator.function, operator.extension.as_ref());
+            if !never_fails(symbol, operator.extension.as_deref()) {
+                purity = purity.max(of_this);
+            }
         }
     }
     Ok(purity)
+}
+
+/// Whether the operator that a trusted extension adds to a built-in one of that symbol is as total as that: all their
+/// types can be compared, and what hstore borrows of JSON answers everything.
+fn never_fails(symbol: &str, extension: Option<&str>) -> bool {
+    let compares = matches!(symbol, "=" | "<>" | "<" | ">" | "<=" | ">=");
+    extension.is_some_and(|extension| {
+        TRUSTED_EXTENSIONS.binary_search(&extension).is_ok() && (compares || extension == "hstore")
+    })
 }
 
 /// A cast to `type_name`; adds what it needs.
@@ -249,7 +261,8 @@ fn built_in(walk: &mut Walk<'_>, name: &str, args: usize) -> Purity {
         }
     }
     if let Some(purity) = listed(name) {
-        return purity;
+        let partial = PARTIAL_FORMS.iter().any(|(form, fewest)| *form == name && args >= *fewest);
+        return if partial { Purity::Compute } else { purity };
     }
     match name {
         // The form with two arguments runs the query it is given.

@@ -40,10 +40,8 @@ pub(super) fn join(walk: &mut Walk<'_>, scope: &mut Scope<'_>, join: &JoinExpr) 
     let mut merged = Vec::with_capacity(shared.len());
     for name in &shared {
         let (left, right) = (only(&one, name)?, only(&other, name)?);
-        walk.compared(&left);
-        walk.compared(&right);
-        let mut lineage = Lineage::clone(&left);
-        lineage.merge(&right);
+        walk.matched([&left, &right]);
+        let lineage = Lineage::clone(&left).or(&right);
         merged.push(Field { name: Arc::clone(name), lineage: Arc::new(lineage) });
     }
     let mut fields = merged.clone();

@@ -3,10 +3,15 @@
 use pg_query::{Node, NodeEnum, protobuf};
 
 use super::{
-    admin, catalogs, dispatch::Draft, function, names::constant_expression, node, relation::resolve_relation,
-    walk::Walk,
+    admin, catalogs,
+    dispatch::Draft,
+    function,
+    names::constant_expression,
+    node,
+    relation::resolve_relation,
+    walk::{Walk, column_ref},
 };
-use crate::statement::{Action, Effect, Object, Outputs, Refusal, Verb};
+use crate::statement::{Action, Effect, Lineage, Object, Outputs, Refusal, Usage, Verb};
 
 /// Any of these but CALL.
 ///
@@ -40,6 +45,14 @@ pub(super) fn maintain(walk: &mut Walk<'_>, statement: &NodeEnum) -> Result<Draf
         }
         NodeEnum::ClusterStmt(cluster) => {
             one_or_all(walk, cluster.relation.as_ref())?;
+            if let Some(name) = &cluster.relation {
+                // The rows lie in the index's order from then on, and come so where nothing else orders them. Of which
+                // columns it is, the catalog does not tell.
+                let relation = resolve_relation(walk, name)?;
+                for column in &relation.columns {
+                    walk.used(&Lineage::copy_of(column_ref(&relation.name, &column.name)), &Usage::Inference);
+                }
+            }
             "CLUSTER"
         }
         NodeEnum::ReindexStmt(reindex) => {

@@ -32,6 +32,7 @@ mod identity;
 mod inband;
 mod join;
 mod json;
+mod lazy;
 mod maintain;
 mod merge;
 mod names;

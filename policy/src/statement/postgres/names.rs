@@ -184,8 +184,13 @@ pub(super) fn constant_expression(walk: &mut Walk<'_>, value: &NodeEnum) -> Resu
 
 /// A relation that is being made, so that expressions over its columns can be read.
 pub(super) fn imagined<'c>(name: &QualifiedName, columns: impl Iterator<Item = &'c str>) -> Relation {
-    let columns =
-        columns.zip(1..).map(|(name, number)| Column { name: name.into(), number, type_oid: 0, generated: None });
+    let columns = columns.zip(1..).map(|(name, number)| Column {
+        name: name.into(),
+        number,
+        type_oid: 0,
+        local: true,
+        generated: None,
+    });
     Relation {
         oid: 0,
         name: name.clone(),

@@ -141,7 +141,7 @@ fn values(walk: &mut Walk<'_>, scope: &mut Scope<'_>, select: &SelectStmt) -> Re
             columns = row;
         } else if row.len() == columns.len() {
             for (column, value) in columns.iter_mut().zip(&row) {
-                column.merge(value);
+                *column = std::mem::take(column).or(value);
             }
         } else {
             return Err(node::unsupported("VALUES lists of different lengths"));
@@ -186,8 +186,7 @@ fn set_operation(walk: &mut Walk<'_>, scope: &mut Scope<'_>, select: &SelectStmt
     let appends = select.all && select.op == SetOperation::SetopUnion as i32;
     let mut fields = Vec::with_capacity(left.fields.len());
     for (one, other) in left.fields.into_iter().zip(right.fields) {
-        let mut lineage = Lineage::clone(&one.lineage);
-        lineage.merge(&other.lineage);
+        let lineage = Lineage::clone(&one.lineage).or(&other.lineage);
         if !appends {
             walk.used(&lineage, &Usage::Inference);
         }

@@ -147,7 +147,7 @@ fn view(walk: &mut Walk<'_>, relation: &Arc<Relation>) -> Result<Arc<[Field]>, R
 /// What a definition computes its author chose: whether it fails tells nothing that a statement could ask for.
 fn of_author(lineage: &Lineage) -> Lineage {
     let total = |(column, via): (&ColumnRef, &Via)| (column.clone(), (*via).min(Via::Total));
-    Lineage { columns: lineage.columns.iter().map(total).collect() }
+    Lineage { columns: lineage.columns.iter().map(total).collect(), mixed: lineage.mixed }
 }
 
 /// A table's own columns. A row of a child is a row of its parents, so a column stands for its namesakes up the tree
@@ -155,7 +155,7 @@ fn of_author(lineage: &Lineage) -> Lineage {
 fn stored(walk: &mut Walk<'_>, relation: &Arc<Relation>, rows: Rows) -> Result<Arc<[Field]>, Refusal> {
     let mut family = related(walk.catalog, relation, |relative| &relative.parents);
     if rows == Rows::Inherited {
-        family.extend(related(walk.catalog, relation, |relative| &relative.children));
+        family.extend(descendants(walk.catalog, relation));
     }
     walk.touch(&relation.name);
     for relative in &family {
@@ -175,6 +175,11 @@ fn stored(walk: &mut Walk<'_>, relation: &Arc<Relation>, rows: Rows) -> Result<A
         fields.push(Field { name: Arc::clone(&column.name), lineage: Arc::new(lineage) });
     }
     Ok(fields.into())
+}
+
+/// Every relation that inherits from `relation`, directly or not.
+pub(super) fn descendants<'c>(catalog: &'c Catalog, relation: &'c Arc<Relation>) -> Vec<&'c Arc<Relation>> {
+    related(catalog, relation, |relative| &relative.children)
 }
 
 /// All relations reached over `step`, without the first.

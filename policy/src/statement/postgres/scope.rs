@@ -349,10 +349,7 @@ impl<'s> Scope<'s> {
 /// What comes out is the one or the other.
 fn either(lineage: Arc<Lineage>, maybe: Option<Lineage>) -> Arc<Lineage> {
     match maybe {
-        Some(mut either) => {
-            either.merge(&lineage);
-            Arc::new(either)
-        }
+        Some(either) => Arc::new(either.or(&lineage)),
         None => lineage,
     }
 }

@@ -3,13 +3,10 @@
 
 use std::sync::Arc;
 
-use pg_query::{
-    NodeEnum,
-    protobuf::{SubLink, SubLinkType},
-};
+use pg_query::protobuf::{SubLink, SubLinkType};
 
 use super::{
-    condition::comparand,
+    condition::{self, comparand},
     expression::{self, expression},
     function::{self, Purity},
     node, query,
@@ -65,21 +62,14 @@ pub(super) fn condition(walk: &mut Walk<'_>, scope: &Scope<'_>, link: &SubLink) 
                 walk.used(&lineage, &Usage::Inference);
                 return Ok(());
             }
-            for field in fields(walk, scope, link)? {
-                walk.compared(&field.lineage);
-            }
-            match node::boxed(link.testexpr.as_ref()) {
-                Some(NodeEnum::RowExpr(row)) => {
-                    for part in node::all(&row.args) {
-                        let part = comparand(walk, scope, part)?;
-                        walk.compared(&part);
-                    }
+            let asked = fields(walk, scope, link)?;
+            let tests = node::boxed(link.testexpr.as_ref()).map(condition::parts).unwrap_or_default();
+            for (at, test) in tests.into_iter().enumerate() {
+                let test = comparand(walk, scope, test)?;
+                match asked.get(at) {
+                    Some(field) => walk.matched([&test, &field.lineage]),
+                    None => walk.used(&test, &Usage::Inference),
                 }
-                Some(test) => {
-                    let test = comparand(walk, scope, test)?;
-                    walk.compared(&test);
-                }
-                None => {}
             }
             Ok(())
         }

@@ -7,7 +7,7 @@ use pg_query::{Node, NodeEnum, protobuf};
 use protobuf::ConstrType;
 
 use super::{
-    function,
+    function::{self, Purity},
     names::{new_name, over, stored_expression},
     node,
     relation::resolve_relation,
@@ -79,6 +79,13 @@ pub(super) fn constraint(
                 walk.used(&lineage, &Usage::Inference);
             }
         }
+        Ok(ConstrType::ConstrPrimary | ConstrType::ConstrUnique) => {
+            // Whether two rows hold the same is what the constraint finds out.
+            let keys = node::strings(&constraint.keys)?;
+            for name in keys.iter().map(String::as_str).chain(of) {
+                compared_among(walk, relation, name, Among::Equals);
+            }
+        }
         Ok(ConstrType::ConstrForeign) => foreign_key(walk, relation, of, constraint)?,
         Ok(ConstrType::ConstrExclusion) => {
             for exclusion in node::all(&constraint.exclusions) {
@@ -86,10 +93,14 @@ pub(super) fn constraint(
                 let [element, operator] = exclusion.items.as_slice() else {
                     return Err(node::unsupported("this form of EXCLUDE"));
                 };
-                index_elements(walk, relation, std::slice::from_ref(element))?;
+                let mut equality = false;
                 if let Some(NodeEnum::List(operator)) = operator.node.as_ref() {
-                    function::operator(walk, &node::strings(&operator.items)?)?;
+                    let path = node::strings(&operator.items)?;
+                    let purity = function::operator(walk, &path)?;
+                    equality = purity == Purity::Total && path.last().is_some_and(|symbol| symbol == "=");
                 }
+                let among = if equality { Among::Equals } else { Among::Anything };
+                index_elements(walk, relation, std::slice::from_ref(element), among)?;
             }
             if let Some(condition) = node::boxed(constraint.where_clause.as_ref()) {
                 inferred(walk, relation, condition)?;
@@ -99,8 +110,6 @@ pub(super) fn constraint(
             ConstrType::ConstrNull
             | ConstrType::ConstrNotnull
             | ConstrType::ConstrIdentity
-            | ConstrType::ConstrPrimary
-            | ConstrType::ConstrUnique
             | ConstrType::ConstrAttrDeferrable
             | ConstrType::ConstrAttrNotDeferrable
             | ConstrType::ConstrAttrDeferred
@@ -142,18 +151,46 @@ fn foreign_key(
     Ok(())
 }
 
+/// What an index finds out about the rows while it is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Among {
+    /// Nothing.
+    Nothing,
+    /// Whether two hold the same: UNIQUE.
+    Equals,
+    /// Whether an operator holds between two: EXCLUDE.
+    Anything,
+}
+
 /// The elements of an index: expressions are computed for every stored row.
 ///
 /// # Errors
 /// When an expression is not understood.
-pub(super) fn index_elements(walk: &mut Walk<'_>, relation: &Arc<Relation>, elements: &[Node]) -> Result<(), Refusal> {
+pub(super) fn index_elements(
+    walk: &mut Walk<'_>,
+    relation: &Arc<Relation>,
+    elements: &[Node],
+    among: Among,
+) -> Result<(), Refusal> {
     for element in node::all(elements) {
         let NodeEnum::IndexElem(element) = element else { return Err(node::unexpected(element, "an index")) };
         if let Some(value) = node::boxed(element.expr.as_ref()) {
             inferred(walk, relation, value)?;
+        } else {
+            compared_among(walk, relation, &element.name, among);
         }
     }
     Ok(())
+}
+
+/// The rows' values of a column are compared with each other.
+fn compared_among(walk: &mut Walk<'_>, relation: &Relation, name: &str, among: Among) {
+    let lineage = Lineage::copy_of(column_ref(&relation.name, &Arc::from(name)));
+    match among {
+        Among::Nothing => {}
+        Among::Equals => walk.compared(&lineage),
+        Among::Anything => walk.used(&lineage, &Usage::Inference),
+    }
 }
 
 /// An expression that is computed for every stored row, and may fail on one.

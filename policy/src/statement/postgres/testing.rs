@@ -116,6 +116,7 @@ fn relation(oid: u32, dotted: &str, kind: RelationKind, columns: &str) -> Relati
         name: Arc::from(column),
         number,
         type_oid: 25,
+        local: true,
         generated: (column == "email_key").then(|| Arc::from("lower((email)::text)")),
     });
     Relation {

@@ -206,6 +206,10 @@ fn lateral_and_correlated_names_resolve_as_in_the_server() {
             "SELECT array_append(ARRAY[ssn], 'x'), jsonb_exists(notes, 'k') FROM customers",
             &["customers.ssn?", "customers.notes?"],
         ),
+        (
+            "SELECT length(email), length(avatar, 'EUC_JP'), random(salary, 9), pg_input_is_valid(ssn, 'int') FROM customers",
+            &["customers.email!", "customers.avatar?", "customers.salary?", "customers.ssn?"],
+        ),
         ("SELECT o.id FROM orders o JOIN LATERAL (SELECT o.note AS id) s(x) ON o.note = s.x", &["orders.id"]),
     ]);
 }
@@ -236,6 +240,59 @@ fn conditions_are_told_from_equality() {
         ("SELECT id FROM newsletter JOIN customers USING (email)", &["=customers.email"]),
         ("SELECT 1 FROM (SELECT id, email FROM customers) a NATURAL JOIN newsletter", &["=customers.email"]),
         ("SELECT 1 FROM orders o JOIN customers c ON c.id = o.id AND c.ssn > o.note", &["?customers.ssn"]),
+    ]);
+}
+
+#[test]
+fn guesses_made_row_by_row_are_no_equality() {
+    check_uses(&[
+        ("SELECT g FROM customers, generate_series(1, 9) g WHERE salary = g", &["?customers.salary"]),
+        (
+            "SELECT 1 FROM (SELECT g AS salary FROM generate_series(1, 9) g) x JOIN customers USING (salary)",
+            &["?customers.salary"],
+        ),
+        ("SELECT 1 FROM (VALUES ('a'), ('b')) v(ssn) NATURAL JOIN (SELECT ssn FROM customers) c", &["?customers.ssn"]),
+        ("SELECT id FROM customers WHERE ssn IN (SELECT unnest($1::text[]))", &["?customers.ssn"]),
+        ("SELECT id FROM customers WHERE ssn = ANY (ARRAY(SELECT note FROM orders))", &["?customers.ssn"]),
+        ("SELECT 1 FROM customers c, orders o WHERE c.ssn = 'a' || o.note", &["?customers.ssn"]),
+        (
+            "SELECT 1 FROM customers c, (SELECT row_number() OVER () AS n FROM orders) o WHERE c.ssn = o.n",
+            &["?customers.ssn"],
+        ),
+        ("SELECT CASE ssn WHEN (random())::text THEN 1 END FROM customers", &["=customers.ssn"]),
+        ("SELECT CASE c.ssn WHEN g THEN 1 END FROM customers c, generate_series(1, 9) g", &["?customers.ssn"]),
+        // Guesses under the name of a stored column.
+        (
+            "SELECT 1 FROM customers c JOIN (SELECT note FROM orders UNION ALL SELECT 'a') n ON n.note = c.ssn",
+            &["?customers.ssn"],
+        ),
+        (
+            "SELECT 1 FROM (SELECT id FROM orders FULL JOIN generate_series(1, 9) s(id) USING (id)) x, customers c WHERE c.ssn = x.id::text",
+            &["?customers.ssn"],
+        ),
+        ("SELECT id FROM customers WHERE ssn = (SELECT note FROM orders LIMIT 1)", &["=customers.ssn"]),
+        (
+            "SELECT id FROM customers WHERE ssn = lower($1) OR email = current_setting('app.email')",
+            &["=customers.email", "=customers.ssn"],
+        ),
+        (
+            "SELECT id FROM customers WHERE ssn = ANY (string_to_array($1, ',')) OR ssn = ANY ('{a,b}'::text[])",
+            &["=customers.ssn"],
+        ),
+    ]);
+}
+
+#[test]
+fn what_is_computed_only_sometimes_tells_what_came_before() {
+    check_uses(&[
+        ("SELECT salary > 5 AND 1 / id > 0 FROM customers", &["?customers.salary"]),
+        ("SELECT salary > 5 OR EXISTS (SELECT 1 FROM orders) FROM customers", &["?customers.salary"]),
+        ("SELECT salary > 5 AND x > 0 FROM customers c, LATERAL (SELECT 1 / c.id AS x) s", &["?customers.salary"]),
+        ("SELECT coalesce(notes -> 'a', to_jsonb(1 / id)) FROM customers", &["?customers.notes"]),
+        ("SELECT (salary, 1 / id) < (5, 1) FROM customers", &["?customers.salary"]),
+        ("SELECT salary > 5 AND city = 'Oslo' AND id IN (1, 2) FROM customers", &[]),
+        ("SELECT coalesce(email, 'none'), coalesce(email, name || 'x', ssn) FROM customers", &[]),
+        ("SELECT NOT (salary > 5) FROM customers", &[]),
     ]);
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::understand;
 use crate::{
-    catalog::{Catalog, Column, Function, FunctionKind, QualifiedName, Relation, RelationKind},
+    catalog::{Catalog, Column, Function, FunctionKind, QualifiedName, Relation, RelationKind, UserType, UserTypeKind},
     statement::{Effect, Names, Outputs, Refusal, RefusalKind, Statement, Usage},
 };
 
@@ -13,6 +13,7 @@ fn relation(schema: &str, name: &str, kind: RelationKind, columns: &[&str]) -> R
         name: name.into(),
         number,
         type_oid: 25,
+        local: true,
         generated: None,
     });
     Relation {
@@ -36,7 +37,6 @@ fn catalog() -> Catalog {
         ..Catalog::default()
     };
     for one in [
-        relation("shop", "customers", RelationKind::Table, &["id", "email", "ssn"]),
         relation("shop", "orders", RelationKind::Table, &["id", "customer_id", "note"]),
         relation("shop", "orders_pkey", RelationKind::Other, &[]),
         relation("public", "t", RelationKind::Table, &["a"]),
@@ -48,6 +48,24 @@ fn catalog() -> Catalog {
     ] {
         catalog.add_relation(one);
     }
+    let address = QualifiedName::new("shop", "address");
+    let kind = UserTypeKind::Domain { base: 25 };
+    catalog.types.insert(address.clone(), UserType { oid: 50, name: address.clone(), kind, extension: None });
+    let (name, kind) = (QualifiedName::new("shop", "address_of_work"), UserTypeKind::Domain { base: 50 });
+    catalog.types.insert(name.clone(), UserType { oid: 51, name, kind, extension: None });
+    // A child with an e-mail column of its own, and the rest from its parent.
+    let mut child = relation("shop", "vips", RelationKind::Table, &["id", "email", "ssn"]);
+    child.parents.push(QualifiedName::new("shop", "customers"));
+    for column in child.columns.iter_mut().filter(|column| &*column.name != "email") {
+        column.local = false;
+    }
+    let mut parent = relation("shop", "customers", RelationKind::Table, &["id", "email", "ssn"]);
+    parent.children.push(child.name.clone());
+    for column in parent.columns.iter_mut().filter(|column| &*column.name == "email") {
+        column.type_oid = 51;
+    }
+    catalog.add_relation(child);
+    catalog.add_relation(parent);
     for (schema, name, kind, args) in [
         ("shop", "settle", FunctionKind::Procedure, 1),
         ("pg_catalog", "nextval", FunctionKind::Function, 1),
@@ -237,12 +255,33 @@ fn columns_that_leave_their_mask_are_used() {
             &["Reshape shop.customers.id", "Reshape shop.customers.ssn"],
         ),
         ("CREATE INDEX ON customers (lower(ssn))", &["Inference shop.customers.ssn"]),
+        ("CREATE UNIQUE INDEX ON customers (ssn)", &["Equality shop.customers.ssn"]),
+        ("ALTER TABLE customers ADD UNIQUE (id, ssn)", &["Equality shop.customers.ssn"]),
+        ("ALTER TABLE customers ADD EXCLUDE USING gist (ssn WITH &&)", &["Inference shop.customers.ssn"]),
+        ("CLUSTER customers USING customers_ssn_idx", &["Inference shop.customers.ssn"]),
+        ("ALTER DOMAIN shop.address ADD CHECK (VALUE < 'm')", &["Inference shop.customers.email"]),
+        ("ALTER DOMAIN shop.address VALIDATE CONSTRAINT c", &["Inference shop.customers.email"]),
+        ("ALTER TABLE customers DROP COLUMN email", &["Reshape shop.customers.email"]),
+        ("ALTER TABLE ONLY customers DROP COLUMN ssn", &["Reshape shop.customers.ssn"]),
         ("EXPLAIN SELECT 1 FROM customers WHERE ssn = 'x'", &["Inference shop.customers.ssn"]),
+        ("EXPLAIN ANALYZE SELECT ssn::int FROM customers", &["Inference shop.customers.ssn"]),
+        ("EXPLAIN (ANALYZE, SERIALIZE) SELECT ssn FROM customers", &["Inference shop.customers.ssn"]),
     ] {
         let found = uses(text);
         for column in expected {
             assert!(found.iter().any(|use_| use_ == column), "{text}: {found:?}");
         }
+    }
+    for text in [
+        "CREATE INDEX ON customers (ssn)",
+        "EXPLAIN ANALYZE SELECT ssn FROM customers",
+        "EXPLAIN SELECT ssn::int FROM customers",
+        "ALTER DOMAIN shop.address ADD CHECK (VALUE < 'm') NOT VALID",
+        "ALTER DOMAIN shop.address SET DEFAULT 'm'",
+        "ALTER TABLE customers DROP COLUMN ssn",
+        "CREATE TABLE fresh (ssn text UNIQUE, EXCLUDE USING gist (ssn WITH &&))",
+    ] {
+        assert_eq!(uses(text), Vec::<String>::new(), "{text}");
     }
     let copied = uses("COPY customers TO STDOUT");
     assert_eq!(copied.len(), 3, "{copied:?}");

@@ -159,6 +159,18 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// Values are compared by equality with each other. Stored ones among themselves are one look-up; what the statement
+    /// makes row by row is a guess for each row, and with many of them it is no look-up any more.
+    pub(super) fn matched(&mut self, sides: [&Lineage; 2]) {
+        for lineage in sides {
+            if sides.iter().all(|side| side.is_stored()) {
+                self.compared(lineage);
+            } else {
+                self.used(lineage, &Usage::Inference);
+            }
+        }
+    }
+
     /// A value of `lineage` is computed where nobody sees it: only its success or failure could tell about it, and that
     /// is inference. What a view's author computes is not in the client's hand.
     pub(super) fn computed(&mut self, lineage: &Lineage) {

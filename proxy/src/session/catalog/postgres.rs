@@ -151,14 +151,13 @@ pub fn build(tables: &[Table], version: u64) -> Result<Catalog, CatalogError> {
     }
     for row in answer(8) {
         let name = row.qualified(0)?;
-        let checks = || row.optional(3).unwrap_or_default().split('\x1f').filter(|check| !check.is_empty());
         let kind = match row.text(2)? {
             "e" => UserTypeKind::Enum,
-            "d" => UserTypeKind::Domain { checks: checks().map(Arc::from).collect() },
+            "d" => UserTypeKind::Domain { base: row.number(3)? },
             "c" => UserTypeKind::Composite,
             _ => UserTypeKind::Other,
         };
-        catalog.types.insert(name.clone(), UserType { name, kind, extension: row.shared(4) });
+        catalog.types.insert(name.clone(), UserType { oid: row.number(5)?, name, kind, extension: row.shared(4) });
     }
     Ok(catalog)
 }
@@ -175,6 +174,7 @@ fn relations<'a>(
             name: row.text(1)?.into(),
             number: row.number(2)?,
             type_oid: row.number(3)?,
+            local: row.text(5)? == "t",
             generated: row.shared(4),
         };
         columns.entry(row.number(0)?).or_default().push(column);
@@ -263,7 +263,7 @@ const RELATIONS: &str = "
 
 const COLUMNS: &str = "
     SELECT a.attrelid, a.attname::text, a.attnum, a.atttypid,
-           CASE WHEN a.attgenerated <> '' THEN pg_catalog.pg_get_expr(d.adbin, d.adrelid) END
+           CASE WHEN a.attgenerated <> '' THEN pg_catalog.pg_get_expr(d.adbin, d.adrelid) END, a.attislocal
       FROM pg_catalog.pg_attribute a
       JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
       LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
@@ -329,10 +329,7 @@ const CASTS: &str = "
 
 /// Types outside pg_catalog, row types of relations among them, without arrays.
 const TYPES: &str = "
-    SELECT n.nspname::text, t.typname::text, t.typtype::text,
-           (SELECT pg_catalog.string_agg(pg_catalog.pg_get_constraintdef(c.oid), E'\\x1f' ORDER BY c.conname)
-              FROM pg_catalog.pg_constraint c WHERE c.contypid = t.oid),
-           e.extname::text
+    SELECT n.nspname::text, t.typname::text, t.typtype::text, t.typbasetype, e.extname::text, t.oid
       FROM pg_catalog.pg_type t
       JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
       LEFT JOIN pg_catalog.pg_depend x ON x.classid = 'pg_catalog.pg_type'::regclass AND x.objid = t.oid
@@ -364,8 +361,6 @@ const FINGERPRINT: &str = "
           FROM pg_catalog.pg_cast WHERE oid >= 16384
         UNION ALL SELECT 'type ' || pg_catalog.md5(COALESCE(pg_catalog.string_agg(oid::text || ' ' || xmin::text, ',' ORDER BY oid), ''))
           FROM pg_catalog.pg_type WHERE oid >= 16384
-        UNION ALL SELECT 'constraint ' || pg_catalog.md5(COALESCE(pg_catalog.string_agg(oid::text || ' ' || xmin::text, ',' ORDER BY oid), ''))
-          FROM pg_catalog.pg_constraint WHERE contypid <> 0
         UNION ALL SELECT 'extension ' || pg_catalog.md5(COALESCE(pg_catalog.string_agg(oid::text || ' ' || xmin::text, ',' ORDER BY oid), ''))
           FROM pg_catalog.pg_extension
         UNION ALL SELECT 'schema ' || pg_catalog.md5(COALESCE(pg_catalog.string_agg(oid::text || ' ' || nspname, ',' ORDER BY oid), ''))

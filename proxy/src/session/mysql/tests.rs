@@ -106,7 +106,8 @@ fn names() -> Dialect {
 }
 
 fn catalog() -> Catalog {
-    let column = |(name, number): (&str, i16)| Column { name: name.into(), number, type_oid: 0, generated: None };
+    let column =
+        |(name, number): (&str, i16)| Column { name: name.into(), number, type_oid: 0, local: true, generated: None };
     let mut catalog = Catalog { schemas: vec!["shop".into()], ..Catalog::default() };
     catalog.add_relation(Relation {
         oid: 0,

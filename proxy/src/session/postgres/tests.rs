@@ -87,7 +87,8 @@ impl Session {
 }
 
 fn catalog() -> Catalog {
-    let column = |(name, number): (&str, i16)| Column { name: name.into(), number, type_oid: 25, generated: None };
+    let column =
+        |(name, number): (&str, i16)| Column { name: name.into(), number, type_oid: 25, local: true, generated: None };
     let mut catalog = Catalog { schemas: vec!["public".into()], ..Catalog::default() };
     catalog.add_relation(Relation {
         oid: PEOPLE,

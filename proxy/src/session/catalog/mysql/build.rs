@@ -200,6 +200,7 @@ pub(super) fn relations(answers: Answers, flavour: Flavour) -> Result<Vec<Arc<Re
             name: name.into(),
             number: number.parse().map_err(|_| missing("a column's position"))?,
             type_oid: 0,
+            local: true,
             generated: generated(value(4), value(5), flavour),
         });
     }
