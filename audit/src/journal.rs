@@ -29,6 +29,8 @@ use crate::{
     watermark::{Position, Watermark},
 };
 
+pub use crate::record::whole_events;
+
 /// When an appended event counts as safe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {

@@ -247,6 +247,19 @@ pub(crate) fn frame(bytes: &[u8]) -> Frame<'_> {
     }
 }
 
+/// How many events the whole frames at the start of a journal's bytes hold, and how many bytes those frames are: what is
+/// read of a segment, whatever a crash has left behind it.
+pub fn whole_events(journal: &[u8]) -> (usize, usize) {
+    let (mut count, mut taken) = (0, 0);
+    while let Some(Frame::Whole { body, size }) = journal.get(taken..).map(frame)
+        && let Ok(found) = events(body)
+    {
+        count += found.len();
+        taken += size;
+    }
+    (count, taken)
+}
+
 /// The events of a frame's body, in order.
 pub(crate) fn events(body: &[u8]) -> Result<Vec<View<'_>>, Damage> {
     let mut rest = Reader(body);

@@ -38,6 +38,7 @@ use crate::{
         recorder::Recorder,
         registry::{Sessions, Signal},
         serve::House,
+        study::Study,
     },
     shared::Shared,
     store::{StoreError, credentials::random, ledger::Ledger, seal::Seal, sqlite::SqliteStore},
@@ -408,7 +409,8 @@ impl StatementReader for TargetReader {
                 return Err(unknown());
             }
             let known = target.known();
-            let understanding = target.understand(text, &known, &known.dialect)?;
+            let (dialect, text) = (known.dialect.clone(), text.into());
+            let understanding = Study { target, known, dialect, text }.run().await.into_result()?;
             match understanding.understood.statements.as_slice() {
                 [one] => Ok(Arc::new(one.clone())),
                 _ => Err(Refusal::new(RefusalKind::Unsupported, "a statement request holds exactly one statement")),

@@ -13,7 +13,7 @@ use hallpass_audit::{
     journal::Durability,
 };
 use hallpass_policy::{
-    decide::{Allowance, Authority, Decision, Denial, Fence, Question, ask_again, ask_longer, decide},
+    decide::{Allowance, Authority, Decision, Denial, Fence, Question, ask_again, decide},
     grant::{Grant, GrantKind},
     ids::{GrantId, Principal, RoleName, Timestamp, UserName},
     mask::{apply::HashKey, plan::MaskPlan},
@@ -27,9 +27,12 @@ use super::{
     port::{self, Place},
     recorder::Recorder,
     registry::Running,
+    study::{self, Studied, Study},
     target::{Known, Target, Understanding},
 };
 use crate::{config, error::ClientError, shared::Shared};
+
+mod reminders;
 
 /// Decisions a session keeps; past that it forgets them all and decides anew.
 const DECISIONS_KEPT: usize = 512;
@@ -78,6 +81,8 @@ pub enum Refused {
     Client(ClientError),
     /// A name is unknown and the catalog may be out of date: fetch it and ask again.
     StaleCatalog,
+    /// The text is long: run [`Gate::study`], give its outcome to [`Gate::studied`] and ask again.
+    Unstudied,
 }
 
 impl From<ClientError> for Refused {
@@ -102,6 +107,15 @@ struct Decided {
     allowance: Arc<Allowance>,
 }
 
+/// The text of a client's message.
+fn readable(text: &[u8]) -> Result<&str, Refused> {
+    std::str::from_utf8(text).map_err(|_| {
+        let refusal = Refusal::new(RefusalKind::Unparsed, "the statement is not valid UTF-8")
+            .hint("SET client_encoding = 'UTF8' and send the statement in it");
+        Refused::Client(ClientError::Refused(refusal))
+    })
+}
+
 /// One session's gate.
 #[derive(Debug)]
 pub struct Gate {
@@ -121,6 +135,10 @@ pub struct Gate {
     reminded: HashSet<(GrantId, Timestamp, Duration)>,
     /// The last refusal for an unknown name was retried with a fresh catalog.
     retried: bool,
+    /// The long text that is to be studied.
+    study: Option<Study>,
+    /// The long text that was studied last, until it is recorded.
+    studied: Option<Studied>,
 }
 
 /// Where a session stands: what its gate is made of.
@@ -159,6 +177,8 @@ impl Gate {
             decided: AHashMap::new(),
             reminded: HashSet::new(),
             retried: false,
+            study: None,
+            studied: None,
         }
     }
 
@@ -245,33 +265,63 @@ impl Gate {
     /// Understands `text` under the names in force.
     ///
     /// # Errors
-    /// [`Refused::StaleCatalog`] once when a name is unknown; then the refusal itself.
+    /// [`Refused::Unstudied`] for a long text that was not studied; [`Refused::StaleCatalog`] once when a name is
+    /// unknown; then the refusal itself.
     pub fn understand(&mut self, text: &[u8]) -> Result<Arc<Understanding>, Refused> {
-        let text = std::str::from_utf8(text).map_err(|_| {
-            ClientError::Refused(
-                Refusal::new(RefusalKind::Unparsed, "the statement is not valid UTF-8")
-                    .hint("SET client_encoding = 'UTF8' and send the statement in it"),
-            )
-        })?;
-        let known = self.known();
-        match self.target.understand(text, &known, &self.dialect) {
-            Ok(understanding) => {
-                self.retried = false;
-                Ok(understanding)
-            }
-            Err(refusal) => {
-                let by_name = matches!(
-                    refusal.kind,
-                    RefusalKind::UnknownRelation | RefusalKind::UnknownColumn | RefusalKind::UnknownFunction
-                );
-                if by_name && self.private.is_none() && !self.retried && self.target.may_be_stale() {
-                    self.retried = true;
-                    return Err(Refused::StaleCatalog);
-                }
-                self.retried = false;
-                Err(Refused::Client(ClientError::Refused(refusal)))
-            }
+        let text = readable(text)?;
+        if text.len() <= study::AT_ONCE {
+            let result = self.target.understand(text, &self.known(), &self.dialect);
+            return self.understood(result);
         }
+        let known = self.known();
+        let studied = self.studied.as_ref().and_then(|studied| studied.of(text, known.generation, &self.dialect));
+        if let Some(result) = studied.cloned() {
+            return self.understood(result);
+        }
+        if let Some(met) = self.target.met(text, &known, &self.dialect) {
+            return self.understood(Ok(met));
+        }
+        self.studied = None;
+        let (target, dialect) = (Arc::clone(&self.target), self.dialect.clone());
+        self.study = Some(Study { target, known, dialect, text: text.into() });
+        Err(Refused::Unstudied)
+    }
+
+    /// Understands at once, however long it is, the text of a statement that was prepared before.
+    ///
+    /// # Errors
+    /// As [`Gate::understand`], but [`Refused::Unstudied`].
+    pub fn understand_again(&mut self, text: &str) -> Result<Arc<Understanding>, Refused> {
+        let result = self.target.understand(text, &self.known(), &self.dialect);
+        self.understood(result)
+    }
+
+    /// The long text that is to be studied, if there is one.
+    pub fn study(&mut self) -> Option<Study> {
+        self.study.take()
+    }
+
+    /// What became of it: remembered until a statement is recorded, as frames come again.
+    pub fn studied(&mut self, studied: Studied) {
+        self.studied = Some(studied);
+    }
+
+    fn understood(&mut self, result: Result<Arc<Understanding>, Refusal>) -> Result<Arc<Understanding>, Refused> {
+        let retried = std::mem::take(&mut self.retried);
+        let refusal = match result {
+            Ok(understanding) => return Ok(understanding),
+            Err(refusal) => refusal,
+        };
+        let by_name = matches!(
+            refusal.kind,
+            RefusalKind::UnknownRelation | RefusalKind::UnknownColumn | RefusalKind::UnknownFunction
+        );
+        if by_name && self.private.is_none() && !retried && self.target.may_be_stale() {
+            self.retried = true;
+            self.studied = None;
+            return Err(Refused::StaleCatalog);
+        }
+        Err(Refused::Client(ClientError::Refused(refusal)))
     }
 
     /// Decides whether `statement` may run now: the one of `of` whose [`Part::key`](super::run::Part::key) is `index`.
@@ -362,6 +412,7 @@ impl Gate {
         event.decision = Some(Arc::from("allow"));
         event.reason = reason.map(Arc::from);
         self.append(event)?;
+        self.studied = None;
         Ok(Permit { attempt, allowance, started: Instant::now() })
     }
 
@@ -379,6 +430,7 @@ impl Gate {
     /// # Errors
     /// [`ClientError::AuditUnavailable`]: the client then hears that instead.
     pub fn denied(&mut self, text: &Arc<str>, error: &ClientError) -> Result<(), ClientError> {
+        self.studied = None;
         let mut event = self.event(Kind::Denied, text, None);
         event.decision = Some(Arc::from("deny"));
         event.reason = Some(Arc::from(error.to_string()));
@@ -466,43 +518,6 @@ impl Gate {
                 approved.max_rows_affected.is_some() && config.policy.statement_writes.is_some()
             }
         })
-    }
-
-    /// What the client is to be reminded of now: each point of `remind_before` of each grant once. Text and hint.
-    pub fn reminders(&mut self) -> Vec<(String, String)> {
-        let now = self.shared.clock.now();
-        let config = self.shared.config.load();
-        let mut due = Vec::new();
-        for grant in self.shared.grants.of(&self.principal.user).iter() {
-            if !grant.active(self.target.name(), now) {
-                continue;
-            }
-            let left = now.until(grant.ends);
-            let whole = grant.starts.until(grant.ends);
-            // Of several points that have passed one is told: the nearest to the end.
-            let passed = config.server.remind_before.iter().filter(|before| left <= **before && whole > **before).min();
-            if let Some(before) = passed
-                && self.reminded.insert((grant.id, grant.ends, *before))
-            {
-                let text = format!("{grant} ends at {}", hallpass_policy::grant::at(grant.ends));
-                due.push((text, ask_longer(grant)));
-            }
-        }
-        due
-    }
-
-    /// The next moment at which one of the user's grants ends by itself, or is to be reminded of.
-    pub fn next_change(&self) -> Option<Timestamp> {
-        let now = self.shared.clock.now();
-        let config = self.shared.config.load();
-        let grants = self.shared.grants.of(&self.principal.user);
-        let moments = grants.iter().filter(|grant| grant.active(self.target.name(), now)).flat_map(|grant| {
-            let reminders = config.server.remind_before.iter().map(|before| {
-                Timestamp(grant.ends.0.saturating_sub(i64::try_from(before.as_micros()).unwrap_or(i64::MAX)))
-            });
-            reminders.chain([grant.ends]).filter(|at| *at > now).collect::<Vec<_>>()
-        });
-        moments.min()
     }
 
     fn grant_ended(&self, id: GrantId, grant: Option<&Grant>, now: Timestamp) -> ClientError {

@@ -24,6 +24,8 @@ pub enum Stop {
     Connect(Fence),
     /// The catalog has to be fetched again.
     Refresh,
+    /// The gate has a long text to study.
+    Study,
     /// The client said goodbye.
     Goodbye,
     /// The proxy itself is asked this; the frame is consumed, and nothing else is taken before the answer.

@@ -19,6 +19,7 @@ pub mod registry;
 pub mod relay;
 pub mod run;
 pub mod serve;
+pub mod study;
 pub mod target;
 #[cfg(test)]
 mod testing;

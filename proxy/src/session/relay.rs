@@ -391,7 +391,7 @@ impl<M: Machine> Relay<M> {
                 let answer = Arc::clone(&self.desk).answer(self.gate.asker(), questions, Arc::clone(&cancel));
                 self.asking = Some(Asking { answer: Box::pin(answer), cancel, idle });
             }
-            Stop::Connect(_) | Stop::Refresh | Stop::Goodbye | Stop::Relogin => self.wish = Some(stop),
+            Stop::Connect(_) | Stop::Refresh | Stop::Study | Stop::Goodbye | Stop::Relogin => self.wish = Some(stop),
         }
         None
     }
@@ -442,6 +442,11 @@ impl<M: Machine> Relay<M> {
                 let target = Arc::clone(self.gate.target());
                 if let Err(error) = target.refresh().await {
                     tracing::warn!(%error, "the catalog could not be read");
+                }
+            }
+            Stop::Study => {
+                if let Some(study) = self.gate.study() {
+                    self.gate.studied(study.run().await);
                 }
             }
             Stop::Goodbye => {

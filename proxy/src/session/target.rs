@@ -17,7 +17,7 @@ use hallpass_policy::{
     decide::Policy,
     ids::TargetName,
     mask::plan::Masks,
-    statement::{Dialect, Names, Refusal, Understood, mysql::MysqlNames},
+    statement::{Dialect, Names, Outputs, Refusal, Statement, Understood, inner, mysql::MysqlNames},
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -32,8 +32,10 @@ use crate::{
     },
 };
 
-/// Texts' bytes whose meaning is kept for each target.
-const TEXT_BYTES_KEPT: usize = 16 << 20;
+/// Bytes of texts and of what they mean that are kept for each target, about.
+const BYTES_KEPT: usize = 32 << 20;
+/// Bytes of what one text means, above which it is not kept: a `*` here and there makes much out of little.
+const MOST_MEANING: usize = 512 << 10;
 /// A text longer than this is understood anew each time: bulk INSERTs do not repeat.
 const LONGEST_TEXT_KEPT: usize = 64 << 10;
 /// A catalog younger than this is not fetched again for an unknown name.
@@ -295,24 +297,25 @@ impl Target {
         self.greeting.store(Some(Arc::new(greeting)));
     }
 
+    /// What `text` means under `known` and `dialect`, if it was met before and is remembered.
+    pub fn met(&self, text: &str, known: &Known, dialect: &Dialect) -> Option<Arc<Understanding>> {
+        if text.len() > LONGEST_TEXT_KEPT {
+            return None;
+        }
+        let texts = self.lock_texts();
+        let met = texts.by_hash.get(&texts.hasher.hash_one((text, dialect, known.generation)))?;
+        let same = (&*met.text, &met.dialect, met.generation) == (text, dialect, known.generation);
+        same.then(|| Arc::clone(met))
+    }
+
     /// What `text` means under `known` and `dialect`, from memory where it was met before.
     ///
     /// # Errors
     /// The refusal, when it is not understood. Refusals are not remembered.
     pub fn understand(&self, text: &str, known: &Known, dialect: &Dialect) -> Result<Arc<Understanding>, Refusal> {
-        let keep = text.len() <= LONGEST_TEXT_KEPT;
-        let hash = if keep {
-            let texts = self.lock_texts();
-            let hash = texts.hasher.hash_one((text, dialect, known.generation));
-            if let Some(met) = texts.by_hash.get(&hash)
-                && (&*met.text, &met.dialect, met.generation) == (text, dialect, known.generation)
-            {
-                return Ok(Arc::clone(met));
-            }
-            hash
-        } else {
-            0
-        };
+        if let Some(met) = self.met(text, known, dialect) {
+            return Ok(met);
+        }
         let understood = dialect.understand(text, &known.catalog)?;
         let understanding = Arc::new(Understanding {
             text: Arc::from(text),
@@ -322,13 +325,15 @@ impl Target {
             dialect: dialect.clone(),
             generation: known.generation,
         });
-        if keep {
+        let bytes = text.len() + weight(&understanding.understood);
+        if text.len() <= LONGEST_TEXT_KEPT && bytes <= MOST_MEANING {
             let mut texts = self.lock_texts();
-            if texts.bytes + text.len() > TEXT_BYTES_KEPT {
+            let hash = texts.hasher.hash_one((text, dialect, known.generation));
+            if texts.bytes + bytes > BYTES_KEPT {
                 texts.by_hash.clear();
                 texts.bytes = 0;
             }
-            texts.bytes += text.len();
+            texts.bytes += bytes;
             texts.by_hash.insert(hash, Arc::clone(&understanding));
         }
         Ok(understanding)
@@ -371,6 +376,19 @@ impl Target {
     fn lock_texts(&self) -> std::sync::MutexGuard<'_, Texts> {
         self.texts.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// About how many bytes a meaning takes in memory.
+fn weight(understood: &Understood) -> usize {
+    let columns = |statement: &Statement| match &statement.outputs {
+        Outputs::Columns(columns) => columns.iter().map(|column| 1 + column.lineage.columns.len()).sum(),
+        Outputs::None | Outputs::Server | Outputs::OfPrepared(_) | Outputs::OfCursor(_) => 0,
+    };
+    let one = |statement: &Statement| {
+        1 + columns(statement) + statement.needs.len() + statement.uses.len() + statement.touches.len()
+    };
+    let parts = understood.statements.iter().map(|statement| one(statement) + inner(statement).map_or(0, one));
+    parts.sum::<usize>() * 128
 }
 
 /// The views that a text reads, through others too.

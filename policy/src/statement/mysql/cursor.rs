@@ -243,7 +243,30 @@ impl<'t> Cursor<'t> {
     /// # Errors
     /// A syntax error.
     pub(super) fn expression(&mut self) -> Result<Expr, Refusal> {
-        self.parsed(|parser| parser.parse_expr())
+        let from = self.at;
+        let mut item = self.item();
+        let parsed = item.parsed(|parser| parser.parse_expr());
+        self.at = from + item.at;
+        parsed
+    }
+
+    /// The tokens up to the comma or parenthesis that ends an item of a list: what follows is nothing to it, and would be
+    /// translated again for each item.
+    fn item(&self) -> Self {
+        let mut depth = 0u32;
+        let ends = |token: &Lexed<'_>| {
+            match token.raw {
+                "(" if token.is_sign("(") => depth += 1,
+                ")" if token.is_sign(")") && depth == 0 => return true,
+                ")" if token.is_sign(")") => depth -= 1,
+                "," if token.is_sign(",") && depth == 0 => return true,
+                _ => {}
+            }
+            false
+        };
+        let rest = self.rest();
+        let end = rest.iter().position(ends).unwrap_or(rest.len());
+        self.over(rest.get(..end).unwrap_or_default())
     }
 
     /// A query: WITH, SELECT, TABLE, VALUES, set operations.

@@ -168,7 +168,7 @@ pub(super) fn column_ref(relation: &QualifiedName, column: &Arc<str>) -> ColumnR
     ColumnRef { relation: relation.clone(), column: Arc::clone(column) }
 }
 
-fn too_complex() -> Refusal {
+pub(super) fn too_complex() -> Refusal {
     Refusal::new(RefusalKind::TooComplex, "statement is too complex")
         .detail("what it nests, and the views and recursive queries it names, are more than the gate follows")
         .hint("split the statement into smaller ones")

@@ -10,9 +10,12 @@ use super::{
     query::{self, query},
     refusal::{unexpected, unsupported},
     scope::{Field, Scope, With},
-    walk::Walk,
+    walk::{Walk, too_complex},
 };
 use crate::statement::{Lineage, Refusal};
+
+/// Items of a WITH list: each is looked for among the others. Honest ones have dozens.
+const MOST_ITEMS: usize = 10_000;
 
 /// Adds the items of a WITH list to `scope`.
 ///
@@ -20,6 +23,9 @@ use crate::statement::{Lineage, Refusal};
 /// When something in them is not understood.
 pub(super) fn items(walk: &mut Walk<'_>, scope: &mut Scope<'_>, list: &List) -> Result<(), Refusal> {
     let start = scope.with.len();
+    if start + list.cte_tables.len() > MOST_ITEMS {
+        return Err(too_complex());
+    }
     for cte in &list.cte_tables {
         // Some servers let an item see those behind it: until it is known what they are, nobody may name them.
         scope.with.push(With { name: node::name(walk, &cte.alias.name)?.into(), fields: None });

@@ -1,5 +1,6 @@
-//! How deep a text may nest, from its bytes alone: an upper bound on the parse tree's depth, found before anything
-//! recursive touches the text. Understands as much of the lexer as that takes and nothing of the grammar.
+//! How deep a text may nest and how often the server's lexer reads the same bytes, from the text's bytes alone: upper
+//! bounds, found before anything recursive or slow touches the text. Understands as much of the lexer as that takes and
+//! nothing of the grammar.
 
 /// One open bracket's account.
 #[derive(Clone, Copy, Default)]
@@ -18,8 +19,18 @@ impl Level {
     }
 }
 
-/// An upper bound on the depth of the tree that `text` parses to, in steps of a few nodes each.
-pub(super) fn nesting(text: &str) -> usize {
+/// What a text costs before it is understood.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cost {
+    /// An upper bound on the depth of the tree that it parses to, in steps of a few nodes each.
+    pub(super) depth: usize,
+    /// Bytes that the server's lexer reads once more: at each operator and each start of a comment it first takes the
+    /// whole run of operator characters, comments' own among them, and then gives back what is not part of it.
+    pub(super) reread: usize,
+}
+
+/// How deep `text` nests, and how much of it is read again and again.
+pub(super) fn cost(text: &str) -> Cost {
     let mut scan = Scan {
         bytes: text.as_bytes(),
         at: 0,
@@ -28,10 +39,15 @@ pub(super) fn nesting(text: &str) -> usize {
         below: 0,
         deepest: 0,
         after_dot: false,
+        run_end: 0,
+        reread: 0,
     };
     while scan.step() {}
-    scan.deepest
+    Cost { depth: scan.deepest, reread: scan.reread }
 }
+
+/// Characters that operators are made of.
+const OPERATORS: &[u8] = b"~!@#^&|`?+-*/%<>=";
 
 struct Scan<'t> {
     bytes: &'t [u8],
@@ -43,6 +59,10 @@ struct Scan<'t> {
     deepest: usize,
     /// `a.end` is a column, not the END of a CASE.
     after_dot: bool,
+    /// Where the run of operator characters ends that was looked at last.
+    run_end: usize,
+    /// [`Cost::reread`] so far.
+    reread: usize,
 }
 
 impl Scan<'_> {
@@ -84,6 +104,16 @@ impl Scan<'_> {
         true
     }
 
+    /// The lexer looks at the run of operator characters that begins here.
+    fn look_ahead(&mut self) {
+        if self.run_end <= self.at {
+            let rest = self.bytes.get(self.at..).unwrap_or_default();
+            let run = rest.iter().take_while(|byte| OPERATORS.contains(byte)).count();
+            self.run_end = self.at + run;
+        }
+        self.reread += self.run_end - self.at;
+    }
+
     fn chain(&mut self) {
         self.current.chain += 1;
         self.note();
@@ -119,6 +149,7 @@ impl Scan<'_> {
     /// An operator, or `::`. The lexer splits runs of `+` and `-` into one token each, other runs are one.
     fn symbol(&mut self) {
         let first = self.peek(0);
+        self.look_ahead();
         self.at += 1;
         if first == b':' {
             self.at += usize::from(self.peek(0) == b':');
@@ -215,6 +246,7 @@ impl Scan<'_> {
         while self.at < self.bytes.len() {
             match (self.peek(0), self.peek(1)) {
                 (b'/', b'*') => {
+                    self.look_ahead();
                     open += 1;
                     self.at += 2;
                 }
@@ -258,6 +290,23 @@ fn is_operator_word(word: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn nesting(text: &str) -> usize {
+        cost(text).depth
+    }
+
+    #[test]
+    fn what_the_lexer_reads_again_grows_with_the_square_of_a_run() {
+        let reread = |text: &str| cost(text).reread;
+        assert!(reread("SELECT a /* ---- */ <> b -- ********") < 40);
+        let banner = format!("/{}\n * SELECT\n {}/", "*".repeat(100), "*".repeat(100));
+        assert!(reread(&banner.repeat(1000)) < 200_000);
+        for unit in ["/**/", "/*", "@/**/"] {
+            let (once, twice) = (reread(&unit.repeat(1000)), reread(&unit.repeat(2000)));
+            assert!(once > 1_000_000 && twice > once * 3, "{unit}: {once}, {twice}");
+        }
+        assert_eq!(reread(&format!("SELECT '{}'", "/*".repeat(1000))), 0);
+    }
 
     #[test]
     fn honest_texts_are_shallow_and_towers_are_not() {

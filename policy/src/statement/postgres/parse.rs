@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use pg_query::protobuf;
 
-use super::nesting::nesting;
+use super::nesting::{Cost, cost};
 use crate::statement::{Refusal, RefusalKind};
 
 /// The longest text, in bytes. Honest texts above it are bulk loads, for which COPY is made; a parse tree takes about
@@ -14,6 +14,10 @@ const MAX_LENGTH: usize = 16 << 20;
 
 /// The deepest text. A thousand JOINs or `||` pass; a hundred thousand brackets are an attack.
 const MAX_NESTING: usize = 2_000;
+
+/// Bytes that the server's lexer may read again because of runs of operators and comments: a fraction of a second. The
+/// server's own lexer has no such bound, and a megabyte of `/**/` keeps it busy for a quarter of an hour.
+const MAX_REREAD: usize = 64 << 20;
 
 /// The deepest text that is understood on the caller's own stack, which may be as small as two megabytes.
 const INLINE_NESTING: usize = if cfg!(debug_assertions) { 12 } else { 40 };
@@ -38,7 +42,10 @@ pub(super) fn guarded<T: Send>(
     if text.contains('\0') {
         return Err(Refusal::new(RefusalKind::Unparsed, "invalid byte sequence for encoding \"UTF8\": 0x00"));
     }
-    let depth = nesting(text);
+    let Cost { depth, reread } = cost(text);
+    if reread > MAX_REREAD {
+        return Err(too_complex("statement has too many operators or comments behind each other".into()));
+    }
     if depth > MAX_NESTING {
         return Err(too_complex(format!("statement nests too deep; the limit is about {MAX_NESTING} levels")));
     }
@@ -124,6 +131,14 @@ mod tests {
         assert_eq!(parse(&chain("|| b ", 100_000)), Err(RefusalKind::TooComplex));
         assert_eq!(parse(&format!("SELECT {}1{}", "(".repeat(5_000), ")".repeat(5_000))), Err(RefusalKind::TooComplex));
         assert_eq!(parse(&format!("SELECT {}1{}", "(".repeat(900), ")".repeat(900))), Ok(1));
+    }
+
+    #[test]
+    fn comments_without_end_are_refused_before_they_are_read() {
+        assert_eq!(parse(&format!("SELECT 1 {}", "/**/".repeat(250_000))), Err(RefusalKind::TooComplex));
+        assert_eq!(parse(&format!("SELECT 1 {}", "/*".repeat(250_000))), Err(RefusalKind::TooComplex));
+        assert_eq!(parse(&format!("SELECT 1 {}", "/* a comment */ ".repeat(50_000))), Ok(1));
+        assert_eq!(parse(&format!("SELECT 1 /{}/", "*".repeat(5_000))), Ok(1));
     }
 
     #[test]

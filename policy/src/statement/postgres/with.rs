@@ -11,12 +11,14 @@ use pg_query::{
 use super::{
     dml, expression, node, query,
     scope::{Field, Scope, Shape, With, unknown_column},
-    walk::Walk,
+    walk::{Walk, too_complex},
 };
 use crate::statement::{Lineage, Refusal, RefusalKind, Usage, Via};
 
 /// Rounds of one recursive query before the gate gives up; honest ones settle in two or three.
 const MOST_ROUNDS: u32 = 64;
+/// Items of all WITH lists of a statement: each is looked for among the others. Honest ones have dozens.
+const MOST_ITEMS: u32 = 10_000;
 
 /// Adds the items of a WITH list to `scope`.
 ///
@@ -34,6 +36,9 @@ pub(super) fn items(walk: &mut Walk<'_>, scope: &mut Scope<'_>, list: &WithClaus
         }
         pending.push((item, walk.next_with));
         walk.next_with += 1;
+        if walk.next_with > MOST_ITEMS {
+            return Err(too_complex());
+        }
     }
     if !list.recursive {
         for (item, number) in pending {

@@ -84,12 +84,14 @@ impl Machine {
         }
         let now = gate.dialect().clone();
         gate.set_dialect(prepared.dialect.clone());
-        let understood = gate.understand(prepared.of.text.as_bytes());
+        let understood = gate.understand_again(&prepared.of.text);
         gate.set_dialect(now);
         match understood {
             Ok(of) => Ok(Prepared { of, generation, ..prepared.clone() }),
             Err(Refused::Client(error)) => Err(error),
-            Err(Refused::StaleCatalog) => Err(ClientError::UnknownStatement("its tables have changed".into())),
+            Err(Refused::StaleCatalog | Refused::Unstudied) => {
+                Err(ClientError::UnknownStatement("its tables have changed".into()))
+            }
         }
     }
 
@@ -103,7 +105,7 @@ impl Machine {
         }
         let (now, read) = (gate.dialect().clone(), MysqlNames { sql_mode: now.sql_mode.clone(), ..then.clone() });
         gate.set_dialect(Dialect::Mysql(read));
-        let understood = gate.understand(prepared.of.text.as_bytes());
+        let understood = gate.understand_again(&prepared.of.text);
         gate.set_dialect(now);
         // The text inside a PREPARE was taken out of its quotes under the old one.
         let same = matches!(prepared.part, Part::Whole(_))

@@ -71,6 +71,7 @@ impl Machine {
         match gate.understand(text.as_bytes()) {
             Ok(of) => Ok(Understood::Yes(of)),
             Err(Refused::StaleCatalog) => Ok(Understood::NotYet(Stop::Refresh)),
+            Err(Refused::Unstudied) => Ok(Understood::NotYet(Stop::Study)),
             Err(Refused::Client(error)) => Err(error),
         }
     }

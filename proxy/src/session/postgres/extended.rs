@@ -48,6 +48,7 @@ impl Machine {
         let of = match gate.understand(parse.text) {
             Ok(of) => of,
             Err(Refused::StaleCatalog) => return Ok(Flow::Stop(Stop::Refresh)),
+            Err(Refused::Unstudied) => return Ok(Flow::Stop(Stop::Study)),
             Err(Refused::Client(error)) => {
                 return Ok(self.deny_batch(gate, &String::from_utf8_lossy(parse.text), error));
             }

@@ -95,10 +95,10 @@ impl Machine {
         }
         let text = Arc::clone(&prepared.of.text);
         let part = prepared.part;
-        let of = match gate.understand(text.as_bytes()) {
+        let of = match gate.understand_again(&text) {
             Ok(of) => of,
             Err(Refused::Client(error)) => return Err(error),
-            Err(Refused::StaleCatalog) => return Err(unknown()),
+            Err(Refused::StaleCatalog | Refused::Unstudied) => return Err(unknown()),
         };
         let renewed = Prepared { of, part, path: gate.search_path(), generation, shape: Arc::default() };
         self.names.set_prepared(name, Some(renewed.clone()));

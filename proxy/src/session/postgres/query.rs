@@ -48,6 +48,7 @@ impl Machine {
         let of = match gate.understand(text) {
             Ok(of) => of,
             Err(Refused::StaleCatalog) => return Ok(Flow::Stop(Stop::Refresh)),
+            Err(Refused::Unstudied) => return Ok(Flow::Stop(Stop::Study)),
             Err(Refused::Client(error)) => return Ok(self.deny_query(gate, &String::from_utf8_lossy(text), error)),
         };
         match questions(&of.understood.statements) {

@@ -155,12 +155,16 @@ pub fn scrub_error(tag: u8, body: &[u8], kind: &str) -> Result<Vec<u8>, Malforme
     let report = Report::decode(body)?;
     let mut out = Vec::with_capacity(64 + kind.len());
     let _ = message(&mut out, Some(tag), |scrubbed| {
-        for code in [b'S', b'V', b'C'] {
-            // Severities and SQLSTATEs are short words; something long in their place is not the server's own.
-            if let Some(text) = report.get(code).filter(|text| text.len() <= 32) {
-                field(scrubbed, code, text);
-            }
+        // A severity is a short word, in the server's language and in its own; what is not one is not the server's.
+        if let Some(severity) = report.get(b'S').filter(|text| text.len() <= 32) {
+            field(scrubbed, b'S', severity);
         }
+        let is_own = |text: &&[u8]| text.len() <= 12 && text.iter().all(u8::is_ascii_uppercase);
+        if let Some(severity) = report.get(b'V').filter(is_own) {
+            field(scrubbed, b'V', severity);
+        }
+        let is_sqlstate = |text: &&[u8]| text.len() == 5 && text.iter().all(u8::is_ascii_alphanumeric);
+        field(scrubbed, b'C', report.get(b'C').filter(is_sqlstate).unwrap_or(b"XX000"));
         field(scrubbed, b'M', kind.as_bytes());
         scrubbed.byte(0);
         Ok(())

@@ -1,0 +1,5 @@
+//! libFuzzer's bytes for the target `mysql_backend` of `hallpass_fuzz_entry`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| hallpass_fuzz_entry::run("mysql_backend", data));

@@ -1,0 +1,5 @@
+//! libFuzzer's bytes for the target `postgres_frontend` of `hallpass_fuzz_entry`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| hallpass_fuzz_entry::run("postgres_frontend", data));
