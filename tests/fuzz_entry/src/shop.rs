@@ -54,6 +54,7 @@ fn shop(dialect: &Dialect, view: &str, generated: &str, first: u32) -> Shop {
             name: name.into(),
             number,
             type_oid: 25,
+            local: true,
             generated: (name == "email_key").then(|| generated.into()),
         };
         let relatives = |of: &str, other: &str| match name == of {
