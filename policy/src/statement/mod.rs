@@ -439,6 +439,8 @@ pub struct Refusal {
     pub detail: Option<String>,
     /// What to do or type instead.
     pub hint: Option<String>,
+    /// Where in the text a syntax error is, in characters from 1: only there the server would say the very same.
+    pub position: Option<usize>,
 }
 
 /// Which error a refusal becomes; the SQLSTATE in parentheses is Postgres'.
@@ -467,7 +469,7 @@ pub enum RefusalKind {
 impl Refusal {
     /// A refusal without detail and hint.
     pub fn new(kind: RefusalKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), detail: None, hint: None }
+        Self { kind, message: message.into(), detail: None, hint: None, position: None }
     }
 
     /// Adds the reason.

@@ -72,11 +72,45 @@ pub(super) fn guarded<T: Send>(
 pub(super) fn statements(text: &str) -> Result<Vec<protobuf::RawStmt>, Refusal> {
     match pg_query::parse(text, 0) {
         Ok(parsed) => Ok(parsed.protobuf.stmts),
-        Err(pg_query::Error::Parse(message)) => Err(Refusal::new(RefusalKind::Unparsed, message)),
+        Err(pg_query::Error::Parse(message)) => {
+            let position = position(text, &message);
+            Err(Refusal { position, ..Refusal::new(RefusalKind::Unparsed, message) })
+        }
         Err(other) => {
             Err(Refusal::new(RefusalKind::Unsupported, "the statement could not be analysed").detail(other.to_string()))
         }
     }
+}
+
+/// The longest text in which a syntax error's place is looked for: each try parses a part of it.
+const MOST_SEARCHED: usize = 64 << 10;
+
+/// Where the error that `message` tells of is, in characters from 1; the parser's library keeps that to itself. The
+/// error is at the first place of the words it names behind which the text fails with this very message.
+fn position(text: &str, message: &str) -> Option<usize> {
+    let characters = |before: &str| before.chars().count() + 1;
+    if message.ends_with(" at end of input") {
+        return Some(characters(text));
+    }
+    let (_, near) = message.split_once(" at or near \"")?;
+    let near = near.strip_suffix('"').filter(|near| !near.is_empty() && text.len() <= MOST_SEARCHED)?;
+    let joins = |one: Option<char>, other: Option<char>| {
+        let in_word = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == '$');
+        in_word(one) && in_word(other)
+    };
+    // A part of a longer word is not the word.
+    let whole = |at: &usize| {
+        let before = text.get(..*at).and_then(|before| before.chars().next_back());
+        let after = text.get(*at + near.len()..).and_then(|after| after.chars().next());
+        !joins(before, near.chars().next()) && !joins(near.chars().next_back(), after)
+    };
+    let places: Vec<usize> = text.match_indices(near).map(|(at, _)| at).filter(whole).collect();
+    let fails = |at: usize| {
+        let until = text.get(..at + near.len()).unwrap_or(text);
+        matches!(pg_query::parse(until, 0), Err(pg_query::Error::Parse(told)) if told == message)
+    };
+    let first = places.partition_point(|at| !fails(*at));
+    places.get(first).filter(|at| fails(**at)).and_then(|at| text.get(..*at)).map(characters)
 }
 
 /// Where the first statement of `text` that does not parse begins; 0 when that cannot be told.
@@ -145,6 +179,18 @@ mod tests {
     fn errors_are_the_servers() {
         let refusal = guarded("SELEC 1", || statements("SELEC 1")).expect_err("no SQL");
         assert_eq!(refusal.message, "syntax error at or near \"SELEC\"");
+        for (text, place) in [
+            ("SELEC 1", Some(1)),
+            ("SELECT 'é', a a a FROM t", Some(17)),
+            ("SELECT 1; SELECT FROM FROM t", Some(23)),
+            ("SELECT 1; SELEC 2; SELECT 3", Some(11)),
+            ("SELECT id FROM t WHERE ", Some(24)),
+            ("SELECT a, 'open", Some(11)),
+            ("SELECT 1a", Some(8)),
+            ("SELECT 1 LIMIT 1, 2", None),
+        ] {
+            assert_eq!(statements(text).expect_err(text).position, place, "{text}");
+        }
         assert_eq!(parse("SELECT 1\0"), Err(RefusalKind::Unparsed));
         assert_eq!(parse(""), Ok(0));
         assert_eq!(parse("SELECT 1; ; SELECT 2"), Ok(2));

@@ -16,7 +16,7 @@ use crate::{
         backend::{Report, TransactionStatus, parameter_status, tag},
         codec::Frame,
         encode,
-        error::{Phase, error_response, scrub_error},
+        error::{Phase, error_in_place, error_response, scrub_error},
     },
 };
 
@@ -60,7 +60,7 @@ impl Machine {
                 Ok(())
             }
             Some(Pending::Substitute { error, simple }) => {
-                error_response(&mut self.out.client, &error, Phase::Session);
+                error_in_place(&mut self.out.client, &error, report);
                 if simple {
                     self.pending.push_front(Pending::Substitute { error, simple });
                 } else {

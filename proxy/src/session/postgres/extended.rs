@@ -50,7 +50,10 @@ impl Machine {
             Err(Refused::StaleCatalog) => return Ok(Flow::Stop(Stop::Refresh)),
             Err(Refused::Unstudied) => return Ok(Flow::Stop(Stop::Study)),
             Err(Refused::Client(error)) => {
-                return Ok(self.deny_batch(gate, &String::from_utf8_lossy(parse.text), error));
+                return Ok(match self.wanted_for(gate, &error) {
+                    Some(stop) => Flow::Stop(stop),
+                    None => self.deny_batch(gate, &String::from_utf8_lossy(parse.text), error),
+                });
             }
         };
         if let Err(error) = self.fits_batch(&of) {

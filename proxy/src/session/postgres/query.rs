@@ -49,7 +49,12 @@ impl Machine {
             Ok(of) => of,
             Err(Refused::StaleCatalog) => return Ok(Flow::Stop(Stop::Refresh)),
             Err(Refused::Unstudied) => return Ok(Flow::Stop(Stop::Study)),
-            Err(Refused::Client(error)) => return Ok(self.deny_query(gate, &String::from_utf8_lossy(text), error)),
+            Err(Refused::Client(error)) => {
+                return Ok(match self.wanted_for(gate, &error) {
+                    Some(stop) => Flow::Stop(stop),
+                    None => self.deny_query(gate, &String::from_utf8_lossy(text), error),
+                });
+            }
         };
         match questions(&of.understood.statements) {
             Ok(None) => {}

@@ -4,10 +4,10 @@
 
 use hallpass_policy::statement::{Refusal, RefusalKind};
 
-use super::{Machine, outbox::OwnSql, pending::Pending, query::Flow};
+use super::{Machine, bound::Bound, names::Undo, outbox::OwnSql, pending::Pending, query::Flow};
 use crate::{
     error::ClientError,
-    session::gate::Gate,
+    session::{gate::Gate, machine::Stop, run::wanted_fence},
     wire::postgres::{
         backend::TransactionStatus,
         encode,
@@ -48,11 +48,20 @@ impl Machine {
         self.refuse_query(error)
     }
 
+    /// What has to be there before `error` can be told: a syntax error is told with what only the server knows of it.
+    pub(super) fn wanted_for(&self, gate: &Gate, error: &ClientError) -> Option<Stop> {
+        if self.connected || syntax_error(error).is_none() {
+            return None;
+        }
+        wanted_fence::<Bound, Undo>(gate, self.fence.as_ref(), &[]).ok().map(Stop::Connect)
+    }
+
     /// Refuses a Query: the error, then ReadyForQuery.
     pub(super) fn refuse_query(&mut self, error: ClientError) -> Flow {
         let open = self.tx != TransactionStatus::Idle || !self.pending.is_empty() || self.batch_open;
-        if self.connected && open {
-            self.out.own_query(&OwnSql::Fail);
+        let syntax_error = syntax_error(&error);
+        if self.connected && (open || syntax_error.is_some()) {
+            self.out.own_query(&syntax_error.unwrap_or(OwnSql::Fail));
             self.pending.push_back(Pending::Substitute { error, simple: true });
             self.batch_open = false;
         } else {
@@ -70,8 +79,9 @@ impl Machine {
             return Flow::Taken;
         }
         let open = self.tx != TransactionStatus::Idle || !self.pending.is_empty() || self.batch_open;
-        if self.connected && open {
-            self.out.own_parse(&OwnSql::Fail);
+        let syntax_error = syntax_error(&error);
+        if self.connected && (open || syntax_error.is_some()) {
+            self.out.own_parse(&syntax_error.unwrap_or(OwnSql::Fail));
             // Errors reach the client at once, not at its Sync.
             self.out.own_flush();
             self.pending.push_back(Pending::Substitute { error, simple: false });
@@ -105,6 +115,13 @@ impl Machine {
             }
         }
     }
+}
+
+/// If `error` is one that the server itself would tell at that place: the text that it tells it of instead.
+fn syntax_error(error: &ClientError) -> Option<OwnSql<'static>> {
+    let ClientError::Refused(refusal) = error else { return None };
+    refusal.position?;
+    Some(if refusal.message.ends_with("at end of input") { OwnSql::FailAtEnd } else { OwnSql::Fail })
 }
 
 /// The error the client gets: the denial, or that it could not be recorded.

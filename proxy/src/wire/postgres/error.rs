@@ -95,8 +95,27 @@ pub fn error_response(out: &mut Vec<u8>, error: &ClientError, phase: Phase) {
         text: &text,
         detail: error.detail(),
         hint: error.hint(),
+        position: match error {
+            ClientError::Refused(refusal) => refusal.position,
+            _ => None,
+        },
     };
     write(out, tag::ERROR_RESPONSE, &report);
+}
+
+/// The same in place of `theirs`, the server's answer to a text that failed instead of the client's. A syntax error is
+/// what the server would have said of it, so it also says where in the server's source that is.
+pub fn error_in_place(out: &mut Vec<u8>, error: &ClientError, theirs: Report<'_>) {
+    match error {
+        ClientError::Refused(refusal) if refusal.position.is_some() => {
+            let text = error.to_string();
+            let severity = severity(error, Phase::Session);
+            let code = error.sqlstate();
+            let report = Own { severity, code, text: &text, detail: None, hint: None, position: refusal.position };
+            write_with(out, tag::ERROR_RESPONSE, &report, Some(theirs));
+        }
+        _ => error_response(out, error, Phase::Session),
+    }
 }
 
 /// Appends a NoticeResponse: reminders before a grant ends (`00000`), warnings of review rules (`01000`).
@@ -108,7 +127,7 @@ pub fn notice_response(
     detail: Option<&str>,
     hint: Option<&str>,
 ) {
-    write(out, tag::NOTICE_RESPONSE, &Own { severity, code, text, detail, hint });
+    write(out, tag::NOTICE_RESPONSE, &Own { severity, code, text, detail, hint, position: None });
 }
 
 /// A report of our own.
@@ -118,9 +137,14 @@ struct Own<'a> {
     text: &'a str,
     detail: Option<&'a str>,
     hint: Option<&'a str>,
+    position: Option<usize>,
 }
 
 fn write(out: &mut Vec<u8>, tag: u8, report: &Own<'_>) {
+    write_with(out, tag, report, None);
+}
+
+fn write_with(out: &mut Vec<u8>, tag: u8, report: &Own<'_>, source: Option<Report<'_>>) {
     // Lengths of our own texts are far below the limit, and `field` leaves no NUL in them.
     let _ = message(out, Some(tag), |body| {
         field(body, b'S', report.severity.as_str().as_bytes());
@@ -132,6 +156,14 @@ fn write(out: &mut Vec<u8>, tag: u8, report: &Own<'_>) {
         }
         if let Some(hint) = report.hint {
             field(body, b'H', hint.as_bytes());
+        }
+        if let Some(position) = report.position {
+            field(body, b'P', position.to_string().as_bytes());
+        }
+        for code in [b'F', b'L', b'R'] {
+            if let Some(text) = source.and_then(|source| source.get(code)) {
+                field(body, code, text);
+            }
         }
         body.byte(0);
         Ok(())
