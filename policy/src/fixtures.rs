@@ -135,6 +135,7 @@ pub(crate) fn statement(verb: Verb) -> Statement {
         explain: false,
         export: false,
         features: Features::default(),
+        compared: Vec::new(),
         identity: [0; 32],
     }
 }

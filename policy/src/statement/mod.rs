@@ -288,6 +288,8 @@ pub struct Features {
     pub whole: BTreeSet<QualifiedName>,
     /// Two tables of one FROM that no condition connects, as they are called there.
     pub unconnected: Option<(Arc<str>, Arc<str>)>,
+    /// Whether an expression assigns to a variable of the session's: `@v := 1`. MySQL's.
+    pub assigns: bool,
     /// Why the server writes a table anew: `changes the type of shop.orders.total`.
     pub rewrite: Option<Arc<str>>,
 }
@@ -414,6 +416,9 @@ pub struct Statement {
     pub export: bool,
     /// What it looks like.
     pub features: Features,
+    /// Parameters, by their number, that an equality with this column takes for texts. MySQL's, which compares numbers
+    /// and dates otherwise; who binds them says what they are.
+    pub compared: Vec<(usize, ColumnRef)>,
     /// SHA-256 of the parse tree without positions and comments: what a statement grant pins.
     pub identity: [u8; 32],
 }

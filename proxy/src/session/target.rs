@@ -13,9 +13,9 @@ use std::{
 use ahash::AHashMap;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use hallpass_policy::{
-    catalog::{Catalog, QualifiedName, Relation},
+    catalog::{Catalog, QualifiedName, Relation, RelationKind},
     decide::Policy,
-    ids::TargetName,
+    ids::{TargetName, Timestamp},
     mask::plan::Masks,
     statement::{Dialect, Names, Outputs, Refusal, Statement, Understood, inner, mysql::MysqlNames},
 };
@@ -38,6 +38,8 @@ const BYTES_KEPT: usize = 32 << 20;
 const MOST_MEANING: usize = 512 << 10;
 /// A text longer than this is understood anew each time: bulk INSERTs do not repeat.
 const LONGEST_TEXT_KEPT: usize = 64 << 10;
+/// Microseconds for which a table that was seen to be no view is taken for one.
+const CONFIRMED_FOR: i64 = 5_000;
 /// A catalog younger than this is not fetched again for an unknown name.
 const FRESH_FOR: Duration = Duration::from_secs(1);
 
@@ -74,15 +76,42 @@ pub struct Understanding {
     pub understood: Understood,
     /// The views it reads.
     pub views: Box<[ViewRevision]>,
+    /// The tables of MySQL it reads, which somebody may have put views in the place of.
+    pub tables: Box<[QualifiedName]>,
+    /// When each of these was last seen to be one: microseconds of the clock.
+    seen: Box<[Arc<AtomicI64>]>,
     /// Its result's columns, once an upstream has described them for a Parse without parameter types.
     pub shape: Arc<OnceLock<Shape>>,
     dialect: Dialect,
     generation: u64,
 }
 
+impl Understanding {
+    /// Whether it is of the same text under the same names.
+    pub fn is_same(&self, other: &Self) -> bool {
+        (&self.text, self.generation, &self.dialect) == (&other.text, other.generation, &other.dialect)
+    }
+
+    /// Whether its tables were seen to be tables just now.
+    pub fn is_confirmed(&self, now: Timestamp) -> bool {
+        let fresh = |seen: &Arc<AtomicI64>| {
+            let since = now.0.saturating_sub(seen.load(Ordering::Acquire));
+            (0..CONFIRMED_FOR).contains(&since)
+        };
+        self.seen.iter().all(fresh)
+    }
+
+    /// Its tables were seen to be tables at `asked`.
+    pub fn confirm(&self, asked: Timestamp) {
+        self.seen.iter().for_each(|seen| seen.store(asked.0, Ordering::Release));
+    }
+}
+
 /// Texts by their hash; what is found is compared before it is believed.
 #[derive(Debug, Default)]
 struct Texts {
+    /// When each table was last seen to be one, shared by all texts that read it.
+    seen: HashMap<QualifiedName, Arc<AtomicI64>>,
     by_hash: AHashMap<u64, Arc<Understanding>>,
     hasher: ahash::RandomState,
     bytes: usize,
@@ -254,7 +283,7 @@ impl Target {
 
     /// Whether the catalog is old enough that an unknown name may have come into being since.
     pub fn may_be_stale(&self) -> bool {
-        hallpass_policy::ids::Timestamp(self.fetched.load(Ordering::Acquire)).until(self.clock.now()) > FRESH_FOR
+        Timestamp(self.fetched.load(Ordering::Acquire)).until(self.clock.now()) > FRESH_FOR
     }
 
     /// Fetches the catalog now and waits for it.
@@ -317,8 +346,15 @@ impl Target {
             return Ok(met);
         }
         let understood = dialect.understand(text, &known.catalog)?;
+        let tables = tables_of(&understood, &known.catalog, dialect);
+        let seen = {
+            let seen = &mut self.lock_texts().seen;
+            tables.iter().map(|name| Arc::clone(seen.entry(name.clone()).or_default())).collect()
+        };
         let understanding = Arc::new(Understanding {
             text: Arc::from(text),
+            tables,
+            seen,
             views: views_of(&understood, &known.catalog),
             understood,
             shape: Arc::default(),
@@ -370,6 +406,7 @@ impl Target {
     fn forget_texts(&self) {
         let mut texts = self.lock_texts();
         texts.by_hash.clear();
+        texts.seen.clear();
         texts.bytes = 0;
     }
 
@@ -399,6 +436,21 @@ fn views_of(understood: &Understood, catalog: &Catalog) -> Box<[ViewRevision]> {
         Some(ViewRevision { name: name.clone(), oid: relation.oid, revision: relation.revision.clone()? })
     };
     touched.into_iter().filter_map(view).collect()
+}
+
+/// The tables of MySQL that a text reads, through views too: unlike Postgres it does not say in a result that a name
+/// means another relation now.
+fn tables_of(understood: &Understood, catalog: &Catalog, dialect: &Dialect) -> Box<[QualifiedName]> {
+    match dialect {
+        Dialect::Postgres(_) => Box::default(),
+        Dialect::Mysql(_) => {
+            let touched: BTreeSet<_> = understood.statements.iter().flat_map(|statement| &statement.touches).collect();
+            let is_table = |name: &&QualifiedName| {
+                catalog.relations.get(*name).is_some_and(|relation| relation.kind == RelationKind::Table)
+            };
+            touched.into_iter().filter(is_table).cloned().collect()
+        }
+    }
 }
 
 /// Asks for one fetch; the answer comes back when it is done.

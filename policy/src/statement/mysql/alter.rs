@@ -316,14 +316,20 @@ pub(super) fn rename(walk: &mut Walk<'_>, cursor: &mut Cursor<'_>) -> Result<Dra
         return Err(cursor.here());
     }
     cursor.words(&["IF", "EXISTS"]);
+    // One after the other: a later one may name what an earlier one made.
+    let mut made: Vec<(QualifiedName, Arc<Relation>)> = Vec::new();
     loop {
         let from = cursor.qualified()?;
         super::maintain::wait(cursor);
         cursor.expect_word("TO")?;
         let to = cursor.qualified()?;
-        let relation = relation::resolve(walk, Some(&from.schema), &from.name)?;
-        change(walk, Action::Ddl, &relation.name);
+        let relation = match made.iter().position(|(name, _)| *name == from) {
+            Some(at) => made.swap_remove(at).1,
+            None => relation::resolve(walk, Some(&from.schema), &from.name)?,
+        };
+        change(walk, Action::Ddl, &from);
         moved(walk, &relation, &to)?;
+        made.push((to, relation));
         if !cursor.sign(",") {
             break;
         }

@@ -202,7 +202,10 @@ fn called(
         // With an argument it keeps the value for a later call without one.
         walk.used(&lineage, &Usage::Travel("LAST_INSERT_ID()".into()));
     }
+    // VALUES(a) is what was to be inserted, as it stands.
+    let stands = database.is_none() && ["values", "value", "default"].iter().any(|own| own.eq_ignore_ascii_case(name));
     Ok(match purity {
+        Purity::Total if stands => lineage,
         Purity::Total => lineage.through(Via::Total),
         Purity::Nullness | Purity::Compute => lineage.through(Via::Partial),
     })

@@ -73,11 +73,31 @@ pub(super) fn equality(walk: &mut Walk<'_>, scope: &Scope<'_>, left: &Expr, righ
     }
     let (one, other) = (expression(walk, scope, left)?, expression(walk, scope, right)?);
     match (is_text(left), is_text(right)) {
-        (true, _) => walk.compared(&other),
-        (_, true) => walk.compared(&one),
+        (true, _) => with_text(walk, left, &other),
+        (_, true) => with_text(walk, right, &one),
         (false, false) => columns_compared(walk, &one, &other),
     }
     Ok(())
+}
+
+/// `text`, a constant or a parameter, is compared with a value of `lineage`.
+fn with_text(walk: &mut Walk<'_>, text: &Expr, lineage: &Lineage) {
+    walk.equal(lineage);
+    // What stands for a parameter is its place.
+    if let Some(place) = placeholder(text).and_then(|place| place.parse().ok()) {
+        walk.compared.extend(lineage.columns.keys().map(|column| (place, column.clone())));
+    }
+}
+
+fn placeholder(value: &Expr) -> Option<&str> {
+    match value {
+        Expr::Value(constant) => match &constant.value {
+            Value::Placeholder(place) => Some(place),
+            _ => None,
+        },
+        Expr::Nested(inner) => placeholder(inner),
+        _ => None,
+    }
 }
 
 fn row(value: &Expr) -> Option<&[Expr]> {
@@ -96,8 +116,8 @@ pub(super) fn columns_compared(walk: &mut Walk<'_>, one: &Lineage, other: &Linea
     };
     match (bare(one), bare(other)) {
         (Some(left), Some(right)) if left == right => {
-            walk.compared(one);
-            walk.compared(other);
+            walk.equal(one);
+            walk.equal(other);
         }
         _ => {
             walk.used(one, &Usage::Inference);

@@ -1,16 +1,26 @@
 //! Sends each kind of statement to the file that understands it, and puts together what is found.
 //! The one list of statement kinds: what is not on it is refused.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use super::{
-    admin, alter, catalogs, create, cursor::Cursor, dml, drop, explain, identity::identity, inband, lexer::Lexed, load,
-    maintain, names::MysqlNames, output_name, prepared, query, refusal::unsupported, scope::Field, session, show,
+    admin, alter, catalogs, create,
+    cursor::Cursor,
+    dml, drop, explain,
+    identity::identity,
+    inband,
+    lexer::{Kind, Lexed},
+    load, maintain,
+    names::MysqlNames,
+    output_name, prepared, query,
+    refusal::unsupported,
+    scope::Field,
+    session, show,
     walk::Walk,
 };
 use crate::{
-    catalog::Catalog,
-    statement::{Effect, Output, Outputs, Reach, Refusal, RefusalKind, Statement, Verb},
+    catalog::{Catalog, ColumnRef},
+    statement::{Effect, Output, Outputs, Reach, Refusal, RefusalKind, Statement, Usage, Verb},
 };
 
 /// What a statement is besides what its walk has found.
@@ -72,6 +82,8 @@ pub(super) fn statement(
     names: &MysqlNames,
 ) -> Result<Statement, Refusal> {
     let mut walk = Walk::new(catalog, names);
+    walk.assigns = tokens.iter().any(|token| token.is_sign(":="));
+    walk.features.assigns = walk.assigns;
     let mut cursor = Cursor::new(text, tokens, names);
     let draft = draft(&mut walk, &mut cursor)?;
     Ok(finish(walk, draft, tokens, names))
@@ -99,8 +111,19 @@ fn finish(mut walk: Walk<'_>, draft: Draft, tokens: &[Lexed<'_>], names: &MysqlN
         explain,
         export: false,
         features: walk.features,
+        compared: compared(&walk.compared, tokens),
         identity: identity(tokens, names),
     }
+}
+
+/// Parameters by their number, of those by their place in the text.
+fn compared(by_place: &BTreeSet<(usize, ColumnRef)>, tokens: &[Lexed<'_>]) -> Vec<(usize, ColumnRef)> {
+    if by_place.is_empty() {
+        return Vec::new();
+    }
+    let places: Vec<usize> = tokens.iter().filter(|t| t.kind == Kind::Parameter).map(|token| token.at).collect();
+    let number = |(place, column): &(usize, ColumnRef)| Some((places.binary_search(place).ok()?, column.clone()));
+    by_place.iter().filter_map(number).collect()
 }
 
 /// The columns that a client gets.
@@ -143,13 +166,12 @@ pub(super) fn rows(walk: &mut Walk<'_>, cursor: &mut Cursor<'_>) -> Result<Draft
 fn select(walk: &mut Walk<'_>, cursor: &mut Cursor<'_>) -> Result<Draft, Refusal> {
     if let Some(at) = cursor.rest().iter().position(|token| token.is_word("INTO")) {
         let file = cursor.peek(at + 1).is_some_and(|t| t.is_word("OUTFILE") || t.is_word("DUMPFILE"));
-        return Err(if file {
-            Refusal::new(RefusalKind::Forbidden, "SELECT … INTO OUTFILE is not allowed")
+        if file {
+            return Err(Refusal::new(RefusalKind::Forbidden, "SELECT … INTO OUTFILE is not allowed")
                 .detail("it writes a file on the database's host, out of reach of masks and the audit")
-                .hint("send the SELECT without INTO, and let your client save the rows")
-        } else {
-            unsupported("SELECT … INTO a variable").hint("SET @v = (SELECT …) does the same for one value")
-        });
+                .hint("send the SELECT without INTO, and let your client save the rows"));
+        }
+        return into_variables(walk, cursor, at);
     }
     let tokens = cursor.rest();
     let tree = cursor.query()?;
@@ -160,6 +182,39 @@ fn select(walk: &mut Walk<'_>, cursor: &mut Cursor<'_>) -> Result<Draft, Refusal
     let mut fields = query::query(walk, None, &tree)?.fields;
     output_name::complete(cursor.text(), tokens, &mut fields);
     Ok(Draft::of("SELECT").outputs(columns(fields)))
+}
+
+/// `SELECT a INTO @a FROM t` and `SELECT a FROM t INTO @a`: what would be shown goes where no mask follows. INTO stands
+/// at `at`.
+fn into_variables(walk: &mut Walk<'_>, cursor: &mut Cursor<'_>, at: usize) -> Result<Draft, Refusal> {
+    let tokens = cursor.rest();
+    let (before, behind) = tokens.split_at_checked(at).unwrap_or((tokens, &[]));
+    let signs = |sign: &str| before.iter().filter(|token| token.is_sign(sign)).count();
+    if signs("(") != signs(")") {
+        return Err(unsupported("INTO inside a subquery"));
+    }
+    let mut list = behind.get(1..).unwrap_or_default().iter();
+    let mut names = Vec::new();
+    let behind = loop {
+        match list.next().map(|token| &token.kind) {
+            Some(Kind::Variable(name)) => names.push(name),
+            _ => return Err(unsupported("SELECT … INTO this").hint("SELECT … INTO @a, @b")),
+        }
+        match list.as_slice().first() {
+            Some(comma) if comma.is_sign(",") => list.next(),
+            _ => break list.as_slice(),
+        };
+    };
+    let plain: Vec<Lexed<'_>> = before.iter().chain(behind).cloned().collect();
+    let mut plain = Cursor::new(cursor.text(), &plain, walk.names);
+    let Draft { outputs: Outputs::Columns(columns), .. } = select(walk, &mut plain)? else {
+        return Err(unsupported("SELECT … INTO this"));
+    };
+    for (at, column) in columns.iter().enumerate() {
+        let name = names.get(at).map_or("", |name| name.as_str());
+        walk.used(&column.lineage, &Usage::Travel(format!("@{name}").into()));
+    }
+    Ok(Draft::of("SELECT INTO"))
 }
 
 /// Any statement, by its first words.

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use sqlparser::ast::{Expr, ObjectName};
+use sqlparser::ast::{Expr, ObjectName, SetExpr};
 
 use super::{
     catalogs, condition,
@@ -14,7 +14,7 @@ use super::{
     reach::{self, Filter},
     refusal::{unexpected, unknown_column, unsupported},
     relation,
-    scope::{Entry, Field, Same, Scope, same},
+    scope::{Entry, Field, Reachable, Same, Scope, same},
     walk::Walk,
     with,
 };
@@ -63,7 +63,8 @@ pub(super) fn insert(walk: &mut Walk<'_>, cursor: &mut Cursor<'_>, replaces: boo
     if cursor.word("PARTITION") {
         cursor.parenthesis()?;
     }
-    let mut insertion = Insertion { relation: relation.name.clone(), target, written: Vec::new(), new_row: None };
+    let mut insertion =
+        Insertion { relation: relation.name.clone(), target, written: Vec::new(), new_row: None, sources: Vec::new() };
     insertion.source(walk, cursor)?;
     if cursor.words(&["ON", "DUPLICATE", "KEY", "UPDATE"]) {
         need(walk, Action::Update, &relation.name);
@@ -72,6 +73,7 @@ pub(super) fn insert(walk: &mut Walk<'_>, cursor: &mut Cursor<'_>, replaces: boo
         clause.end()?;
         let mut scope = Scope::of(insertion.target.clone());
         scope.entries.extend(insertion.new_row.take());
+        scope.entries.append(&mut insertion.sources);
         for (column, value) in &assignments {
             insertion.assign(walk, &scope, column, value)?;
         }
@@ -89,6 +91,8 @@ struct Insertion {
     written: Vec<(usize, Lineage)>,
     /// `VALUES (…) AS new`.
     new_row: Option<Entry>,
+    /// The tables of the SELECT whose rows are inserted: ON DUPLICATE KEY UPDATE sees them.
+    sources: Vec<Entry>,
 }
 
 impl Insertion {
@@ -125,6 +129,11 @@ impl Insertion {
         }
         let tree = cursor.inserted()?;
         let fields = query::query(walk, None, &tree)?.fields;
+        if let (SetExpr::Select(select), None, true) = (&*tree.body, &tree.with, duplicates(cursor)) {
+            let mut scope = Scope::top();
+            from::items(walk, &mut scope, &select.from)?;
+            self.sources = scope.entries;
+        }
         if fields.len() > positions.len() {
             return Err(unsupported("a query with more columns than are inserted"));
         }
@@ -201,6 +210,7 @@ impl Insertion {
         }
         let name = cursor.name()?;
         let mut fields = self.inserted();
+        let mut reachable = Reachable::ByName;
         if cursor.peek(0).is_some_and(|token| token.is_sign("(")) {
             let list = cursor.parenthesis()?;
             let mut list = cursor.over(list);
@@ -209,12 +219,14 @@ impl Insertion {
                 all
             });
             fields.clear();
+            // Names of its own are known without its own.
+            reachable = Reachable::Both;
             while !list.done() {
                 fields.push(Field::new(list.name()?, every.clone().through(Via::Total)));
                 list.sign(",");
             }
         }
-        self.new_row = Some(Entry { reachable: super::scope::Reachable::ByName, ..Entry::new(name, fields) });
+        self.new_row = Some(Entry { reachable, ..Entry::new(name, fields) });
         Ok(())
     }
 
@@ -250,6 +262,10 @@ impl Insertion {
         let mut scope = Scope::of(self.returned());
         query::targets(walk, &mut scope, &list)
     }
+}
+
+fn duplicates(cursor: &Cursor<'_>) -> bool {
+    cursor.peek(0).is_some_and(|t| t.is_word("ON")) && cursor.peek(1).is_some_and(|t| t.is_word("DUPLICATE"))
 }
 
 /// Walks the tables of an UPDATE or DELETE into a scope.

@@ -236,10 +236,15 @@ fn binary(
     op: &BinaryOperator,
     right: &Expr,
 ) -> Result<Lineage, Refusal> {
+    if *op == BinaryOperator::Assignment {
+        return assigned(walk, scope, left, right);
+    }
     let step = match op {
         BinaryOperator::Eq | BinaryOperator::NotEq | BinaryOperator::Spaceship => {
             comparing(left, std::iter::once(right))
         }
+        // The server joins before it computes, whatever the parser makes of `a || b + 1`.
+        BinaryOperator::StringConcat if [left, right].into_iter().any(computes) => Via::Partial,
         BinaryOperator::StringConcat => Via::Total,
         BinaryOperator::Arrow | BinaryOperator::LongArrow => Via::Partial,
         BinaryOperator::Plus
@@ -266,6 +271,27 @@ fn binary(
     let mut lineage = expression(walk, scope, left)?;
     lineage.merge(&expression(walk, scope, right)?);
     Ok(lineage.through(step))
+}
+
+/// `@v := value`. The parser does not bind it as loosely as the server, so what is put there is more than its right side:
+/// `Walk::assigns` sees to it.
+fn assigned(walk: &mut Walk<'_>, scope: &Scope<'_>, left: &Expr, right: &Expr) -> Result<Lineage, Refusal> {
+    match left {
+        Expr::Identifier(name)
+            if walk.assigns && name.quote_style == Some(VARIABLE_MARK) && !name.value.starts_with("@@") =>
+        {
+            Ok(expression(walk, scope, right)?.through(Via::Partial))
+        }
+        _ => Err(unexpected("an assignment").hint("put the assignment in parentheses: (@v := 1)")),
+    }
+}
+
+fn computes(value: &Expr) -> bool {
+    match value {
+        Expr::BinaryOp { op, .. } => *op != BinaryOperator::StringConcat,
+        Expr::UnaryOp { .. } => true,
+        _ => false,
+    }
 }
 
 /// How an equality's result comes from its sides: the server compares text with numbers as numbers, and warns.

@@ -1,6 +1,8 @@
 //! Forms that `sqlparser` does not know, said to it in ones that it does, or not at all where they change nothing of
 //! what feeds a value. Servers print many of them when they print a view.
 
+use std::collections::BTreeMap;
+
 use sqlparser::tokenizer::Token;
 
 use super::{
@@ -8,6 +10,7 @@ use super::{
     lexer::{Kind, Lexed},
     names::Flavour,
     reserved::is_reserved,
+    tables,
 };
 
 /// What to say in a token's place.
@@ -20,8 +23,12 @@ pub(super) enum Form {
 }
 
 /// What is known of the tokens to come.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Forms {
+    /// Lists of tables in parentheses, said as joins.
+    lists: BTreeMap<usize, Form>,
+    /// Where ODBC's braces end.
+    braces: Vec<usize>,
     /// From where to where nothing is said.
     silent: Vec<(usize, usize)>,
     /// Whether the columns of a MATCH without parentheses are being listed.
@@ -29,13 +36,24 @@ pub(super) struct Forms {
 }
 
 impl Forms {
+    /// Forms of `tokens`.
+    pub(super) fn of(tokens: &[Lexed<'_>]) -> Self {
+        Self { lists: tables::lists(tokens), braces: Vec::new(), silent: Vec::new(), matching: false }
+    }
+
     /// What is said in place of the token at `at`, if it is not the token itself.
     pub(super) fn at(&mut self, tokens: &[Lexed<'_>], at: usize) -> Option<Form> {
         if let Some((_, to)) = self.silent.iter().find(|(from, to)| (*from..*to).contains(&at)) {
             return Some(Form::Silent(to - at));
         }
-        let token = tokens.get(at).filter(|token| token.kind == Kind::Word)?;
+        if let Some(form) = self.lists.get(&at) {
+            return Some(form.clone());
+        }
         let rest = tokens.get(at + 1..).unwrap_or_default();
+        if tokens.get(at)?.kind == Kind::Sign {
+            return self.braces(tokens, at);
+        }
+        let token = tokens.get(at).filter(|token| token.kind == Kind::Word)?;
         let opens = rest.first().is_some_and(|next| next.is_sign("("));
         if token.is_word("MATCH") && !opens {
             self.matching = true;
@@ -80,6 +98,28 @@ impl Forms {
         character_set(token, rest).map(Form::Silent)
     }
 
+    /// ODBC's `{d '2020-01-01'}`, `{fn now()}` and `{oj a LEFT JOIN b ON …}`: a date is one of SQL's, the others are in
+    /// parentheses.
+    fn braces(&mut self, tokens: &[Lexed<'_>], at: usize) -> Option<Form> {
+        if self.braces.last() == Some(&at) {
+            self.braces.pop();
+            return Some(Form::Tokens(vec![Token::RParen]));
+        }
+        let rest = tokens.get(at + 1..).unwrap_or_default();
+        let (true, Some(word)) = (tokens.get(at)?.is_sign("{"), rest.first()) else { return None };
+        let end = at + 1 + closing(rest)?;
+        let dates = [("d", "DATE"), ("t", "TIME"), ("ts", "TIMESTAMP")];
+        let said = match dates.iter().find(|(short, _)| word.is_word(short)) {
+            Some((_, long)) if end == at + 3 && matches!(rest.get(1)?.kind, Kind::Text(_)) => keyword(long),
+            None if word.is_word("fn") || word.is_word("oj") => Token::LParen,
+            Some(_) | None => return None,
+        };
+        self.silent.push((at + 1, at + 2));
+        let said = if said == Token::LParen { vec![said] } else { vec![Token::LParen, said] };
+        self.braces.push(end);
+        Some(Form::Tokens(said))
+    }
+
     /// CHAR(n USING charset): the character set of the value.
     fn silence_charset(&mut self, rest: &[Lexed<'_>], start: usize) {
         let Some((inside, end)) = top_level(rest) else { return };
@@ -107,6 +147,19 @@ impl Forms {
             self.silent.push((start + from, start + end));
         }
     }
+}
+
+/// How far the brace is that closes the one before `tokens`.
+fn closing(tokens: &[Lexed<'_>]) -> Option<usize> {
+    let mut depth = 0_u32;
+    tokens.iter().position(|token| {
+        if token.is_sign("{") {
+            depth += 1;
+        } else if token.is_sign("}") {
+            depth = depth.wrapping_sub(1);
+        }
+        depth == u32::MAX
+    })
 }
 
 /// Whether the token at `at` can be the last of a value.

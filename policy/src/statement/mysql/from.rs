@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use sqlparser::ast::{
-    Ident, Join, JoinConstraint, JoinOperator, JsonTableColumn, ObjectName, TableAlias, TableFactor, TableWithJoins,
+    Expr, Ident, Join, JoinConstraint, JoinOperator, JsonTableColumn, ObjectName, TableAlias, TableFactor,
+    TableWithJoins,
 };
 
 use super::{
@@ -17,7 +18,7 @@ use super::{
 };
 use crate::{
     catalog::{Relation, RelationKind},
-    statement::{Action, Lineage, Object, Refusal, Usage, Via},
+    statement::{Action, Lineage, Object, Refusal, RefusalKind, Usage, Via},
 };
 
 /// Adds the items of a FROM clause to `scope`.
@@ -26,13 +27,19 @@ use crate::{
 /// When something in them is not understood.
 pub(super) fn items(walk: &mut Walk<'_>, scope: &mut Scope<'_>, list: &[TableWithJoins]) -> Result<(), Refusal> {
     for item in list {
-        joined(walk, scope, item)?;
+        joined(walk, scope, item, None)?;
     }
     Ok(())
 }
 
-/// One item with its joins; its entries are added to `scope`.
-fn joined(walk: &mut Walk<'_>, scope: &mut Scope<'_>, item: &TableWithJoins) -> Result<(), Refusal> {
+/// One item with its joins; its entries are added to `scope`. What ON sees are the tables that it joins, and the queries
+/// around; if the parser has read `a JOIN b JOIN c ON …` as `a JOIN (b JOIN c ON …)`, those from `loose` on as well.
+fn joined(
+    walk: &mut Walk<'_>,
+    scope: &mut Scope<'_>,
+    item: &TableWithJoins,
+    loose: Option<usize>,
+) -> Result<(), Refusal> {
     let start = scope.entries.len();
     factor(walk, scope, &item.relation)?;
     for join in &item.joins {
@@ -41,10 +48,16 @@ fn joined(walk: &mut Walk<'_>, scope: &mut Scope<'_>, item: &TableWithJoins) -> 
             return Err(unexpected("a join"));
         }
         let middle = scope.entries.len();
-        factor(walk, scope, &join.relation)?;
-        match constraint(join)? {
+        let constraint = constraint(join)?;
+        match (&join.relation, constraint) {
+            (TableFactor::NestedJoin { table_with_joins, alias: None }, JoinConstraint::None) => {
+                walk.nested(|walk| joined(walk, scope, table_with_joins, loose.or(Some(start))))?;
+            }
+            (relation, _) => factor(walk, scope, relation)?,
+        }
+        match constraint {
             JoinConstraint::None => {}
-            JoinConstraint::On(filter) => survey::condition(walk, scope, filter)?,
+            JoinConstraint::On(filter) => on(walk, scope, filter, start, loose)?,
             JoinConstraint::Using(columns) => {
                 let names: Vec<&str> = columns.iter().map(|name| column_of(walk, name)).collect::<Result<_, _>>()?;
                 let names: Vec<Arc<str>> = names.into_iter().map(Arc::from).collect();
@@ -57,6 +70,34 @@ fn joined(walk: &mut Walk<'_>, scope: &mut Scope<'_>, item: &TableWithJoins) -> 
         }
     }
     Ok(())
+}
+
+fn on(
+    walk: &mut Walk<'_>,
+    scope: &mut Scope<'_>,
+    filter: &Expr,
+    start: usize,
+    loose: Option<usize>,
+) -> Result<(), Refusal> {
+    let own = seen_from(walk, scope, filter, start);
+    match loose {
+        None => own,
+        // Which of the two was meant is not in the tree: what either finds counts.
+        Some(loose) => {
+            seen_from(walk, scope, filter, loose)?;
+            own.or_else(|refusal| if refusal.kind == RefusalKind::UnknownColumn { Ok(()) } else { Err(refusal) })
+        }
+    }
+}
+
+/// Walks a condition that sees the entries from `start` on, and not those beside.
+fn seen_from(walk: &mut Walk<'_>, scope: &mut Scope<'_>, filter: &Expr, start: usize) -> Result<(), Refusal> {
+    let joined = scope.entries.split_off(start.min(scope.entries.len()));
+    let beside = std::mem::replace(&mut scope.entries, joined);
+    let result = survey::condition(walk, scope, filter);
+    let joined = std::mem::replace(&mut scope.entries, beside);
+    scope.entries.extend(joined);
+    result
 }
 
 fn constraint(join: &Join) -> Result<&JoinConstraint, Refusal> {
@@ -192,7 +233,7 @@ fn factor(walk: &mut Walk<'_>, scope: &mut Scope<'_>, factor: &TableFactor) -> R
             scope.entries.extend(entry);
             Ok(())
         }
-        TableFactor::NestedJoin { table_with_joins, alias: None } => joined(walk, scope, table_with_joins),
+        TableFactor::NestedJoin { table_with_joins, alias: None } => joined(walk, scope, table_with_joins, None),
         TableFactor::JsonTable { json_expr, json_path: _, columns, alias: Some(alias) } => {
             let (document, item) = survey::inner(walk, |walk| expression::expression(walk, scope, json_expr))?;
             let document = document.through(Via::Partial);

@@ -30,13 +30,17 @@ const LOCKS: &[&str] = &["get_lock", "is_free_lock", "is_used_lock", "release_al
 /// Built-in functions that reach beyond the query: files, time, other sessions, replication. Sorted.
 #[rustfmt::skip]
 const BEYOND: &[&str] = &[
-    "asynchronous_connection_failover_add_managed", "asynchronous_connection_failover_add_source", "benchmark",
-    "can_access_database", "can_access_table", "can_access_user", "can_access_view", "gen_blocklist", "gen_dictionary",
-    "gen_dictionary_drop", "gen_dictionary_load", "group_replication_set_as_primary", "keyring_key_fetch",
-    "keyring_key_generate", "keyring_key_remove", "keyring_key_store", "load_file", "master_gtid_wait",
-    "master_pos_wait", "ps_current_thread_id", "ps_thread_id", "roles_graphml", "service_get_read_locks",
-    "service_get_write_locks", "service_release_locks", "sleep", "source_pos_wait", "version_tokens_set",
-    "wait_for_executed_gtid_set", "wait_until_sql_thread_after_gtids",
+    "asynchronous_connection_failover_add_managed", "asynchronous_connection_failover_add_source",
+    "asynchronous_connection_failover_delete_managed", "asynchronous_connection_failover_delete_source",
+    "asynchronous_connection_failover_reset", "benchmark", "can_access_database", "can_access_table", "can_access_user",
+    "can_access_view", "gen_blocklist", "gen_dictionary", "gen_dictionary_drop", "gen_dictionary_load",
+    "group_replication_set_as_primary", "innodb_redo_log_archive_flush", "innodb_redo_log_archive_start",
+    "innodb_redo_log_archive_stop", "innodb_redo_log_sharp_checkpoint", "innodb_set_open_files_limit",
+    "keyring_key_fetch", "keyring_key_generate", "keyring_key_remove", "keyring_key_store", "load_file",
+    "master_gtid_wait", "master_pos_wait", "ps_current_thread_id", "ps_thread_id", "roles_graphml",
+    "service_get_read_locks", "service_get_write_locks", "service_release_locks", "sleep", "source_pos_wait",
+    "version_tokens_set", "wait_for_executed_gtid_set", "wait_until_sql_thread_after_gtids", "wsrep_last_seen_gtid",
+    "wsrep_last_written_gtid", "wsrep_sync_wait_upto_gtid",
 ];
 
 /// A call of the function called `database.name` with `args` arguments; adds what it needs.

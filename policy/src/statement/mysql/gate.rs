@@ -36,7 +36,7 @@ const KEYWORDS: &[&str] = &[
     "PARTITION", "PATH", "POSITION", "PRECEDING", "QUARTER", "QUERY", "RANGE", "REAL", "RECURSIVE", "REGEXP", "RIGHT",
     "RLIKE", "ROLLUP", "ROW", "ROWS", "SECOND", "SELECT", "SEPARATOR", "SHARE", "SIGNED", "SKIP",
     "SMALLINT", "SOME", "STRAIGHT_JOIN", "SUBSTR", "SUBSTRING", "TABLE", "TEXT", "THEN", "TIME", "TIMESTAMP",
-    "TINYINT", "TRAILING", "TRIM", "TRUE", "UNBOUNDED", "UNION", "UNSIGNED", "UPDATE", "USE", "USING", "VALUES",
+    "TINYINT", "TRAILING", "TRIM", "TRUE", "UNBOUNDED", "UNION", "UNKNOWN", "UNSIGNED", "UPDATE", "USE", "USING", "VALUES",
     "VARCHAR", "WEEK", "WHEN", "WHERE", "WINDOW", "WITH", "XOR", "YEAR", 
 ];
 
@@ -129,7 +129,7 @@ pub(super) enum Place {
 /// When something in them means nothing the gate follows.
 pub(super) fn heard(tokens: &[Lexed<'_>], names: &MysqlNames, place: Place) -> Result<Heard, Refusal> {
     let mut heard = Heard::default();
-    let mut forms = Forms::default();
+    let mut forms = Forms::of(tokens);
     let mut at = 0;
     while let Some(token) = tokens.get(at) {
         let rest = tokens.get(at + 1..).unwrap_or_default();
@@ -161,6 +161,9 @@ pub(super) fn heard(tokens: &[Lexed<'_>], names: &MysqlNames, place: Place) -> R
                 heard.push(at, Token::HexStringLiteral(text));
                 taken += 1;
             }
+            Kind::Word if token.is_word("NOT") && names.sql_mode.high_not_precedence() && negates_bare(rest) => {
+                heard.push(at, Token::Tilde);
+            }
             Kind::Word => {
                 let inserted = place == Place::OnDuplicate && (token.is_word("VALUES") || token.is_word("VALUE"));
                 let called = rest.first().is_some_and(|next| next.is_sign("("));
@@ -172,12 +175,52 @@ pub(super) fn heard(tokens: &[Lexed<'_>], names: &MysqlNames, place: Place) -> R
             Kind::Number => heard.push(at, Token::Number(token.raw.to_owned(), false)),
             Kind::Variable(name) => heard.push(at, quoted(&format!("@{name}"), VARIABLE_MARK)),
             Kind::System(name) => heard.push(at, quoted(&format!("@@{name}"), VARIABLE_MARK)),
-            Kind::Parameter => heard.push(at, Token::Placeholder("?".to_owned())),
+            Kind::Parameter => heard.push(at, Token::Placeholder(token.at.to_string())),
+            // It binds tighter than anything beside it, as `~` does; before a condition that stands alone it is NOT.
+            Kind::Sign if token.is_sign("!") && !negates_condition(rest) => heard.push(at, Token::Tilde),
             Kind::Sign => heard.push(at, sign(token.raw, names)?),
         }
         at += taken;
     }
     Ok(heard)
+}
+
+/// Whether the parenthesis that `tokens` begin with is a condition of its own: nothing behind it binds tighter than NOT.
+fn negates_condition(tokens: &[Lexed<'_>]) -> bool {
+    let Some(first) = tokens.first() else { return false };
+    if first.is_sign("!") {
+        return negates_condition(tokens.get(1..).unwrap_or_default());
+    }
+    let call = first.kind == Kind::Word && tokens.get(1).is_some_and(|next| next.is_sign("("));
+    let mut rest = tokens.iter().skip(usize::from(call));
+    let mut depth = 0u32;
+    for token in rest.by_ref() {
+        if token.is_sign("(") {
+            depth += 1;
+        } else if token.is_sign(")") {
+            depth = depth.saturating_sub(1);
+        }
+        if depth == 0 {
+            break;
+        }
+    }
+    if !call && !first.is_sign("(") {
+        return false;
+    }
+    const SIGNS: &[&str] = &[")", ",", ";", "&&", "||"];
+    const WORDS: &[&str] = &[
+        "AND", "OR", "THEN", "ELSE", "END", "WHEN", "FROM", "AS", "GROUP", "HAVING", "ORDER", "LIMIT", "UNION", "WHERE",
+    ];
+    rest.next()
+        .is_none_or(|next| SIGNS.iter().any(|sign| next.is_sign(sign)) || WORDS.iter().any(|word| next.is_word(word)))
+}
+
+/// Whether a NOT that binds as `!` does would bind otherwise than one that does not.
+fn negates_bare(tokens: &[Lexed<'_>]) -> bool {
+    // `a NOT IN (…)` and its like are operators.
+    const OPERATORS: &[&str] = &["IN", "LIKE", "BETWEEN", "REGEXP", "RLIKE", "NULL", "TRUE", "FALSE", "UNKNOWN"];
+    let operator = tokens.first().is_some_and(|first| OPERATORS.iter().any(|word| first.is_word(word)));
+    !operator && !negates_condition(tokens)
 }
 
 /// Whether `tokens` begin with these words.

@@ -1,7 +1,7 @@
 //! Text to tokens exactly as the server's own lexer splits it under the session's sql_mode, comments told from code.
 //! Refuses what servers of different versions read differently; knows no grammar.
 
-use super::{comment, names::MysqlNames, refusal::near};
+use super::{comment, names::MysqlNames, refusal::near, reserved::is_reserved};
 use crate::statement::Refusal;
 
 /// What a token is.
@@ -73,7 +73,7 @@ struct Lexer<'t, 'n> {
 
 const SIGNS: &[&str] = &[
     "<=>", "->>", "||", "&&", "<<", ">>", "<=", ">=", "<>", "!=", ":=", "->", "+", "-", "*", "/", "%", "&", "|", "^",
-    "~", "!", "=", "<", ">", "(", ")", ",", ";", ".",
+    "~", "!", "=", "<", ">", "(", ")", ",", ";", ".", "{", "}",
 ];
 
 /// Bytes that separate tokens.
@@ -232,9 +232,17 @@ impl<'t> Lexer<'t, '_> {
                 return self.string('\'', 1);
             }
         }
-        let kind = if self.after_dot() { Kind::Name(word.to_owned()) } else { Kind::Word };
+        // A word with a dot and a name right behind it is no keyword either: `groups.id`.
+        let named = self.after_dot() || (self.names_follow(end) && is_reserved(word, self.names.flavour));
+        let kind = if named { Kind::Name(word.to_owned()) } else { Kind::Word };
         self.push(kind, end);
         Ok(())
+    }
+
+    /// Whether a dot and the start of an unquoted name stand at `at`.
+    fn names_follow(&self, at: usize) -> bool {
+        let rest = self.text.get(at..).unwrap_or_default();
+        rest.strip_prefix('.').and_then(|rest| rest.chars().next()).is_some_and(is_name_char)
     }
 
     /// Whether a dot that follows a name stands right before: whatever comes is a name then, reserved or not.

@@ -295,6 +295,12 @@ mod tests {
             ("DESCRIBE hr.payroll", vec!["hr"]),
             ("SHOW PROCEDURE STATUS", vec!["*"]),
             ("SHOW PROCEDURE STATUS WHERE Db = 'shop'", vec!["shop"]),
+            ("SHOW PROCEDURE STATUS WHERE Db = 'shop' AND Name LIKE 'a%'", vec!["shop"]),
+            ("SHOW FUNCTION STATUS WHERE Type = 'x' AND `Db` = 'shop'", vec!["shop"]),
+            ("SHOW PROCEDURE STATUS WHERE Db = 'shop' OR 1", vec!["*"]),
+            ("SHOW PROCEDURE STATUS WHERE (Name = 'a' AND Db = 'shop') = 0", vec!["*"]),
+            ("SHOW PROCEDURE STATUS WHERE NOT Db = 'shop'", vec!["*"]),
+            ("SHOW PROCEDURE STATUS WHERE 1 BETWEEN 0 AND Db = 'shop'", vec!["*"]),
             ("SHOW DATABASES", vec![]),
             ("SELECT * FROM information_schema.SCHEMATA", vec![]),
         ] {

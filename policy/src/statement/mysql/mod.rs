@@ -6,8 +6,8 @@
 //! `setting`, `show`, `explain`, `prepared`, `load`, `create`, `alter`, `drop`, `maintain` and `admin` for utility
 //! statements, `query` and `dml` for those with rows, which find columns and their lineage through `scope` and
 //! `expression`. `function` says what a call may do, `catalogs` which system relations hold only names. `survey` and
-//! `rewrite` find what review rules look at. `lexer`, `comment`, `reserved`, `gate` and `form` stand before the parser,
-//! `cursor` is our place in the tokens.
+//! `rewrite` find what review rules look at. `lexer`, `comment`, `reserved`, `gate`, `form` and `tables` stand before the
+//! parser, `cursor` is our place in the tokens.
 
 use std::sync::Arc;
 
@@ -18,6 +18,8 @@ use crate::{
 
 mod admin;
 mod alter;
+#[cfg(test)]
+mod binding_tests;
 mod call;
 mod catalogs;
 mod comment;
@@ -57,6 +59,7 @@ mod setting;
 mod show;
 mod survey;
 mod table_parts;
+mod tables;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

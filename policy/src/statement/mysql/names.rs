@@ -102,6 +102,11 @@ impl SqlMode {
         self.has("NO_BACKSLASH_ESCAPES")
     }
 
+    /// NOT binds as tight as `!`.
+    pub fn high_not_precedence(&self) -> bool {
+        self.has("HIGH_NOT_PRECEDENCE")
+    }
+
     /// `||` joins strings and is not OR.
     pub fn pipes_as_concat(&self) -> bool {
         self.has("PIPES_AS_CONCAT")

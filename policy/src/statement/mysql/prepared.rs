@@ -4,7 +4,10 @@
 use std::sync::Arc;
 
 use super::{cursor::Cursor, dispatch::Draft, lexer::Kind, refusal::unsupported, text, walk::Walk};
-use crate::statement::{Effect, Outputs, Refusal, Statement};
+use crate::{
+    catalog::ColumnRef,
+    statement::{Effect, Outputs, Refusal, Statement, Usage},
+};
 
 /// PREPARE name FROM 'text'.
 ///
@@ -28,7 +31,16 @@ fn in_string(walk: &mut Walk<'_>, cursor: &mut Cursor<'_>) -> Result<Statement, 
     cursor.end()?;
     let statements = walk.nested(|walk| text::understand(&text, walk.catalog, walk.names))?.statements;
     match <[Statement; 1]>::try_from(statements) {
-        Ok([statement]) if statement.effect == Effect::None => Ok(statement),
+        Ok([mut statement]) if statement.effect == Effect::None => {
+            // What EXECUTE … USING binds may be a number, and nobody says so.
+            let bound: Vec<ColumnRef> = std::mem::take(&mut statement.compared).into_iter().map(|(_, c)| c).collect();
+            for one in &mut statement.uses {
+                if one.usage == Usage::Equality && bound.contains(&one.column) {
+                    one.usage = Usage::Inference;
+                }
+            }
+            Ok(statement)
+        }
         Ok(_) => Err(unsupported("PREPARE of this kind of statement").hint("send the statement itself")),
         Err(_) => Err(unsupported("PREPARE of several statements")),
     }

@@ -232,7 +232,13 @@ pub(super) fn targets(walk: &mut Walk<'_>, scope: &mut Scope<'_>, list: &[Select
 }
 
 fn target(walk: &mut Walk<'_>, scope: &Scope<'_>, value: &Expr) -> Result<Arc<Lineage>, Refusal> {
-    expression::expression(walk, scope, value).map(Arc::new)
+    // A column by itself is no part of an assignment.
+    let bare = matches!(value, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
+    let assigns = walk.assigns;
+    walk.assigns &= !bare;
+    let found = expression::expression(walk, scope, value);
+    walk.assigns = assigns;
+    found.map(Arc::new)
 }
 
 fn plain_star(options: &WildcardAdditionalOptions) -> Result<(), Refusal> {

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     catalog::QualifiedName,
-    statement::{Action, Lineage, Object, Refusal, RefusalKind},
+    statement::{Action, Lineage, Object, Refusal, RefusalKind, Usage},
 };
 
 /// One column of something a query reads from.
@@ -269,6 +269,14 @@ impl<'s> Scope<'s> {
     /// # Errors
     /// When it means nothing, or may mean more than one thing.
     pub(super) fn find(&self, walk: &mut Walk<'_>, path: &[&str]) -> Result<Arc<Lineage>, Refusal> {
+        let found = self.resolved(walk, path)?;
+        if walk.assigns {
+            walk.used(&found, &Usage::Travel("a user variable".into()));
+        }
+        Ok(found)
+    }
+
+    fn resolved(&self, walk: &mut Walk<'_>, path: &[&str]) -> Result<Arc<Lineage>, Refusal> {
         match *path {
             [name] => self.column(walk, name),
             [table, name] => self.qualified(walk, None, table, name),

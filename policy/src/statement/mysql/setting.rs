@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use sqlparser::ast::{Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Value as Constant};
+use sqlparser::ast::{Expr, FunctionArg, FunctionArgExpr, FunctionArguments, SelectItem, SetExpr, Value as Constant};
 
 use super::{names::SqlMode, refusal::unsupported, walk::Walk};
 use crate::statement::{Action, Object, Refusal, RefusalKind, Setting};
@@ -143,6 +143,16 @@ fn text_of(walk: &Walk<'_>, tree: &Expr) -> Option<String> {
             _ => None,
         },
         Expr::Nested(inner) => text_of(walk, inner),
+        // (SELECT REPLACE(@@sql_mode, 'a', '')): one value of no table.
+        Expr::Subquery(query) => match (&*query.body, query.with.is_none() && query.limit_clause.is_none()) {
+            (SetExpr::Select(select), true) if select.from.is_empty() && select.selection.is_none() => {
+                match select.projection.as_slice() {
+                    [SelectItem::UnnamedExpr(value)] if select.having.is_none() => text_of(walk, value),
+                    _ => None,
+                }
+            }
+            _ => None,
+        },
         Expr::Identifier(name) if name.quote_style == Some(super::gate::VARIABLE_MARK) => {
             matches!(name.value.as_str(), "@@sql_mode" | "@@session.sql_mode" | "@@local.sql_mode")
                 .then(|| walk.names.sql_mode.as_str().to_owned())

@@ -200,16 +200,34 @@ pub(super) fn tell_of(walk: &mut Walk<'_>, schema: Option<&str>) {
     }
 }
 
-/// The schema of `WHERE Db = 'shop'`, where nothing else follows.
+/// The schema of `WHERE Db = 'shop' AND …`: a condition that all rows fulfil.
 fn pinned(cursor: &Cursor<'_>) -> Option<Arc<str>> {
-    match cursor.rest() {
-        [r#where, db, sign, Lexed { kind: Kind::Text(schema), .. }]
-            if r#where.is_word("WHERE") && db.raw.trim_matches('`').eq_ignore_ascii_case("db") && sign.is_sign("=") =>
-        {
-            Some(schema.as_str().into())
-        }
-        _ => None,
+    let (first, tokens) = cursor.rest().split_first()?;
+    let apart = ["OR", "XOR", "NOT"];
+    let alone = |token: &Lexed<'_>| apart.iter().any(|word| token.is_word(word)) || token.is_sign("||");
+    if !first.is_word("WHERE") || tokens.iter().any(|token| alone(token) || token.is_sign("!")) {
+        return None;
     }
+    let mut depth = 0u32;
+    for (at, token) in tokens.iter().enumerate() {
+        if token.is_sign("(") {
+            depth += 1;
+        } else if token.is_sign(")") {
+            depth = depth.saturating_sub(1);
+        }
+        let begins = at.checked_sub(1).and_then(|at| tokens.get(at)).is_none_or(|before| before.is_word("AND"));
+        let ends = tokens.get(at + 3).is_none_or(|behind| behind.is_word("AND"));
+        if let (true, true, 0, [db, sign, Lexed { kind: Kind::Text(schema), .. }]) =
+            (begins, ends, depth, tokens.get(at..at + 3).unwrap_or_default())
+            && db.raw.trim_matches('`').eq_ignore_ascii_case("db")
+            && sign.is_sign("=")
+            // `BETWEEN a AND db = 'x'` has an AND of its own.
+            && !tokens.iter().any(|token| token.is_word("BETWEEN"))
+        {
+            return Some(schema.as_str().into());
+        }
+    }
+    None
 }
 
 /// What a relation of `information_schema` tells is told.

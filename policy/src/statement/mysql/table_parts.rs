@@ -67,7 +67,7 @@ pub(super) fn references(walk: &mut Walk<'_>, parts: &Cursor<'_>, table: &Qualif
             // A table that is not there yet has nothing to tell; the server says so.
             if let Some(relation) = relation::find(walk, &other) {
                 let named = columns_named(walk, &relation, columns)?;
-                walk.compared(&named);
+                walk.equal(&named);
             }
         }
     }

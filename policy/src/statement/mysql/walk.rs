@@ -49,6 +49,10 @@ pub(super) struct Walk<'a> {
     pub(super) limited: u32,
     /// The FROM items so far, and which of them conditions connect.
     pub(super) items: Items,
+    /// Whether user variables are assigned to within expressions: every column named in one may get into them.
+    pub(super) assigns: bool,
+    /// Parameters, by their place in the text, that are taken for texts where they are compared with these columns.
+    pub(super) compared: BTreeSet<(usize, ColumnRef)>,
     /// Columns of relations expanded so far.
     pub(super) shapes: HashMap<QualifiedName, Arc<[Field]>>,
 }
@@ -71,6 +75,8 @@ impl<'a> Walk<'a> {
             features: Features::default(),
             limited: 0,
             items: Items::default(),
+            assigns: false,
+            compared: BTreeSet::new(),
             shapes: HashMap::new(),
         }
     }
@@ -130,20 +136,21 @@ impl<'a> Walk<'a> {
     }
 
     /// The columns of `lineage` are compared by equality: as bare columns that is [`Usage::Equality`], else inference.
-    pub(super) fn compared(&mut self, lineage: &Lineage) {
+    pub(super) fn equal(&mut self, lineage: &Lineage) {
         for (column, via) in &lineage.columns {
             let usage = if *via == Via::Copy { Usage::Equality } else { Usage::Inference };
             self.uses.insert(ColumnUse { column: column.clone(), usage });
         }
     }
 
-    /// A value of `lineage` is computed where nobody sees it: only its success or failure could tell about it.
+    /// A value of `lineage` is written: the server tells how many rows that changed, and which of them repeat others, so
+    /// anything but a stored value itself tells about it: `SET email = REPLACE(email, 'a', '')`.
     pub(super) fn computed(&mut self, lineage: &Lineage) {
         if self.trusted > 0 {
             return;
         }
         for (column, via) in &lineage.columns {
-            if *via == Via::Partial {
+            if *via != Via::Copy {
                 self.uses.insert(ColumnUse { column: column.clone(), usage: Usage::Inference });
             }
         }

@@ -111,6 +111,7 @@ fn finish(mut walk: Walk<'_>, draft: Draft, node: &NodeEnum) -> Statement {
         explain: draft.manner == Manner::Explained,
         export: draft.manner == Manner::Exported,
         features: walk.features,
+        compared: Vec::new(),
         identity,
     }
 }

@@ -106,6 +106,8 @@ pub struct Machine {
     values: Option<own::Values>,
     /// The text whose views were looked at right now.
     views: Option<Arc<Understanding>>,
+    /// The next text runs for the first time since it was prepared: its tables are looked at in any case.
+    doubted: bool,
     /// The transaction around the bounded write that comes next.
     wrapped: Option<Wrap>,
     /// What the client's texts are written in.
@@ -159,6 +161,7 @@ impl Machine {
             settings_dirty: false,
             values: None,
             views: None,
+            doubted: false,
             wrapped: None,
             catalog_dirty: false,
             file: None,

@@ -4,7 +4,7 @@
 use hallpass_policy::statement::mysql;
 
 use crate::{
-    session::{catalog::mysql::revisions, gate::Permit, target::ViewRevision, upstream::mysql::SETUP},
+    session::{catalog::mysql::revisions, gate::Permit, target::Understanding, upstream::mysql::SETUP},
     wire::mysql::{
         capability::{Capabilities, Flavour},
         codec::{self, Order, Sequence},
@@ -31,8 +31,8 @@ pub(super) enum OwnSql<'a> {
     Settings,
     /// What variables hold that SET is about to read: names as `@a` and `@@b`.
     Values(&'a [String]),
-    /// The revisions of these views.
-    Views(&'a [ViewRevision], Flavour),
+    /// The revisions of the views that this text reads, and of what is a view now of its tables.
+    Views(&'a Understanding, Flavour),
     /// Nothing, for its status.
     Status,
     /// Begins a transaction around a bounded write.
@@ -59,12 +59,12 @@ impl OwnSql<'_> {
         match self {
             Self::Settings => Borrowed(SETUP),
             Self::Values(names) => Owned(format!("SELECT {}", names.join(", "))),
-            Self::Views(views, flavour) => {
+            Self::Views(of, flavour) => {
                 let flavour = match flavour {
                     Flavour::MySql => mysql::Flavour::MySql,
                     Flavour::MariaDb => mysql::Flavour::MariaDb,
                 };
-                Owned(revisions(views.iter().map(|view| &view.name), flavour))
+                Owned(revisions(of.views.iter().map(|view| &view.name).chain(&of.tables), flavour))
             }
             Self::Status => Borrowed("DO 0"),
             Self::Begin => Borrowed("START TRANSACTION"),

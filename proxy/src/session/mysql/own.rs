@@ -6,8 +6,9 @@ use std::sync::Arc;
 use hallpass_policy::{
     catalog::QualifiedName,
     decide::{Allowance, Fence},
+    ids::Timestamp,
     statement::{
-        Dialect, Refusal, RefusalKind, Setting,
+        Dialect, Outputs, Refusal, RefusalKind, Setting,
         mysql::{MysqlNames, SqlMode},
     },
 };
@@ -24,7 +25,7 @@ use crate::{
     session::{
         gate::Gate,
         machine::{End, Stop},
-        run::wanted_fence,
+        run::{Part, wanted_fence},
         target::{Understanding, ViewRevision},
         upstream::mysql::Facts,
     },
@@ -53,8 +54,8 @@ pub(super) enum Own {
     Settings,
     /// What variables hold: the row that came.
     Values(Values),
-    /// The revisions of the views of this text: as expected, and the rows that came.
-    Views(Arc<Understanding>, Vec<Vec<Option<String>>>),
+    /// The revisions of the views of this text: as expected, when they were asked for, and the rows that came.
+    Views(Arc<Understanding>, Timestamp, Vec<Vec<Option<String>>>),
     /// Only its status counts.
     Status,
     /// The fence; what it is then.
@@ -192,19 +193,29 @@ impl Machine {
         Ok(self.ask(&sql, Own::Begin(wrap)))
     }
 
-    /// Whether the views that a text reads still are what they were when it was understood: others may have changed
-    /// them since names were last looked at. Asked right before the statement, where the target has masks.
+    /// Whether the views that a text reads still are what they were when it was understood, and its tables no views:
+    /// others may have changed them since names were last looked at. Asked right before the statement, where the target
+    /// has masks; of tables, only if nobody has just asked.
     fn ready_views(&mut self, gate: &Gate, runs: &[Run]) -> Ready {
-        let Some(of) = runs.iter().map(|run| &run.rows_of.0).find(|of| !of.views.is_empty()) else { return Ready::Yes };
-        if gate.known().masks.is_free() || self.views.take().is_some_and(|checked| Arc::ptr_eq(&checked, of)) {
+        let doubted = std::mem::take(&mut self.doubted);
+        let shows = |(of, part): &(Arc<Understanding>, Part)| {
+            part.of(of).is_some_and(|statement| statement.outputs != Outputs::None && !of.tables.is_empty())
+        };
+        let asks = |run: &&Run| !run.rows_of.0.views.is_empty() || shows(&run.rows_of);
+        let Some(of) = runs.iter().find(asks).map(|run| &run.rows_of.0) else { return Ready::Yes };
+        if gate.known().masks.is_free() || self.views.take().is_some_and(|checked| checked.is_same(of)) {
+            return Ready::Yes;
+        }
+        let now = gate.now();
+        if of.views.is_empty() && !doubted && of.is_confirmed(now) {
             return Ready::Yes;
         }
         let flavour = self.held().flavour();
-        self.ask(&OwnSql::Views(&of.views, flavour), Own::Views(Arc::clone(of), Vec::new()))
+        self.ask(&OwnSql::Views(of, flavour), Own::Views(Arc::clone(of), now, Vec::new()))
     }
 
     /// The views' revisions are in: where one changed, names are fetched anew and the text is understood again.
-    fn views_seen(&mut self, gate: &Gate, of: Arc<Understanding>, seen: &[Vec<Option<String>>]) {
+    fn views_seen(&mut self, gate: &Gate, of: Arc<Understanding>, asked: Timestamp, seen: &[Vec<Option<String>>]) {
         let unchanged = |view: &ViewRevision| {
             seen.iter().any(|row| match row.as_slice() {
                 [Some(schema), Some(name), Some(revision)] => {
@@ -213,7 +224,15 @@ impl Machine {
                 _ => false,
             })
         };
-        if of.views.iter().all(unchanged) {
+        // Servers compare names without regard to case here: what is called otherwise is something else.
+        let is_view = |table: &QualifiedName| {
+            seen.iter().any(|row| match row.as_slice() {
+                [Some(schema), Some(name), ..] => **schema == *table.schema && **name == *table.name,
+                _ => false,
+            })
+        };
+        if of.views.iter().all(unchanged) && !of.tables.iter().any(is_view) {
+            of.confirm(asked);
             self.views = Some(of);
         } else {
             self.catalog_dirty = true;
@@ -273,7 +292,7 @@ impl Machine {
             Reply::Row(_) => match &mut own {
                 Own::Settings => self.facts = Some(Facts::read(&message.payload).map_err(theirs)?),
                 Own::Values(values) => values.row = text_row(&message.payload)?,
-                Own::Views(_, seen) => seen.push(text_row(&message.payload)?),
+                Own::Views(_, _, seen) => seen.push(text_row(&message.payload)?),
                 Own::Status
                 | Own::Fence(_)
                 | Own::Begin(_)
@@ -316,7 +335,7 @@ impl Machine {
                 Ok(()) => self.values = Some(values),
                 Err(error) => self.own_error = Some(error),
             },
-            Own::Views(of, seen) => self.views_seen(gate, of, &seen),
+            Own::Views(of, asked, seen) => self.views_seen(gate, of, asked, &seen),
             Own::Status => {}
             Own::Fence(fence) => self.fence = Some(fence),
             Own::Begin(wrap) => self.wrapped = Some(wrap),

@@ -99,7 +99,9 @@ impl Machine {
     /// mean the same under both.
     fn reads_the_same(&self, gate: &mut Gate, prepared: &Prepared) -> Result<(), ClientError> {
         let (Dialect::Mysql(then), Dialect::Mysql(now)) = (&prepared.dialect, gate.dialect()) else { return Ok(()) };
-        let grammar = |mode: &SqlMode| (mode.ansi_quotes(), mode.no_backslash_escapes(), mode.pipes_as_concat());
+        let grammar = |mode: &SqlMode| {
+            (mode.ansi_quotes(), mode.no_backslash_escapes(), mode.pipes_as_concat(), mode.high_not_precedence())
+        };
         if self.held().flavour() == Flavour::MariaDb || grammar(&then.sql_mode) == grammar(&now.sql_mode) {
             return Ok(());
         }
@@ -168,7 +170,8 @@ impl Machine {
             self.after_code();
         }
         // User variables, locks, temporary things: state of the session.
-        self.stateful |= matches!(statement.verb, "SET" | "LOCK" | "LOCK TABLES" | "HANDLER" | "SELECT INTO");
+        let verb = matches!(statement.verb, "SET" | "LOCK" | "LOCK TABLES" | "HANDLER" | "SELECT INTO");
+        self.stateful |= verb || statement.features.assigns;
         if matches!(statement.verb, "CALL") {
             self.after_code();
         }

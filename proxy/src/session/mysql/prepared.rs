@@ -3,7 +3,10 @@
 
 use std::borrow::Cow;
 
-use hallpass_policy::statement::{Effect, Refusal, RefusalKind, Statement as Read};
+use hallpass_policy::{
+    mask::plan::InPredicates,
+    statement::{Effect, Refusal, RefusalKind, Statement as Read},
+};
 
 use super::{
     Machine,
@@ -153,7 +156,8 @@ impl Machine {
             statement.types = types;
             statement.types_sent = false;
         }
-        let prepared = statement.prepared.clone();
+        let (prepared, first) = (statement.prepared.clone(), !statement.ran);
+        let types = statement.types.clone();
         if let Some(error) = self.aborted.take() {
             return self.deny(gate, &prepared.of.text, None, error);
         }
@@ -164,7 +168,11 @@ impl Machine {
                 return self.deny(gate, &prepared.of.text, read, error);
             }
         };
+        if let Err(error) = compared_as_text(gate, &run, &types) {
+            return self.deny(gate, &prepared.of.text, run.statement(), error);
+        }
         let runs = vec![run];
+        self.doubted = first;
         match self.ready_upstream(gate, &runs) {
             Ok(Ready::Yes) => {}
             Ok(Ready::NotYet(stop)) => return Flow::Stop(stop),
@@ -177,6 +185,7 @@ impl Machine {
         {
             statement.prepared = prepared;
             statement.types_sent = true;
+            statement.ran = true;
             // The server forgets what came in pieces, and closes the cursor, with each execution.
             statement.long_data.clear();
             statement.cursor = None;
@@ -242,6 +251,29 @@ impl Machine {
             std::sync::Arc::clone(&run.allowance)
         });
         self.ready_upstream(gate, &[bare])
+    }
+}
+
+/// A parameter that a masked column is compared with is a text: with a number or a date the server compares otherwise,
+/// and tells more than whether they are equal.
+fn compared_as_text(gate: &Gate, run: &Run, types: &[ParameterType]) -> Result<(), ClientError> {
+    let compared = run.statement().map_or(&[][..], |statement| &statement.compared);
+    if compared.is_empty() || run.allowance.unmask {
+        return Ok(());
+    }
+    let known = gate.known();
+    let text = |at: usize| types.get(at).is_none_or(|of| of.kind.is_text());
+    let masked = |column| known.masks.mask_of(column).is_some_and(|mask| mask.in_predicates < InPredicates::Any);
+    match compared.iter().find(|(at, column)| !text(*at) && masked(column)) {
+        None => Ok(()),
+        Some((at, column)) => {
+            let message = format!("parameter {} is no text and compared with masked column {column}", at + 1);
+            Err(ClientError::Refused(
+                Refusal::new(RefusalKind::Forbidden, message)
+                    .detail("compared as a number, a text tells how it begins")
+                    .hint("bind the parameter as a string"),
+            ))
+        }
     }
 }
 

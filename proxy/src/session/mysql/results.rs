@@ -230,7 +230,8 @@ impl Machine {
             return self.end_stopped(gate, job, why);
         }
         let scrubs = job.scrubs();
-        self.warnings.of_statement(scrubs, Touches::Nothing);
+        let touched = job.runs.last().map_or(Touches::Nothing, touches);
+        self.warnings.of_statement(scrubs, touched);
         self.warnings.of_server();
         job.fail(&String::from_utf8_lossy(&error.sqlstate), None);
         match job.wrapped.take() {

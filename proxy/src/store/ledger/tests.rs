@@ -139,6 +139,7 @@ pub(super) fn statement(action: Action) -> Statement {
         explain: false,
         export: false,
         features: Features::default(),
+        compared: Vec::new(),
         identity: [9; 32],
     }
 }

@@ -56,6 +56,23 @@ pub enum Shape {
 }
 
 impl Type {
+    /// Whether the server compares a parameter of this type with a text as texts.
+    pub fn is_text(self) -> bool {
+        matches!(
+            self,
+            Self::NULL
+                | Self::VARCHAR
+                | Self::VAR_STRING
+                | Self::STRING
+                | Self::TINY_BLOB
+                | Self::MEDIUM_BLOB
+                | Self::LONG_BLOB
+                | Self::BLOB
+                | Self::ENUM
+                | Self::SET
+        )
+    }
+
     /// How its values stand; `None`: no value of such a type is ever sent.
     #[inline]
     pub fn shape(self) -> Option<Shape> {
