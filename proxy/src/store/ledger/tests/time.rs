@@ -88,6 +88,24 @@ fn the_time_of_a_grant_counts_from_its_approval_and_what_approvers_leave_of_it()
     assert!(!world.holds("dave"), "at its very end it is over, before anybody sweeps");
 }
 
+/// Denials tell of the grant that ended last.
+#[test]
+fn a_revoked_grant_is_published_as_ended_when_it_was_revoked() {
+    let world = world();
+    let granted = |minutes| {
+        let id = world.ask("alice", "fixer", &["shop"], minutes).unwrap().request.id;
+        world.yes(id, None).unwrap().grant.unwrap().grant.id
+    };
+    let (long, short) = (granted(120), granted(10));
+    world.pass(MINUTE * 5);
+    let revoked = world.shared.clock.now();
+    world.ledger.revoke(&operator(), long, None).unwrap();
+    world.pass(MINUTE * 10);
+    let published = world.shared.grants.of(&UserName::new("alice"));
+    let ends = |id| published.iter().find(|grant| grant.id == id).unwrap().ends;
+    assert_eq!((ends(long), ends(short)), (revoked, revoked.after(MINUTE * 5)));
+}
+
 #[test]
 fn a_request_lapses_at_its_age_and_not_a_microsecond_before() {
     let world = world();
