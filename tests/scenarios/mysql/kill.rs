@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use hallpass_tests::{
-    mysql::clients,
+    config::Settings,
+    mysql::{Database, Options, Server, clients},
     process::wait_for,
-    protocol::{MySql, Protocol as _},
-    shop::MySqlShop,
+    protocol::{Direct as _, MySql, Protocol as _},
+    proxy::{PASSWORD, Proxy},
+    shop::{self, MySqlShop},
     wire::mysql::{Client, Rows, command},
 };
 
@@ -82,6 +84,29 @@ fn those_of_others_are_not() {
     let mut alice = shop.alice();
     alice.query(&format!("KILL {number}")).ok();
     assert!(slow.reply(Rows::Text).rows.is_empty());
+}
+
+/// A server without a free connection takes no KILL; it is asked again until it does.
+#[test]
+fn a_full_server_is_asked_again() {
+    let server = Server::start(&Options { settings: vec!["max-connections=16".to_owned()], ..Options::default() });
+    let database = Database::of(server);
+    database.run_as_owner(MySql::SCHEMA);
+    let proxy = Proxy::start(Settings::new(vec![MySql::target("shop", &database)], shop::RULES));
+    proxy.user("alice", &["oncall"]);
+    let grant = proxy.grant("alice", "reader", "shop", "1h");
+    let mut alice = MySql::connect(proxy.port_of("shop"), "alice", PASSWORD, "shop").expect("alice may connect");
+    alice.start(MySql::SLOW.as_bytes());
+    wait_for("it runs", Duration::from_secs(30), || database.is_running("orders d").then_some(()));
+    let others: Vec<_> = std::iter::from_fn(|| Client::connect(&database.as_owner()).ok()).take(64).collect();
+    assert!(others.len() < 64, "the server is full");
+    proxy.revoke(grant);
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(database.is_running("orders d"), "nobody could be asked to end it");
+    drop(others);
+    let error = alice.reply(Rows::Text).error().clone();
+    assert!(error.code == 1142 && error.message.contains("revoked"), "{error:?}");
+    wait_for("the query ends", Duration::from_secs(30), || (!database.is_running("orders d")).then_some(()));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use rustls::CertificateError;
 use thiserror::Error;
 use tokio::{
     net::{TcpStream, UnixStream},
-    time::timeout,
+    time::{sleep, timeout},
 };
 
 use crate::{
@@ -22,6 +22,30 @@ use crate::{
         postgres::{codec::FrameError, upstream_login::LoginFailure},
     },
 };
+
+/// How often a cancel request is tried: over the last tries, about half a minute.
+const CANCEL_TRIES: u32 = 32;
+
+/// Cancels by `ask`, again while that fails: a server that takes no connection now may take one in a moment, and until
+/// then something runs that nothing authorises any more.
+///
+/// # Errors
+/// The last failure, when no try succeeded.
+pub(super) async fn insisted<F>(mut ask: impl FnMut() -> F) -> Result<(), UpstreamError>
+where
+    F: Future<Output = Result<(), UpstreamError>>,
+{
+    let mut pause = Duration::from_millis(20);
+    for _ in 1..CANCEL_TRIES {
+        match ask().await {
+            Ok(()) => return Ok(()),
+            Err(error) => tracing::debug!(%error, "a cancel request failed; it is tried again"),
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_secs(1));
+    }
+    ask().await
+}
 
 /// Why there is no connection. The text is for our log; a client gets [`UpstreamError::reason`].
 #[derive(Debug, Error)]

@@ -30,7 +30,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::connector::{Connector, UpstreamError};
+use super::connector::{Connector, UpstreamError, insisted};
 use crate::{
     error::ClientError,
     net::stream::Stream,
@@ -176,7 +176,7 @@ impl Upstream for Connection {
 
     fn cancel(&self, connector: Arc<Connector>) -> impl Future<Output = Result<(), UpstreamError>> + Send + 'static {
         let thread_id = self.thread_id;
-        async move { cancel(&connector, thread_id).await }
+        async move { insisted(|| cancel(&connector, thread_id)).await }
     }
 
     fn goodbye(&self) -> Vec<u8> {

@@ -9,7 +9,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::connector::{Connector, UpstreamError};
+use super::connector::{Connector, UpstreamError, insisted};
 use crate::{
     error::ClientError,
     net::{certificate, stream::Stream},
@@ -56,7 +56,7 @@ impl Upstream for Connection {
 
     fn cancel(&self, connector: Arc<Connector>) -> impl Future<Output = Result<(), UpstreamError>> + Send + 'static {
         let (process_id, secret) = (self.process_id, self.secret.clone());
-        async move { cancel(&connector, process_id, &secret).await }
+        async move { insisted(|| cancel(&connector, process_id, &secret)).await }
     }
 
     fn goodbye(&self) -> Vec<u8> {
