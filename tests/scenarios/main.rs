@@ -19,6 +19,7 @@ mod grants;
 mod inband;
 mod limits;
 mod login;
+mod long;
 mod masks;
 mod mysql;
 mod names;
