@@ -2,26 +2,26 @@
 //! Talks to the database only over its own catalog connection, never on a client's behalf.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     sync::{
-        Arc, Mutex, OnceLock, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
-use ahash::AHashMap;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use hallpass_policy::{
-    catalog::{Catalog, QualifiedName, Relation},
+    catalog::{Catalog, Relation},
     decide::Policy,
     ids::TargetName,
     mask::plan::Masks,
-    statement::{Dialect, Names, Refusal, Understood, mysql::MysqlNames},
+    statement::{Dialect, Names, Refusal, mysql::MysqlNames},
 };
 use tokio::sync::{mpsc, oneshot};
 
-use super::{postgres::Shape, upstream::connector::Connector};
+pub use super::texts::{Understanding, ViewRevision};
+use super::{texts::Texts, upstream::connector::Connector};
 use crate::{
     clock::Clock,
     config,
@@ -32,10 +32,6 @@ use crate::{
     },
 };
 
-/// Texts' bytes whose meaning is kept for each target.
-const TEXT_BYTES_KEPT: usize = 16 << 20;
-/// A text longer than this is understood anew each time: bulk INSERTs do not repeat.
-const LONGEST_TEXT_KEPT: usize = 64 << 10;
 /// A catalog younger than this is not fetched again for an unknown name.
 const FRESH_FOR: Duration = Duration::from_secs(1);
 
@@ -50,40 +46,6 @@ pub struct Known {
     pub dialect: Dialect,
     /// Grows with every change; part of every cache key.
     pub generation: u64,
-}
-
-/// A view in the revision that a text was understood with.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ViewRevision {
-    /// Its name.
-    pub name: QualifiedName,
-    /// Its OID; 0 on MySQL.
-    pub oid: u32,
-    /// [`Relation::revision`].
-    pub revision: Arc<str>,
-}
-
-/// A text and what it means.
-#[derive(Debug)]
-pub struct Understanding {
-    /// Byte for byte as the client sent it.
-    pub text: Arc<str>,
-    /// Its statements.
-    pub understood: Understood,
-    /// The views it reads.
-    pub views: Box<[ViewRevision]>,
-    /// Its result's columns, once an upstream has described them for a Parse without parameter types.
-    pub shape: Arc<OnceLock<Shape>>,
-    dialect: Dialect,
-    generation: u64,
-}
-
-/// Texts by their hash; what is found is compared before it is believed.
-#[derive(Debug, Default)]
-struct Texts {
-    by_hash: AHashMap<u64, Arc<Understanding>>,
-    hasher: ahash::RandomState,
-    bytes: usize,
 }
 
 /// How a MySQL or MariaDB server greets; listeners in front of it greet in its words.
@@ -109,7 +71,7 @@ pub struct Target {
     name: TargetName,
     known: ArcSwapOption<Known>,
     fetched: AtomicI64,
-    texts: Mutex<Texts>,
+    texts: Texts,
     connector: ArcSwapOption<Connector>,
     parameters: Mutex<HashMap<Vec<Setting>, Parameters>>,
     greeting: ArcSwapOption<Greeting>,
@@ -160,7 +122,7 @@ impl Target {
             config: ArcSwap::from_pointee(config),
             known: ArcSwapOption::empty(),
             fetched: AtomicI64::new(0),
-            texts: Mutex::default(),
+            texts: Texts::default(),
             connector: ArcSwapOption::empty(),
             parameters: Mutex::default(),
             greeting: ArcSwapOption::empty(),
@@ -273,7 +235,7 @@ impl Target {
     pub fn learn(&self, catalog: Catalog, dialect: Dialect, policy: &Policy) {
         self.known.store(Some(Arc::new(Known::new(catalog, dialect, policy, &self.name))));
         self.fetched.store(self.clock.now().0, Ordering::Release);
-        self.forget_texts();
+        self.texts.forget();
     }
 
     /// Compiles the masks anew after the configuration changed.
@@ -281,7 +243,7 @@ impl Target {
         if let Some(known) = self.known.load_full() {
             let (catalog, dialect) = (Catalog::clone(&known.catalog), known.dialect.clone());
             self.known.store(Some(Arc::new(Known::new(catalog, dialect, policy, &self.name))));
-            self.forget_texts();
+            self.texts.forget();
         }
     }
 
@@ -295,43 +257,26 @@ impl Target {
         self.greeting.store(Some(Arc::new(greeting)));
     }
 
-    /// What `text` means under `known` and `dialect`, from memory where it was met before.
+    /// What `text` means under `known` and `dialect`, from memory where it was met before: it pins what it says.
     ///
     /// # Errors
     /// The refusal, when it is not understood. Refusals are not remembered.
     pub fn understand(&self, text: &str, known: &Known, dialect: &Dialect) -> Result<Arc<Understanding>, Refusal> {
-        let keep = text.len() <= LONGEST_TEXT_KEPT;
-        let hash = if keep {
-            let texts = self.lock_texts();
-            let hash = texts.hasher.hash_one((text, dialect, known.generation));
-            if let Some(met) = texts.by_hash.get(&hash)
-                && (&*met.text, &met.dialect, met.generation) == (text, dialect, known.generation)
-            {
-                return Ok(Arc::clone(met));
-            }
-            hash
-        } else {
-            0
-        };
-        let understood = dialect.understand(text, &known.catalog)?;
-        let understanding = Arc::new(Understanding {
-            text: Arc::from(text),
-            views: views_of(&understood, &known.catalog),
-            understood,
-            shape: Arc::default(),
-            dialect: dialect.clone(),
-            generation: known.generation,
-        });
-        if keep {
-            let mut texts = self.lock_texts();
-            if texts.bytes + text.len() > TEXT_BYTES_KEPT {
-                texts.by_hash.clear();
-                texts.bytes = 0;
-            }
-            texts.bytes += text.len();
-            texts.by_hash.insert(hash, Arc::clone(&understanding));
-        }
-        Ok(understanding)
+        self.texts.exact(text, known, dialect)
+    }
+
+    /// The same, where a text that was met may stand for `text`: it differs in literals alone that decide nothing.
+    /// Such an understanding pins nothing.
+    ///
+    /// # Errors
+    /// As [`Target::understand`].
+    pub fn understand_alike(
+        &self,
+        text: &str,
+        known: &Known,
+        dialect: &Dialect,
+    ) -> Result<Arc<Understanding>, Refusal> {
+        self.texts.shared(text, known, dialect)
     }
 
     /// What the upstream told the last login that asked for the same settings.
@@ -361,26 +306,6 @@ impl Target {
         }
         parameters.insert(settings, told);
     }
-
-    fn forget_texts(&self) {
-        let mut texts = self.lock_texts();
-        texts.by_hash.clear();
-        texts.bytes = 0;
-    }
-
-    fn lock_texts(&self) -> std::sync::MutexGuard<'_, Texts> {
-        self.texts.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The views that a text reads, through others too.
-fn views_of(understood: &Understood, catalog: &Catalog) -> Box<[ViewRevision]> {
-    let touched: BTreeSet<_> = understood.statements.iter().flat_map(|statement| &statement.touches).collect();
-    let view = |name: &QualifiedName| {
-        let relation = catalog.relations.get(name)?;
-        Some(ViewRevision { name: name.clone(), oid: relation.oid, revision: relation.revision.clone()? })
-    };
-    touched.into_iter().filter_map(view).collect()
 }
 
 /// Asks for one fetch; the answer comes back when it is done.

@@ -22,6 +22,7 @@ mod call;
 mod catalogs;
 mod comment;
 mod condition;
+mod constant;
 mod create;
 mod cursor;
 mod dispatch;
@@ -58,7 +59,7 @@ mod show;
 mod survey;
 mod table_parts;
 #[cfg(test)]
-mod testing;
+pub(in crate::statement) mod testing;
 #[cfg(test)]
 mod tests;
 mod text;

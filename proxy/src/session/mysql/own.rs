@@ -196,7 +196,9 @@ impl Machine {
     /// them since names were last looked at. Asked right before the statement, where the target has masks.
     fn ready_views(&mut self, gate: &Gate, runs: &[Run]) -> Ready {
         let Some(of) = runs.iter().map(|run| &run.rows_of.0).find(|of| !of.views.is_empty()) else { return Ready::Yes };
-        if gate.known().masks.is_free() || self.views.take().is_some_and(|checked| Arc::ptr_eq(&checked, of)) {
+        if gate.known().masks.is_free()
+            || self.views.take().is_some_and(|checked| Arc::ptr_eq(checked.meaning(), of.meaning()))
+        {
             return Ready::Yes;
         }
         let flavour = self.held().flavour();
