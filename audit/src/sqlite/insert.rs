@@ -102,13 +102,40 @@ impl OpenAttempts {
     }
 }
 
+/// A time as `events.at` shows it. Most events follow another one of the same second, and differ in the fraction alone.
+#[derive(Debug, Default)]
+struct Stamp {
+    text: String,
+    second: Option<i64>,
+}
+
+impl Stamp {
+    fn set(&mut self, at: i64) {
+        const FRACTION: &str = ".000000Z";
+        let (second, fraction) = (at.div_euclid(1_000_000), at.rem_euclid(1_000_000));
+        // Writing to a String cannot fail.
+        if self.second != Some(second) {
+            self.text.clear();
+            let _ = write!(self.text, "{}", Timestamp(second.saturating_mul(1_000_000)));
+            self.second = Some(second).filter(|_| self.text.ends_with(FRACTION));
+        }
+        if self.second.is_some() {
+            self.text.truncate(self.text.len() - FRACTION.len());
+            let _ = write!(self.text, ".{fraction:06}Z");
+        } else {
+            self.text.clear();
+            let _ = write!(self.text, "{}", Timestamp(at));
+        }
+    }
+}
+
 /// Inserts events one after the other.
 pub(super) struct Inserter<'a> {
     insert: CachedStatement<'a>,
     head: &'a mut Head,
     open: &'a mut OpenAttempts,
     hasher: &'a mut Hasher,
-    at: String,
+    at: Stamp,
 }
 
 impl<'a> Inserter<'a> {
@@ -118,7 +145,7 @@ impl<'a> Inserter<'a> {
         open: &'a mut OpenAttempts,
         hasher: &'a mut Hasher,
     ) -> Result<Self, AuditError> {
-        Ok(Self { insert: connection.prepare_cached(INSERT)?, head, open, hasher, at: String::new() })
+        Ok(Self { insert: connection.prepare_cached(INSERT)?, head, open, hasher, at: Stamp::default() })
     }
 
     /// Inserts `event` as the next row. An outcome whose attempt is not known gets no `attempt_seq`; `verify` reports
@@ -138,12 +165,10 @@ impl<'a> Inserter<'a> {
 
     fn row(&mut self, event: &View<'_>, attempt_seq: Option<i64>) -> Result<(), AuditError> {
         let seq = self.head.seq + 1;
-        self.at.clear();
-        // Writing to a String cannot fail.
-        let _ = write!(self.at, "{}", Timestamp(event.at));
+        self.at.set(event.at);
         let row: Row<'_> = [
             Cell::Integer(seq),
-            Cell::Text(self.at.as_bytes()),
+            Cell::Text(self.at.text.as_bytes()),
             Cell::Text(event.kind.as_str().as_bytes()),
             event.session.into(),
             event.user.into(),
@@ -179,5 +204,19 @@ impl<'a> Inserter<'a> {
         self.insert.raw_execute()?;
         *self.head = Head { seq, hash };
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_reads_as_it_always_does() {
+        let mut stamp = Stamp::default();
+        for at in [0, 1, 999_999, 1_000_000, -1, 1_769_860_800_000_000, 1_769_860_800_123_456, i64::MAX, i64::MIN, 7] {
+            stamp.set(at);
+            assert_eq!(stamp.text, Timestamp(at).to_string());
+        }
     }
 }

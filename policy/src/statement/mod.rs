@@ -5,6 +5,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    ops::Range,
     sync::Arc,
 };
 
@@ -15,11 +16,14 @@ use crate::catalog::{ColumnRef, QualifiedName};
 
 mod dialect;
 pub mod inband;
+mod literal;
 pub mod mysql;
 pub mod postgres;
+mod shape;
 mod truth;
 
 pub use dialect::{Dialect, Form};
+pub use shape::Shape;
 
 /// One permission of `[roles.NAME] allow`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -499,6 +503,21 @@ pub struct Understood {
     pub statements: Vec<Statement>,
     /// The statement's shape without its literals, in hexadecimal: for searching the audit.
     pub fingerprint: Arc<str>,
+    /// The literals whose values decide nothing of this but each statement's `identity`, by their places in the text: a
+    /// text of the same [`Shape`] that has others there means the same. Empty where that is not known.
+    pub free: Box<[Range<usize>]>,
+}
+
+impl Understood {
+    /// The same for all texts of its shape that have the same bound literals: what pins the one text is taken out, so
+    /// that it fits no statement grant.
+    #[must_use]
+    pub fn shared(mut self) -> Self {
+        for statement in &mut self.statements {
+            statement.identity = [0; 32];
+        }
+        self
+    }
 }
 
 /// The session settings that give a text its meaning.

@@ -3,11 +3,10 @@
 
 use std::{
     collections::HashSet,
-    sync::Arc,
+    sync::{Arc, LazyLock},
     time::{Duration, Instant},
 };
 
-use ahash::AHashMap;
 use hallpass_audit::{
     event::{AttemptId, Event, Kind, Origin},
     journal::Durability,
@@ -23,6 +22,7 @@ use hallpass_policy::{
 
 use super::{
     catalog,
+    decisions::{Decisions, Epoch, Literals},
     inband::Asker,
     port::{self, Place},
     recorder::Recorder,
@@ -34,8 +34,8 @@ use crate::{config, error::ClientError, shared::Shared};
 
 mod reminders;
 
-/// Decisions a session keeps; past that it forgets them all and decides anew.
-const DECISIONS_KEPT: usize = 512;
+static ALLOW: LazyLock<Arc<str>> = LazyLock::new(|| Arc::from("allow"));
+static DENY: LazyLock<Arc<str>> = LazyLock::new(|| Arc::from("deny"));
 
 /// A recorded decision: the only thing that lets SQL leave for an upstream.
 #[derive(Debug)]
@@ -91,22 +91,6 @@ impl From<ClientError> for Refused {
     }
 }
 
-/// Everything a cached decision depends on besides the statement.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Epoch {
-    grants: u64,
-    config: u64,
-    known: u64,
-}
-
-#[derive(Debug)]
-struct Decided {
-    epoch: Epoch,
-    /// Keeps the understanding alive, so that its address stays its name.
-    _of: Arc<Understanding>,
-    allowance: Arc<Allowance>,
-}
-
 /// The text of a client's message.
 fn readable(text: &[u8]) -> Result<&str, Refused> {
     std::str::from_utf8(text).map_err(|_| {
@@ -128,7 +112,7 @@ pub struct Gate {
     dialect: Dialect,
     /// The catalog as this session's open transaction has changed it; the target's otherwise.
     private: Option<Arc<Known>>,
-    decided: AHashMap<(usize, usize), Decided>,
+    decisions: Decisions,
     recorder: Arc<Recorder>,
     running: Arc<Running>,
     /// Reminders that were given: of which grant's which end, how long before it.
@@ -174,7 +158,7 @@ impl Gate {
             dialect,
             running,
             private: None,
-            decided: AHashMap::new(),
+            decisions: Decisions::default(),
             reminded: HashSet::new(),
             retried: false,
             study: None,
@@ -270,7 +254,7 @@ impl Gate {
     pub fn understand(&mut self, text: &[u8]) -> Result<Arc<Understanding>, Refused> {
         let text = readable(text)?;
         if text.len() <= study::AT_ONCE {
-            let result = self.target.understand(text, &self.known(), &self.dialect);
+            let result = self.target.understand_alike(text, &self.known(), &self.dialect);
             return self.understood(result);
         }
         let known = self.known();
@@ -292,7 +276,7 @@ impl Gate {
     /// # Errors
     /// As [`Gate::understand`], but [`Refused::Unstudied`].
     pub fn understand_again(&mut self, text: &str) -> Result<Arc<Understanding>, Refused> {
-        let result = self.target.understand(text, &self.known(), &self.dialect);
+        let result = self.target.understand_alike(text, &self.known(), &self.dialect);
         self.understood(result)
     }
 
@@ -335,15 +319,30 @@ impl Gate {
         statement: &Statement,
     ) -> Result<Arc<Allowance>, ClientError> {
         let known = self.known();
-        let now = self.shared.clock.now();
         let epoch =
             Epoch { grants: self.shared.grants.epoch(), config: self.shared.config_epoch(), known: known.generation };
-        let key = (Arc::as_ptr(of) as usize, index);
-        if let Some(decided) = self.decided.get(&key)
-            && decided.epoch == epoch
-            && decided.allowance.until.is_none_or(|until| now < until)
-        {
-            return Ok(Arc::clone(&decided.allowance));
+        if of.is_shared() && self.literals(&epoch) == Literals::Matter {
+            let exact = self.target.understand(&of.text, &known, of.dialect()).map_err(ClientError::Refused)?;
+            // What is shared holds plain statements only, each at its own place.
+            let Some(statement) = exact.understood.statements.get(index / 2) else {
+                return Err(ClientError::Refused(Refusal::new(RefusalKind::Unsupported, "the statement is gone")));
+            };
+            return self.decide_under(&epoch, &known, &exact, index, statement);
+        }
+        self.decide_under(&epoch, &known, of, index, statement)
+    }
+
+    fn decide_under(
+        &mut self,
+        epoch: &Epoch,
+        known: &Known,
+        of: &Arc<Understanding>,
+        index: usize,
+        statement: &Statement,
+    ) -> Result<Arc<Allowance>, ClientError> {
+        let now = self.shared.clock.now();
+        if let Some(allowance) = self.decisions.get(of, index, epoch, now) {
+            return Ok(allowance);
         }
         let config = self.shared.config.load();
         let listener = port::listener(&config, self.origin.listener.as_ref());
@@ -352,7 +351,7 @@ impl Gate {
             None => self.scope.as_deref(),
         };
         if let Some(listener) = listener {
-            let place = Place { listener, target: &self.target, known: &known, dialect: &self.dialect };
+            let place = Place { listener, target: &self.target, known, dialect: &self.dialect };
             place.admits(of, index / 2)?;
         }
         let grants = self.shared.grants.of(&self.principal.user);
@@ -368,15 +367,29 @@ impl Gate {
         };
         match decide(&question, &grants, now) {
             Decision::Allow(allowance) => {
-                if self.decided.len() >= DECISIONS_KEPT {
-                    self.decided.clear();
-                }
                 let allowance = Arc::new(allowance);
-                self.decided.insert(key, Decided { epoch, _of: Arc::clone(of), allowance: Arc::clone(&allowance) });
+                self.decisions.keep(of, index, *epoch, Arc::clone(&allowance));
                 Ok(allowance)
             }
             Decision::Deny(denial) => Err(ClientError::Denied(denial)),
         }
+    }
+
+    /// Whether a decision may hang on a literal. A statement grant that is over still counts until the next change of
+    /// grants: it costs time only.
+    fn literals(&mut self, epoch: &Epoch) -> Literals {
+        if let Some(literals) = self.decisions.literals(epoch) {
+            return literals;
+        }
+        let config = self.shared.config.load();
+        let scope = port::listener(&config, self.origin.listener.as_ref()).and_then(|port| port.scope.as_ref());
+        let listed = scope.is_some_and(|scope| scope.statements.is_some());
+        let grants = self.shared.grants.of(&self.principal.user);
+        let pinned =
+            grants.iter().any(|grant| matches!(grant.kind, GrantKind::Statement(_)) && grant.revoked.is_none());
+        let literals = if listed || pinned { Literals::Matter } else { Literals::DoNotMatter };
+        self.decisions.keep_literals(epoch, literals);
+        literals
     }
 
     /// Decides what the arguments of the EXECUTE at `index` need by themselves.
@@ -409,7 +422,7 @@ impl Gate {
         event.attempt = Some(attempt);
         event.grant = grant_of(&allowance);
         event.parameters = parameters;
-        event.decision = Some(Arc::from("allow"));
+        event.decision = Some(Arc::clone(&ALLOW));
         event.reason = reason.map(Arc::from);
         self.append(event)?;
         self.studied = None;
@@ -432,7 +445,7 @@ impl Gate {
     pub fn denied(&mut self, text: &Arc<str>, error: &ClientError) -> Result<(), ClientError> {
         self.studied = None;
         let mut event = self.event(Kind::Denied, text, None);
-        event.decision = Some(Arc::from("deny"));
+        event.decision = Some(Arc::clone(&DENY));
         event.reason = Some(Arc::from(error.to_string()));
         event.error_code = Some(Arc::from(error.sqlstate()));
         self.append(event)

@@ -127,6 +127,52 @@ fn a_statement_grant_that_nobody_used_ends_by_time() {
 }
 
 #[test]
+fn texts_that_differ_in_literals_alone_share_their_meaning_and_keep_their_words() {
+    let mut world = World::new();
+    world.role(START + MINUTE);
+    world.set(START);
+    let [five, six] = [5, 6].map(|id| format!("SELECT id FROM public.orders WHERE id = {id}"));
+    let of = [&five, &six].map(|text| world.gate.understand(text.as_bytes()).unwrap());
+    assert!(Arc::ptr_eq(of[0].meaning(), of[1].meaning()) && of[0].is_shared());
+    assert_eq!([&*of[0].text, &*of[1].text], [&*five, &*six]);
+    for of in &of {
+        world.gate.decide(of, 0, &of.understood.statements[0]).unwrap();
+    }
+    // What decides something is not shared: this one reaches every row.
+    let every = world.gate.understand(b"SELECT id FROM public.orders WHERE 1 = 1").unwrap();
+    let none = world.gate.understand(b"SELECT id FROM public.orders WHERE 1 = 2").unwrap();
+    assert!(!Arc::ptr_eq(every.meaning(), none.meaning()));
+    assert_ne!(every.understood.statements[0].features, none.understood.statements[0].features);
+}
+
+#[test]
+fn a_statement_grant_pins_the_literals_of_a_text_whose_meaning_is_shared() {
+    let mut world = World::new();
+    let [five, six] = [5, 6].map(|id| format!("SELECT id FROM public.orders WHERE id = {id}"));
+    // Met before the grant, one by the other's meaning.
+    let of = [&six, &five].map(|text| world.gate.understand(text.as_bytes()).unwrap());
+    assert!(of.iter().all(|of| of.is_shared()));
+    let known = world.gate.known();
+    let exact = world.gate.target.understand(&five, &known, world.gate.dialect()).unwrap();
+    let approved = hallpass_policy::grant::ApprovedStatement {
+        text: five.as_str().into(),
+        identity: pin(&exact.understood.statements[0]),
+        export: false,
+        unmask: false,
+        max_rows_affected: None,
+    };
+    world.publish(GrantKind::Statement(approved), START + MINUTE, None);
+    world.set(START);
+    let [six, five] = of.map(|of| world.gate.decide(&of, 0, &of.understood.statements[0]));
+    assert!(six.is_err(), "another literal");
+    assert_eq!(five.unwrap().authority, Authority::Grant(GrantId(1)));
+    // Nor does what it decided of the one text hold for the other once the grant is over.
+    world.publish(GrantKind::Role("writer".into()), START + MINUTE, None);
+    let again = world.gate.understand(b"SELECT id FROM public.orders WHERE id = 5").unwrap();
+    assert!(world.gate.decide(&again, 0, &again.understood.statements[0]).is_err());
+}
+
+#[test]
 fn each_reminder_comes_once_and_again_before_a_later_end() {
     let mut world = World::new();
     let end = START + 30 * MINUTE;
@@ -179,7 +225,7 @@ fn a_clock_that_is_set_back_brings_nothing_back() {
     assert!(world.read().is_ok());
     world.set(0);
     let of = world.gate.understand(READ.as_bytes()).unwrap();
-    world.gate.decided.clear();
+    world.gate.decisions = Decisions::default();
     assert!(world.gate.decide(&of, 0, &of.understood.statements[0]).is_err());
     world.set(START);
     assert!(world.read().is_ok());

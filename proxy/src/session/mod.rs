@@ -2,6 +2,7 @@
 //! together, `relay` moves bytes, `gate` decides and records, `postgres` is the protocol's own `machine`.
 
 pub mod catalog;
+mod decisions;
 pub mod fetcher;
 pub mod gate;
 pub mod goodbye;
@@ -23,6 +24,7 @@ pub mod study;
 pub mod target;
 #[cfg(test)]
 mod testing;
+pub mod texts;
 pub mod throttle;
 mod unsent;
 pub mod upstream;

@@ -2,26 +2,26 @@
 //! Talks to the database only over its own catalog connection, never on a client's behalf.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     sync::{
-        Arc, Mutex, OnceLock, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
-use ahash::AHashMap;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use hallpass_policy::{
-    catalog::{Catalog, QualifiedName, Relation, RelationKind},
+    catalog::{Catalog, Relation},
     decide::Policy,
     ids::{TargetName, Timestamp},
     mask::plan::Masks,
-    statement::{Dialect, Names, Outputs, Refusal, Statement, Understood, inner, mysql::MysqlNames},
+    statement::{Dialect, Names, Refusal, mysql::MysqlNames},
 };
 use tokio::sync::{mpsc, oneshot};
 
-use super::{postgres::Shape, upstream::connector::Connector};
+pub use super::texts::{Understanding, ViewRevision};
+use super::{texts::Texts, upstream::connector::Connector};
 use crate::{
     clock::Clock,
     config,
@@ -32,14 +32,6 @@ use crate::{
     },
 };
 
-/// Bytes of texts and of what they mean that are kept for each target, about.
-const BYTES_KEPT: usize = 32 << 20;
-/// Bytes of what one text means, above which it is not kept: a `*` here and there makes much out of little.
-const MOST_MEANING: usize = 512 << 10;
-/// A text longer than this is understood anew each time: bulk INSERTs do not repeat.
-const LONGEST_TEXT_KEPT: usize = 64 << 10;
-/// Microseconds for which a table that was seen to be no view is taken for one.
-const CONFIRMED_FOR: i64 = 5_000;
 /// A catalog younger than this is not fetched again for an unknown name.
 const FRESH_FOR: Duration = Duration::from_secs(1);
 
@@ -54,67 +46,6 @@ pub struct Known {
     pub dialect: Dialect,
     /// Grows with every change; part of every cache key.
     pub generation: u64,
-}
-
-/// A view in the revision that a text was understood with.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ViewRevision {
-    /// Its name.
-    pub name: QualifiedName,
-    /// Its OID; 0 on MySQL.
-    pub oid: u32,
-    /// [`Relation::revision`].
-    pub revision: Arc<str>,
-}
-
-/// A text and what it means.
-#[derive(Debug)]
-pub struct Understanding {
-    /// Byte for byte as the client sent it.
-    pub text: Arc<str>,
-    /// Its statements.
-    pub understood: Understood,
-    /// The views it reads.
-    pub views: Box<[ViewRevision]>,
-    /// The tables of MySQL it reads, which somebody may have put views in the place of.
-    pub tables: Box<[QualifiedName]>,
-    /// When each of these was last seen to be one: microseconds of the clock.
-    seen: Box<[Arc<AtomicI64>]>,
-    /// Its result's columns, once an upstream has described them for a Parse without parameter types.
-    pub shape: Arc<OnceLock<Shape>>,
-    dialect: Dialect,
-    generation: u64,
-}
-
-impl Understanding {
-    /// Whether it is of the same text under the same names.
-    pub fn is_same(&self, other: &Self) -> bool {
-        (&self.text, self.generation, &self.dialect) == (&other.text, other.generation, &other.dialect)
-    }
-
-    /// Whether its tables were seen to be tables just now.
-    pub fn is_confirmed(&self, now: Timestamp) -> bool {
-        let fresh = |seen: &Arc<AtomicI64>| {
-            let since = now.0.saturating_sub(seen.load(Ordering::Acquire));
-            (0..CONFIRMED_FOR).contains(&since)
-        };
-        self.seen.iter().all(fresh)
-    }
-
-    /// Its tables were seen to be tables at `asked`.
-    pub fn confirm(&self, asked: Timestamp) {
-        self.seen.iter().for_each(|seen| seen.store(asked.0, Ordering::Release));
-    }
-}
-
-/// Texts by their hash; what is found is compared before it is believed.
-#[derive(Debug, Default)]
-struct Texts {
-    /// When each table was last seen to be one, shared by all texts that read it.
-    seen: HashMap<QualifiedName, Arc<AtomicI64>>,
-    by_hash: AHashMap<u64, Arc<Understanding>>,
-    hasher: ahash::RandomState,
-    bytes: usize,
 }
 
 /// How a MySQL or MariaDB server greets; listeners in front of it greet in its words.
@@ -140,7 +71,7 @@ pub struct Target {
     name: TargetName,
     known: ArcSwapOption<Known>,
     fetched: AtomicI64,
-    texts: Mutex<Texts>,
+    texts: Texts,
     connector: ArcSwapOption<Connector>,
     parameters: Mutex<HashMap<Vec<Setting>, Parameters>>,
     greeting: ArcSwapOption<Greeting>,
@@ -191,7 +122,7 @@ impl Target {
             config: ArcSwap::from_pointee(config),
             known: ArcSwapOption::empty(),
             fetched: AtomicI64::new(0),
-            texts: Mutex::default(),
+            texts: Texts::default(),
             connector: ArcSwapOption::empty(),
             parameters: Mutex::default(),
             greeting: ArcSwapOption::empty(),
@@ -304,7 +235,7 @@ impl Target {
     pub fn learn(&self, catalog: Catalog, dialect: Dialect, policy: &Policy) {
         self.known.store(Some(Arc::new(Known::new(catalog, dialect, policy, &self.name))));
         self.fetched.store(self.clock.now().0, Ordering::Release);
-        self.forget_texts();
+        self.texts.forget();
     }
 
     /// Compiles the masks anew after the configuration changed.
@@ -312,7 +243,7 @@ impl Target {
         if let Some(known) = self.known.load_full() {
             let (catalog, dialect) = (Catalog::clone(&known.catalog), known.dialect.clone());
             self.known.store(Some(Arc::new(Known::new(catalog, dialect, policy, &self.name))));
-            self.forget_texts();
+            self.texts.forget();
         }
     }
 
@@ -328,51 +259,29 @@ impl Target {
 
     /// What `text` means under `known` and `dialect`, if it was met before and is remembered.
     pub fn met(&self, text: &str, known: &Known, dialect: &Dialect) -> Option<Arc<Understanding>> {
-        if text.len() > LONGEST_TEXT_KEPT {
-            return None;
-        }
-        let texts = self.lock_texts();
-        let met = texts.by_hash.get(&texts.hasher.hash_one((text, dialect, known.generation)))?;
-        let same = (&*met.text, &met.dialect, met.generation) == (text, dialect, known.generation);
-        same.then(|| Arc::clone(met))
+        self.texts.met(text, known, dialect)
     }
 
-    /// What `text` means under `known` and `dialect`, from memory where it was met before.
+    /// What `text` means under `known` and `dialect`, from memory where it was met before: it pins what it says.
     ///
     /// # Errors
     /// The refusal, when it is not understood. Refusals are not remembered.
     pub fn understand(&self, text: &str, known: &Known, dialect: &Dialect) -> Result<Arc<Understanding>, Refusal> {
-        if let Some(met) = self.met(text, known, dialect) {
-            return Ok(met);
-        }
-        let understood = dialect.understand(text, &known.catalog)?;
-        let tables = tables_of(&understood, &known.catalog, dialect);
-        let seen = {
-            let seen = &mut self.lock_texts().seen;
-            tables.iter().map(|name| Arc::clone(seen.entry(name.clone()).or_default())).collect()
-        };
-        let understanding = Arc::new(Understanding {
-            text: Arc::from(text),
-            tables,
-            seen,
-            views: views_of(&understood, &known.catalog),
-            understood,
-            shape: Arc::default(),
-            dialect: dialect.clone(),
-            generation: known.generation,
-        });
-        let bytes = text.len() + weight(&understanding.understood);
-        if text.len() <= LONGEST_TEXT_KEPT && bytes <= MOST_MEANING {
-            let mut texts = self.lock_texts();
-            let hash = texts.hasher.hash_one((text, dialect, known.generation));
-            if texts.bytes + bytes > BYTES_KEPT {
-                texts.by_hash.clear();
-                texts.bytes = 0;
-            }
-            texts.bytes += bytes;
-            texts.by_hash.insert(hash, Arc::clone(&understanding));
-        }
-        Ok(understanding)
+        self.texts.exact(text, known, dialect)
+    }
+
+    /// The same, where a text that was met may stand for `text`: it differs in literals alone that decide nothing.
+    /// Such an understanding pins nothing.
+    ///
+    /// # Errors
+    /// As [`Target::understand`].
+    pub fn understand_alike(
+        &self,
+        text: &str,
+        known: &Known,
+        dialect: &Dialect,
+    ) -> Result<Arc<Understanding>, Refusal> {
+        self.texts.shared(text, known, dialect)
     }
 
     /// What the upstream told the last login that asked for the same settings.
@@ -401,55 +310,6 @@ impl Target {
             parameters.clear();
         }
         parameters.insert(settings, told);
-    }
-
-    fn forget_texts(&self) {
-        let mut texts = self.lock_texts();
-        texts.by_hash.clear();
-        texts.seen.clear();
-        texts.bytes = 0;
-    }
-
-    fn lock_texts(&self) -> std::sync::MutexGuard<'_, Texts> {
-        self.texts.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// About how many bytes a meaning takes in memory.
-fn weight(understood: &Understood) -> usize {
-    let columns = |statement: &Statement| match &statement.outputs {
-        Outputs::Columns(columns) => columns.iter().map(|column| 1 + column.lineage.columns.len()).sum(),
-        Outputs::None | Outputs::Server | Outputs::OfPrepared(_) | Outputs::OfCursor(_) => 0,
-    };
-    let one = |statement: &Statement| {
-        1 + columns(statement) + statement.needs.len() + statement.uses.len() + statement.touches.len()
-    };
-    let parts = understood.statements.iter().map(|statement| one(statement) + inner(statement).map_or(0, one));
-    parts.sum::<usize>() * 128
-}
-
-/// The views that a text reads, through others too.
-fn views_of(understood: &Understood, catalog: &Catalog) -> Box<[ViewRevision]> {
-    let touched: BTreeSet<_> = understood.statements.iter().flat_map(|statement| &statement.touches).collect();
-    let view = |name: &QualifiedName| {
-        let relation = catalog.relations.get(name)?;
-        Some(ViewRevision { name: name.clone(), oid: relation.oid, revision: relation.revision.clone()? })
-    };
-    touched.into_iter().filter_map(view).collect()
-}
-
-/// The tables of MySQL that a text reads, through views too: unlike Postgres it does not say in a result that a name
-/// means another relation now.
-fn tables_of(understood: &Understood, catalog: &Catalog, dialect: &Dialect) -> Box<[QualifiedName]> {
-    match dialect {
-        Dialect::Postgres(_) => Box::default(),
-        Dialect::Mysql(_) => {
-            let touched: BTreeSet<_> = understood.statements.iter().flat_map(|statement| &statement.touches).collect();
-            let is_table = |name: &&QualifiedName| {
-                catalog.relations.get(*name).is_some_and(|relation| relation.kind == RelationKind::Table)
-            };
-            touched.into_iter().filter(is_table).cloned().collect()
-        }
     }
 }
 

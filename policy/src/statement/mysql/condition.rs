@@ -4,6 +4,7 @@
 use sqlparser::ast::{BinaryOperator, Expr, UnaryOperator, Value};
 
 use super::{
+    constant,
     expression::{expression, nullness},
     query,
     scope::Scope,
@@ -130,7 +131,7 @@ pub(super) fn columns_compared(walk: &mut Walk<'_>, one: &Lineage, other: &Linea
 pub(super) fn is_text(value: &Expr) -> bool {
     match value {
         Expr::Value(constant) => {
-            matches!(constant.value, Value::SingleQuotedString(_) | Value::Placeholder(_) | Value::Null)
+            matches!(constant::kind(constant), Value::SingleQuotedString(_) | Value::Placeholder(_) | Value::Null)
         }
         Expr::Nested(inner) => is_text(inner),
         _ => false,

@@ -5,10 +5,11 @@ use sqlparser::{
     ast::{Expr, ObjectName, OrderByExpr, Query, SelectItem, SetExpr, TableWithJoins, With},
     dialect::MySqlDialect,
     parser::{Parser, ParserError},
-    tokenizer::Token,
+    tokenizer::{Span, Token, TokenWithSpan},
 };
 
 use super::{
+    constant,
     gate::{self, Heard, Place},
     lexer::{Kind, Lexed},
     names::{Flavour, MysqlNames},
@@ -16,7 +17,7 @@ use super::{
 };
 use crate::{
     catalog::QualifiedName,
-    statement::{Refusal, RefusalKind},
+    statement::{Refusal, RefusalKind, literal},
 };
 
 /// Levels `sqlparser` may nest; the text is bounded before.
@@ -161,7 +162,8 @@ impl<'t> Cursor<'t> {
     /// When none is next.
     pub(super) fn string(&mut self) -> Result<String, Refusal> {
         match self.peek(0) {
-            Some(Lexed { kind: Kind::Text(text), .. }) => {
+            Some(Lexed { kind: Kind::Text(text), at, .. }) => {
+                literal::read(Some(*at));
                 self.at += 1;
                 Ok(text.clone())
             }
@@ -220,7 +222,12 @@ impl<'t> Cursor<'t> {
     /// Lets `sqlparser` read from here and steps over what it took.
     fn parsed<T>(&mut self, read: impl FnOnce(&mut Parser<'_>) -> Result<T, ParserError>) -> Result<T, Refusal> {
         let Heard { tokens, origin } = gate::heard(self.rest(), self.names, self.place)?;
-        let mut parser = Parser::new(&DIALECT).with_recursion_limit(RECURSION).with_tokens(tokens);
+        let located = tokens.into_iter().zip(&origin).map(|(token, from)| TokenWithSpan {
+            token,
+            span: self.rest().get(*from).map_or_else(Span::empty, constant::span),
+        });
+        let parser = Parser::new(&DIALECT).with_recursion_limit(RECURSION);
+        let mut parser = parser.with_tokens_with_locations(located.collect());
         let result = read(&mut parser);
         let taken = origin.get(parser.index()).copied().unwrap_or(self.rest().len());
         match result {

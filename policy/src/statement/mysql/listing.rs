@@ -9,7 +9,7 @@ use sqlparser::ast::{
     TableFactor, TableWithJoins, Value,
 };
 
-use super::{catalogs, names::MysqlNames, walk::Walk};
+use super::{catalogs, constant, names::MysqlNames, walk::Walk};
 use crate::statement::{Action, Object};
 
 /// Relations that list what is in schemas, with the columns that say in which. Upper case.
@@ -72,6 +72,10 @@ pub(super) fn of_tables(walk: &mut Walk<'_>, tables: &[TableWithJoins], filter: 
     let mut found = From { names: walk.names, instances: Vec::new(), conjuncts: Vec::new() };
     for item in tables {
         found.item(item);
+    }
+    if found.instances.is_empty() {
+        // Nothing is listed: no condition is looked at.
+        return;
     }
     if let Some(filter) = filter {
         found.condition(filter, 0..found.instances.len());
@@ -222,7 +226,7 @@ fn owner(instances: &[Instance<'_>], column: &Expr) -> Option<usize> {
 /// A schema's name that stands there, or that DATABASE() is.
 fn constant(value: &Expr, names: &MysqlNames) -> Option<Arc<str>> {
     match value {
-        Expr::Value(value) => match &value.value {
+        Expr::Value(value) => match constant::value(value) {
             Value::SingleQuotedString(text) => Some(text.as_str().into()),
             _ => None,
         },

@@ -24,6 +24,7 @@ mod call;
 mod catalogs;
 mod comment;
 mod condition;
+mod constant;
 mod create;
 mod cursor;
 mod dispatch;
@@ -61,7 +62,7 @@ mod survey;
 mod table_parts;
 mod tables;
 #[cfg(test)]
-mod testing;
+pub(in crate::statement) mod testing;
 #[cfg(test)]
 mod tests;
 mod text;

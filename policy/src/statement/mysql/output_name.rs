@@ -1,7 +1,7 @@
 //! The names that outputs go by when nobody gave them one: a column's own name, else the text of the expression.
 //! Knows no lineage.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use sqlparser::ast::Expr;
 
@@ -9,6 +9,7 @@ use super::{
     lexer::{Kind, Lexed},
     scope::Field,
 };
+use crate::statement::literal;
 
 /// The name of an output without an alias, as far as other parts of the statement can use it: a column's own name.
 /// Everything else gets none here, for only a quoted copy of its text could mean it; that is not found, and refused.
@@ -26,19 +27,23 @@ pub(super) fn complete(text: &str, tokens: &[Lexed<'_>], fields: &mut [Field]) {
     if fields.iter().all(|field| !field.name.is_empty()) {
         return;
     }
-    let items = items(text, tokens);
+    let items = items(tokens);
     if items.len() != fields.len() {
         return; // A `*` among them: the unnamed ones stay so.
     }
     for (field, item) in fields.iter_mut().zip(items) {
         if field.name.is_empty() {
-            field.name = item.into();
+            // The name says what the literals in it say.
+            let inside = tokens.iter().filter(|token| item.contains(&token.at));
+            let literals = inside.filter(|token| matches!(token.kind, Kind::Number | Kind::Text(_) | Kind::Bits));
+            literals.for_each(|token| literal::read(Some(token.at)));
+            field.name = text.get(item).unwrap_or_default().into();
         }
     }
 }
 
-/// The texts of the first select list's items.
-fn items<'t>(text: &'t str, tokens: &[Lexed<'_>]) -> Vec<&'t str> {
+/// Where the first select list's items stand.
+fn items(tokens: &[Lexed<'_>]) -> Vec<Range<usize>> {
     const SKIPPED: &[&str] = &[
         "ALL",
         "DISTINCT",
@@ -71,8 +76,7 @@ fn items<'t>(text: &'t str, tokens: &[Lexed<'_>]) -> Vec<&'t str> {
     let list = list.skip_while(|token| token.kind == Kind::Word && SKIPPED.iter().any(|word| token.is_word(word)));
     let mut found = Vec::new();
     let mut depth = 0i32;
-    let mut item: Option<(usize, usize)> = None;
-    let slice = |item: Option<(usize, usize)>| item.and_then(|(from, to)| text.get(from..to)).unwrap_or_default();
+    let mut item: Option<Range<usize>> = None;
     for token in list {
         if token.is_sign("(") {
             depth += 1;
@@ -82,14 +86,14 @@ fn items<'t>(text: &'t str, tokens: &[Lexed<'_>]) -> Vec<&'t str> {
                 break;
             }
         } else if depth == 0 && token.is_sign(",") {
-            found.push(slice(item.take()));
+            found.push(item.take().unwrap_or_default());
             continue;
         } else if depth == 0 && ENDS.iter().any(|word| token.is_word(word)) {
             break;
         }
         let end = token.at + token.raw.len();
-        item = Some((item.map_or(token.at, |(from, _)| from), end));
+        item = Some(item.map_or(token.at, |item| item.start)..end);
     }
-    found.push(slice(item));
+    found.push(item.unwrap_or_default());
     found
 }

@@ -12,7 +12,7 @@ use sqlparser::ast::{
 use super::{
     call,
     condition::{self, infer},
-    expression, from, listing, node, output_name,
+    constant, expression, from, listing, node, output_name,
     refusal::{unexpected, unsupported},
     scope::{Aliases, Entry, Field, Scope},
     survey,
@@ -358,7 +358,7 @@ pub(super) fn sort_item(
 
 fn by_position_or(walk: &mut Walk<'_>, scope: &Scope<'_>, fields: &[Field], value: &Expr) -> Result<(), Refusal> {
     if let Expr::Value(constant) = value
-        && let Value::Number(number, _) = &constant.value
+        && let Value::Number(number, _) = constant::value(constant)
     {
         let at = number.parse::<usize>().ok().and_then(|at| at.checked_sub(1));
         if let Some(field) = at.and_then(|at| fields.get(at)) {

@@ -3,6 +3,7 @@
 
 use sqlparser::ast::{BinaryOperator, Expr, UnaryOperator, Value};
 
+use super::constant;
 pub(super) use crate::statement::truth::Filter;
 use crate::statement::truth::Truth;
 
@@ -14,7 +15,7 @@ pub(super) fn filter(condition: &Expr) -> Filter {
 fn truth(value: &Expr) -> Truth {
     match value {
         Expr::Nested(inner) => truth(inner),
-        Expr::Value(constant) => match &constant.value {
+        Expr::Value(constant) => match constant::value(constant) {
             Value::Boolean(value) => Truth::of(*value),
             Value::Null => Truth::Null,
             constant => number(constant).map_or(Truth::Unknown, |number| Truth::of(number != 0.0)),
@@ -41,7 +42,7 @@ fn truth(value: &Expr) -> Truth {
 
 fn is_percent(pattern: &Expr) -> bool {
     matches!(pattern, Expr::Value(constant)
-        if matches!(&constant.value, Value::SingleQuotedString(text) if !text.is_empty() && text.bytes().all(|b| b == b'%')))
+        if matches!(constant::value(constant), Value::SingleQuotedString(text) if !text.is_empty() && text.bytes().all(|b| b == b'%')))
 }
 
 /// Compares two constants, or a column with itself, which lets all but nulls through.
@@ -55,10 +56,11 @@ fn compare(left: &Expr, op: &BinaryOperator, right: &Expr) -> Truth {
         };
     }
     let (Expr::Value(one), Expr::Value(other)) = (left, right) else { return Truth::Unknown };
-    if one.value == Value::Null || other.value == Value::Null {
-        return if *op == BinaryOperator::Spaceship { Truth::of(one.value == other.value) } else { Truth::Null };
+    let (one, other) = (constant::value(one), constant::value(other));
+    if *one == Value::Null || *other == Value::Null {
+        return if *op == BinaryOperator::Spaceship { Truth::of(one == other) } else { Truth::Null };
     }
-    if let (Value::SingleQuotedString(one), Value::SingleQuotedString(other)) = (&one.value, &other.value) {
+    if let (Value::SingleQuotedString(one), Value::SingleQuotedString(other)) = (one, other) {
         // Collations may find more texts equal, never fewer.
         return match op {
             BinaryOperator::Eq | BinaryOperator::Spaceship if one == other => Truth::True,
@@ -67,7 +69,7 @@ fn compare(left: &Expr, op: &BinaryOperator, right: &Expr) -> Truth {
             _ => Truth::Unknown,
         };
     }
-    let (Some(one), Some(other)) = (number(&one.value), number(&other.value)) else { return Truth::Unknown };
+    let (Some(one), Some(other)) = (number(one), number(other)) else { return Truth::Unknown };
     match op {
         BinaryOperator::Eq | BinaryOperator::Spaceship => Truth::of((one - other).abs() < f64::EPSILON),
         BinaryOperator::NotEq => Truth::of((one - other).abs() >= f64::EPSILON),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sqlparser::ast::{Expr, FunctionArg, FunctionArgExpr, FunctionArguments, SelectItem, SetExpr, Value as Constant};
 
-use super::{names::SqlMode, refusal::unsupported, walk::Walk};
+use super::{constant, names::SqlMode, refusal::unsupported, walk::Walk};
 use crate::statement::{Action, Object, Refusal, RefusalKind, Setting};
 
 /// Whom a variable is set for.
@@ -135,7 +135,7 @@ pub(super) fn folded(walk: &Walk<'_>, tree: &Expr) -> Value {
 
 fn text_of(walk: &Walk<'_>, tree: &Expr) -> Option<String> {
     match tree {
-        Expr::Value(constant) => match &constant.value {
+        Expr::Value(constant) => match constant::value(constant) {
             Constant::SingleQuotedString(text) => Some(text.clone()),
             Constant::Number(number, _) => Some(number.clone()),
             Constant::Null => Some("NULL".to_owned()),

@@ -102,7 +102,7 @@ fn relation((schema, name, columns, definition): &(&str, &str, &str, Option<&str
 }
 
 /// The shop.
-pub(super) fn catalog() -> Catalog {
+pub(in crate::statement) fn catalog() -> Catalog {
     let mut catalog = Catalog::default();
     for one in RELATIONS {
         catalog.add_relation(relation(one));
@@ -124,7 +124,7 @@ pub(super) fn catalog() -> Catalog {
 }
 
 /// In database shop, under `sql_mode`.
-pub(super) fn names(sql_mode: &str, flavour: Flavour) -> MysqlNames {
+pub(in crate::statement) fn names(sql_mode: &str, flavour: Flavour) -> MysqlNames {
     let sql_mode = SqlMode::read(sql_mode).expect("a mode");
     MysqlNames { database: Some("shop".into()), sql_mode, flavour }
 }

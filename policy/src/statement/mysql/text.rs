@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     catalog::Catalog,
-    statement::{Action, Effect, Form, Refusal, RefusalKind, Setting, Statement, Understood},
+    statement::{Action, Dialect, Effect, Form, Refusal, RefusalKind, Setting, Statement, Understood, literal},
 };
 
 /// Understands all statements of `text`.
@@ -21,10 +21,23 @@ use crate::{
 /// A [`Refusal`] when anything in it is not understood.
 pub(super) fn understand(text: &str, catalog: &Catalog, names: &MysqlNames) -> Result<Understood, Refusal> {
     let tokens = lex(text, names)?;
-    let mut names = names.clone();
+    let (understood, notes) = literal::watch(|| walk(text, &tokens, catalog, names.clone()));
+    let (statements, left) = understood?;
+    let fingerprint = if statements.is_empty() { Arc::from("") } else { fingerprint(&tokens, &left) };
+    let free = notes.free(text, &Dialect::Mysql(names.clone()), &statements);
+    Ok(Understood { statements, fingerprint, free })
+}
+
+/// The statements of `tokens`, and the names that they leave in force.
+fn walk(
+    text: &str,
+    tokens: &[Lexed<'_>],
+    catalog: &Catalog,
+    mut names: MysqlNames,
+) -> Result<(Vec<Statement>, MysqlNames), Refusal> {
     let mut statements: Vec<Statement> = Vec::new();
     let mut names_changed = false;
-    let parts = split(&tokens);
+    let parts = split(tokens);
     for (number, tokens) in parts.iter().enumerate() {
         let statement = dispatch::statement(text, tokens, catalog, &names)?;
         if tokens.iter().any(|token| token.is_sign(";")) && !statement.needs.iter().any(|n| n.action == Action::Admin) {
@@ -43,8 +56,7 @@ pub(super) fn understand(text: &str, catalog: &Catalog, names: &MysqlNames) -> R
         }
         statements.push(statement);
     }
-    let fingerprint = if statements.is_empty() { Arc::from("") } else { fingerprint(&tokens, &names) };
-    Ok(Understood { statements, fingerprint })
+    Ok((statements, names))
 }
 
 /// The statements of `text`, their names not looked up.

@@ -4,9 +4,8 @@
 use std::sync::Arc;
 
 use pg_query::{NodeEnum, protobuf};
-use protobuf::a_const::Val;
 
-use super::{dispatch::Draft, node};
+use super::{constant, dispatch::Draft, node};
 use crate::statement::{
     Effect, Outputs, Refusal,
     inband::{Call, Condition, Form, Inband, Query, SCHEMA, Selected, Sort, Test, Value, View, unanswerable},
@@ -289,15 +288,14 @@ fn is_count(function: &protobuf::FuncCall) -> bool {
 fn value(node: &NodeEnum) -> Result<Value, Refusal> {
     let no_constant = || unanswerable("anything but a constant or a parameter as a value");
     match node {
-        NodeEnum::AConst(constant) if constant.isnull => Ok(Value::Null),
-        NodeEnum::AConst(constant) => match constant.val.as_ref() {
-            Some(Val::Ival(number)) => Ok(Value::Integer(i64::from(number.ival))),
-            Some(Val::Fval(number)) => number.fval.parse().map(Value::Integer).map_err(|_| no_constant()),
-            Some(Val::Boolval(value)) => Ok(Value::Boolean(value.boolval)),
-            Some(Val::Sval(text)) => Ok(Value::Text(text.sval.as_str().into())),
-            Some(Val::Bsval(_)) => Err(no_constant()),
-            // The parser leaves out what is zero.
-            None => Ok(Value::Integer(0)),
+        NodeEnum::AConst(constant) => match constant::value(constant) {
+            constant::Value::Null => Ok(Value::Null),
+            constant::Value::Integer(number) => Ok(Value::Integer(i64::from(number))),
+            constant::Value::Number(number) => number.parse().map(Value::Integer).map_err(|_| no_constant()),
+            constant::Value::Boolean(value) => Ok(Value::Boolean(value)),
+            constant::Value::Text(text) => Ok(Value::Text(text.into())),
+            constant::Value::Bits => Err(no_constant()),
+            constant::Value::Absent => Ok(Value::Integer(0)),
         },
         NodeEnum::ParamRef(parameter) => {
             let place = usize::try_from(parameter.number).ok().and_then(|number| number.checked_sub(1));

@@ -18,6 +18,7 @@ mod alter;
 mod call;
 mod catalogs;
 mod condition;
+mod constant;
 mod copy;
 mod create;
 mod dispatch;
@@ -55,7 +56,7 @@ mod survey;
 mod table_function;
 mod table_parts;
 #[cfg(test)]
-mod testing;
+pub(in crate::statement) mod testing;
 #[cfg(test)]
 mod tests;
 mod text;

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use pg_query::{
     NodeEnum,
-    protobuf::{LimitOption, SelectStmt, SetOperation, SortBy, a_const},
+    protobuf::{LimitOption, SelectStmt, SetOperation, SortBy},
 };
 
 use super::{
     condition::{self, infer},
+    constant::{self, Value},
     expression, from, node, output_name,
     scope::{Entry, Field, Scope},
     survey,
@@ -303,8 +304,8 @@ fn distinct(walk: &mut Walk<'_>, scope: &Scope<'_>, select: &SelectStmt, fields:
 /// The output at the position that an integer constant names.
 fn by_position(fields: &[Field], value: &NodeEnum) -> Option<Arc<Lineage>> {
     let NodeEnum::AConst(constant) = value else { return None };
-    let Some(a_const::Val::Ival(number)) = &constant.val else { return None };
-    let at = usize::try_from(number.ival).ok()?.checked_sub(1)?;
+    let Value::Integer(number) = constant::value(constant) else { return None };
+    let at = usize::try_from(number).ok()?.checked_sub(1)?;
     fields.get(at).map(|field| Arc::clone(&field.lineage))
 }
 

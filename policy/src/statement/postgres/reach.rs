@@ -3,10 +3,13 @@
 
 use pg_query::{
     NodeEnum,
-    protobuf::{AConst, AExpr, AExprKind, BoolExprType, BoolTestType, NullTestType, a_const},
+    protobuf::{AConst, AExpr, AExprKind, BoolExprType, BoolTestType, NullTestType},
 };
 
-use super::node;
+use super::{
+    constant::{self, Value},
+    node,
+};
 pub(super) use crate::statement::truth::Filter;
 use crate::statement::truth::Truth;
 
@@ -48,7 +51,7 @@ fn truth(value: &NodeEnum) -> Truth {
         }
         NodeEnum::NullTest(test) => match node::boxed(test.arg.as_ref()) {
             Some(NodeEnum::AConst(constant)) => {
-                Truth::of(constant.isnull == (test.nulltesttype == NullTestType::IsNull as i32))
+                Truth::of(constant::is_null(constant) == (test.nulltesttype == NullTestType::IsNull as i32))
             }
             _ => Truth::Unknown,
         },
@@ -62,20 +65,16 @@ fn every(parts: impl Iterator<Item = Truth>) -> Truth {
 }
 
 fn constant_truth(constant: &AConst) -> Truth {
-    if constant.isnull {
-        return Truth::Null;
-    }
-    match &constant.val {
-        Some(a_const::Val::Boolval(value)) => Truth::of(value.boolval),
-        Some(a_const::Val::Sval(text)) => match text.sval.trim().to_ascii_lowercase().as_str() {
+    match constant::value(constant) {
+        Value::Null => Truth::Null,
+        Value::Boolean(value) => Truth::of(value),
+        Value::Text(text) => match text.trim().to_ascii_lowercase().as_str() {
             "t" | "tr" | "tru" | "true" | "y" | "ye" | "yes" | "on" | "1" => Truth::True,
             "f" | "fa" | "fal" | "fals" | "false" | "n" | "no" | "of" | "off" | "0" => Truth::False,
             _ => Truth::Unknown,
         },
-        Some(a_const::Val::Ival(number)) => Truth::of(number.ival != 0),
-        Some(a_const::Val::Fval(_) | a_const::Val::Bsval(_)) => Truth::Unknown,
-        // The protobuf leaves out a value that is zero.
-        None => Truth::Unknown,
+        Value::Integer(number) => Truth::of(number != 0),
+        Value::Number(_) | Value::Bits | Value::Absent => Truth::Unknown,
     }
 }
 
@@ -114,9 +113,9 @@ fn comparison(operation: &AExpr) -> Truth {
 }
 
 fn text(constant: &AConst) -> Option<&str> {
-    match &constant.val {
-        Some(a_const::Val::Sval(text)) => Some(&text.sval),
-        _ => None,
+    match constant::value(constant) {
+        Value::Text(text) => Some(text),
+        Value::Null | Value::Boolean(_) | Value::Integer(_) | Value::Number(_) | Value::Bits | Value::Absent => None,
     }
 }
 
@@ -131,11 +130,17 @@ fn compare(name: &str, left: &NodeEnum, right: &NodeEnum) -> Truth {
         };
     }
     if let (NodeEnum::AConst(one), _) | (_, NodeEnum::AConst(one)) = (left, right)
-        && one.isnull
+        && constant::is_null(one)
     {
         return Truth::Null;
     }
-    let (Some(one), Some(other)) = (number(left), number(right)) else { return strings(name, left, right) };
+    // A constant beside anything else tells nothing, and is not looked at.
+    let (NodeEnum::AConst(left), NodeEnum::AConst(right)) = (left, right) else { return Truth::Unknown };
+    let (one, other) = match (constant::value(left), constant::value(right)) {
+        (Value::Integer(one), Value::Integer(other)) => (one, other),
+        (Value::Text(one), Value::Text(other)) => return strings(name, one, other),
+        _ => return Truth::Unknown,
+    };
     match name {
         "=" => Truth::of(one == other),
         "<>" => Truth::of(one != other),
@@ -147,20 +152,11 @@ fn compare(name: &str, left: &NodeEnum, right: &NodeEnum) -> Truth {
     }
 }
 
-fn strings(name: &str, left: &NodeEnum, right: &NodeEnum) -> Truth {
-    let (NodeEnum::AConst(one), NodeEnum::AConst(other)) = (left, right) else { return Truth::Unknown };
+fn strings(name: &str, one: &str, other: &str) -> Truth {
     // Which text is the smaller is a matter of collation; equality is not.
-    match (text(one), text(other), name) {
-        (Some(one), Some(other), "=") => Truth::of(one == other),
-        (Some(one), Some(other), "<>") => Truth::of(one != other),
+    match name {
+        "=" => Truth::of(one == other),
+        "<>" => Truth::of(one != other),
         _ => Truth::Unknown,
-    }
-}
-
-fn number(value: &NodeEnum) -> Option<i32> {
-    let NodeEnum::AConst(constant) = value else { return None };
-    match &constant.val {
-        Some(a_const::Val::Ival(number)) => Some(number.ival),
-        _ => None,
     }
 }

@@ -4,9 +4,10 @@
 use std::sync::Arc;
 
 use pg_query::{Node, NodeEnum, protobuf};
-use protobuf::{DiscardMode, TransactionStmtKind, VariableSetKind, a_const::Val};
+use protobuf::{DiscardMode, TransactionStmtKind, VariableSetKind};
 
 use super::{
+    constant,
     dispatch::Draft,
     node, search_path,
     setting::{self, Value},
@@ -130,12 +131,11 @@ fn joined(name: &str, values: &[Node]) -> Result<String, Refusal> {
 /// A constant's text.
 pub(super) fn constant(value: &NodeEnum) -> Option<String> {
     match value {
-        NodeEnum::AConst(constant) => match constant.val.as_ref()? {
-            Val::Ival(number) => Some(number.ival.to_string()),
-            Val::Fval(number) => Some(number.fval.clone()),
-            Val::Boolval(value) => Some(if value.boolval { "true" } else { "false" }.to_owned()),
-            Val::Sval(text) => Some(text.sval.clone()),
-            Val::Bsval(_) => None,
+        NodeEnum::AConst(constant) => match constant::value(constant) {
+            constant::Value::Integer(number) => Some(number.to_string()),
+            constant::Value::Number(text) | constant::Value::Text(text) => Some(text.to_owned()),
+            constant::Value::Boolean(value) => Some(if value { "true" } else { "false" }.to_owned()),
+            constant::Value::Bits | constant::Value::Null | constant::Value::Absent => None,
         },
         _ => None,
     }

@@ -11,7 +11,7 @@ use pg_query::{
 use serde_json::Value;
 
 use super::{
-    node,
+    constant, node,
     reach::{self, Filter},
     scope::Scope,
     walk::Walk,
@@ -25,7 +25,7 @@ const MOST_STEPS: u32 = 20_000;
 /// Whether a LIMIT bounds the query's rows.
 pub(super) fn is_limited(select: &SelectStmt) -> bool {
     let count = node::boxed(select.limit_count.as_ref());
-    count.is_some_and(|count| !matches!(count, NodeEnum::AConst(constant) if constant.isnull))
+    count.is_some_and(|count| !matches!(count, NodeEnum::AConst(constant) if constant::is_null(constant)))
 }
 
 /// Notes what one level of a query does to the tables of its FROM. Definitions of views are their authors' affair.

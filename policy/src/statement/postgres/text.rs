@@ -3,12 +3,15 @@
 
 use std::sync::Arc;
 
-use pg_query::NodeEnum;
+use pg_query::{NodeEnum, protobuf::RawStmt};
 
 use super::{dispatch, node, parse, search_path::SearchPath};
 use crate::{
     catalog::Catalog,
-    statement::{Action, Effect, Names, Need, Object, Outputs, Refusal, RefusalKind, Setting, Statement, Understood},
+    statement::{
+        Action, Dialect, Effect, Names, Need, Object, Outputs, Refusal, RefusalKind, Setting, Statement, Understood,
+        literal,
+    },
 };
 
 /// Understands all statements of `text`.
@@ -17,16 +20,23 @@ use crate::{
 /// A [`Refusal`] when anything in it is not understood.
 pub(super) fn understand(text: &str, catalog: &Catalog, names: &Names) -> Result<Understood, Refusal> {
     let parsed = parse::statements(text)?;
+    let (statements, notes) = literal::watch(|| walk(&parsed, catalog, names));
+    let statements = statements?;
+    let fingerprint = if statements.is_empty() { Arc::from("") } else { parse::fingerprint(text)? };
+    let free = notes.free(text, &Dialect::Postgres(names.clone()), &statements);
+    Ok(Understood { statements, fingerprint, free })
+}
+
+fn walk(parsed: &[RawStmt], catalog: &Catalog, names: &Names) -> Result<Vec<Statement>, Refusal> {
     let mut course = Course { path: Some(SearchPath::read(&names.search_path, catalog)?), ..Course::default() };
     let mut statements = Vec::with_capacity(parsed.len());
-    for raw in &parsed {
+    for raw in parsed {
         let node = node::boxed(raw.stmt.as_ref()).ok_or_else(|| node::unsupported("an empty statement"))?;
         let statement = course.statement(node, catalog)?;
         course.follow(&statement, changes_parts(node), catalog)?;
         statements.push(statement);
     }
-    let fingerprint = if statements.is_empty() { Arc::from("") } else { parse::fingerprint(text)? };
-    Ok(Understood { statements, fingerprint })
+    Ok(statements)
 }
 
 /// What the statements so far have done to the names.
