@@ -98,6 +98,8 @@ pub struct Relation {
     pub revision: Option<Arc<str>>,
     /// Whether a write to it runs triggers that somebody wrote.
     pub triggered: bool,
+    /// Whether rules that somebody wrote turn a write to it into something else.
+    pub ruled: bool,
     /// Direct parents (inheritance and partitioning).
     pub parents: Vec<QualifiedName>,
     /// Direct children (inheritance and partitioning).

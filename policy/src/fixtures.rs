@@ -36,6 +36,7 @@ fn relation(oid: u32, schema: &str, name: &str, kind: RelationKind, columns: &[&
         definition: None,
         revision: None,
         triggered: false,
+        ruled: false,
         parents: Vec::new(),
         children: Vec::new(),
     }

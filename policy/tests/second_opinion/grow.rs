@@ -135,6 +135,7 @@ pub(crate) fn relation(schema: &str, name: &str, columns: &[&str]) -> Relation {
         definition: None,
         revision: None,
         triggered: false,
+        ruled: false,
         parents: Vec::new(),
         children: Vec::new(),
     }

@@ -2,6 +2,13 @@
 //! generated ones, and in those of real clients where their capture lies beside the checkout. Whatever else the two say
 //! of a statement is explained in a list. sqlparser misreads some SQL, so it is no gate.
 
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test, where a broken expectation is a panic with the reason"
+)]
+
 mod explained;
 mod generate;
 mod grow;

@@ -26,7 +26,8 @@ pub(crate) fn relations(text: &str) -> Option<BTreeSet<String>> {
             let Some((last, schemas)) = parts.split_last() else { continue };
             let is_function = *place == PLACES[0]
                 && rest.split_once("args: ").is_some_and(|(_, arguments)| arguments.starts_with("Some"));
-            if !is_function && !(schemas.is_empty() && with.contains(last)) {
+            let is_item = schemas.is_empty() && with.contains(last);
+            if !is_function && !is_item {
                 found.insert(last.clone());
             }
         }

@@ -39,10 +39,11 @@ impl World {
             oid: 1,
             name: QualifiedName::new("public", "orders"),
             kind: RelationKind::Table,
-            columns: vec![Column { name: "id".into(), number: 1, type_oid: 23, generated: None }],
+            columns: vec![Column { name: "id".into(), number: 1, type_oid: 23, local: true, generated: None }],
             definition: None,
             revision: None,
             triggered: false,
+            ruled: false,
             parents: Vec::new(),
             children: Vec::new(),
         });

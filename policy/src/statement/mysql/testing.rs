@@ -94,6 +94,7 @@ fn relation((schema, name, columns, definition): &(&str, &str, &str, Option<&str
         },
         revision: None,
         triggered: false,
+        ruled: false,
         columns: columns.split(' ').enumerate().map(column).collect(),
         definition: definition.map(Arc::from),
         parents: Vec::new(),

@@ -95,6 +95,11 @@ impl Target {
     /// Needs `action` on the relation.
     pub(super) fn need(&self, walk: &mut Walk<'_>, action: Action) {
         walk.need(action, Object::Relation(self.relation.name.clone()));
+        if self.relation.ruled {
+            // The server runs what the rules say instead, or besides, and gives its rows.
+            let what = format!("what rules make of a write to {}", self.relation.name);
+            walk.need(Action::Admin, Object::Session(what.into()));
+        }
     }
 
     /// Where the column called `name` stands.

@@ -199,6 +199,7 @@ pub(super) fn imagined<'c>(name: &QualifiedName, columns: impl Iterator<Item = &
         definition: None,
         revision: None,
         triggered: false,
+        ruled: false,
         parents: Vec::new(),
         children: Vec::new(),
     }

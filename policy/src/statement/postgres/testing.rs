@@ -127,6 +127,7 @@ fn relation(oid: u32, dotted: &str, kind: RelationKind, columns: &str) -> Relati
         definition: DEFINITIONS.iter().find(|(view, _)| *view == dotted).map(|(_, text)| Arc::from(*text)),
         revision: None,
         triggered: false,
+        ruled: false,
         parents: CHILDREN.iter().filter(|(_, child)| *child == dotted).map(|(parent, _)| name(parent)).collect(),
         children: CHILDREN.iter().filter(|(parent, _)| *parent == dotted).map(|(_, child)| name(child)).collect(),
     }

@@ -24,6 +24,7 @@ fn relation(schema: &str, name: &str, kind: RelationKind, columns: &[&str]) -> R
         definition: None,
         revision: None,
         triggered: false,
+        ruled: false,
         parents: Vec::new(),
         children: Vec::new(),
     }
@@ -53,6 +54,9 @@ fn catalog() -> Catalog {
     catalog.types.insert(address.clone(), UserType { oid: 50, name: address.clone(), kind, extension: None });
     let (name, kind) = (QualifiedName::new("shop", "address_of_work"), UserTypeKind::Domain { base: 50 });
     catalog.types.insert(name.clone(), UserType { oid: 51, name, kind, extension: None });
+    let mut ruled = relation("shop", "ruled", RelationKind::Table, &["a"]);
+    ruled.ruled = true;
+    catalog.add_relation(ruled);
     // A child with an e-mail column of its own, and the rest from its parent.
     let mut child = relation("shop", "vips", RelationKind::Table, &["id", "email", "ssn"]);
     child.parents.push(QualifiedName::new("shop", "customers"));
@@ -187,6 +191,8 @@ fn what_needs_a_grant() {
         ("ALTER TABLE orders RENAME TO other_orders", "ddl shop.orders, ddl shop.other_orders"),
         ("ALTER TABLE orders SET SCHEMA other", "ddl other.orders, ddl shop.orders"),
         ("ALTER TABLE orders OWNER TO bob", "admin shop.orders"),
+        ("INSERT INTO ruled VALUES ('x')", "insert shop.ruled, admin what rules make of a write to shop.ruled"),
+        ("TABLE ruled", "select shop.ruled"),
         ("ALTER TABLE orders DISABLE TRIGGER ALL", "admin shop.orders, ddl shop.orders"),
         ("ALTER INDEX orders_pkey RENAME TO x", "ddl shop.orders_pkey, ddl shop.x"),
         ("DROP TABLE orders, t", "ddl public.t, ddl shop.orders"),

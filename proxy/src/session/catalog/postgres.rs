@@ -202,6 +202,7 @@ fn relations<'a>(
             definition: row.shared(4),
             revision: row.shared(5),
             triggered: row.text(6)? == "t",
+            ruled: row.text(8)? == "t",
             parents: Vec::new(),
             children: Vec::new(),
         };
@@ -256,7 +257,8 @@ const RELATIONS: &str = "
            (SELECT pg_catalog.max(r.xmin::text) FROM pg_catalog.pg_rewrite r
              WHERE r.ev_class = c.oid AND c.relkind = 'v' AND n.nspname NOT IN ('pg_catalog', 'information_schema')),
            EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal),
-           c.reltuples::bigint
+           c.reltuples::bigint,
+           c.relhasrules AND EXISTS (SELECT FROM pg_catalog.pg_rewrite w WHERE w.ev_class = c.oid AND w.ev_type <> '1')
       FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
      WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'i', 'I', 'c') AND c.relpersistence <> 't'
        AND n.nspname <> 'pg_toast' AND NOT (n.nspname = 'pg_catalog' AND c.relkind IN ('i', 'c'))";

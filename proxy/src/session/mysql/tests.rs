@@ -117,6 +117,7 @@ fn catalog() -> Catalog {
         definition: None,
         revision: None,
         triggered: false,
+        ruled: false,
         parents: Vec::new(),
         children: Vec::new(),
     });

@@ -226,6 +226,7 @@ pub(super) fn relations(answers: Answers, flavour: Flavour) -> Result<Vec<Arc<Re
             definition,
             revision,
             triggered,
+            ruled: false,
             parents: Vec::new(),
             children: Vec::new(),
             name,
