@@ -197,6 +197,7 @@ impl Oracle {
             name: name.as_str().into(),
             number,
             type_oid: 0,
+            local: true,
             generated: None,
         };
         catalog.add_relation(Relation {
