@@ -204,6 +204,11 @@ impl Machine {
         self.pending.is_empty() && self.tx == TransactionStatus::Idle && !self.batch_open
     }
 
+    /// Whether the upstream owes no answer.
+    pub fn is_answered(&self) -> bool {
+        self.pending.is_empty()
+    }
+
     /// Refuses a text whose bytes the server may read as other characters than we do.
     fn readable(&self, text: &[u8]) -> Result<(), ClientError> {
         let told = self.told.iter().find(|(name, _)| name == "client_encoding");
