@@ -38,6 +38,7 @@ mod split;
 mod startup;
 mod statement_grants;
 mod streaming;
+mod temporary;
 mod tls;
 mod transaction;
 mod upstream;
