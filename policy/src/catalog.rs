@@ -19,10 +19,20 @@ pub struct QualifiedName {
     pub name: Arc<str>,
 }
 
+/// The schema of a Postgres session's own temporary relations, as the session may call it. The server looks there before
+/// anywhere else, `pg_catalog` included, but never for functions and operators.
+pub const TEMPORARY: &str = "pg_temp";
+
 impl QualifiedName {
     /// Joins two names that are folded already.
     pub fn new(schema: impl AsRef<str>, name: impl AsRef<str>) -> Self {
         Self { schema: Arc::from(schema.as_ref()), name: Arc::from(name.as_ref()) }
+    }
+
+    /// Whether it names something that only its session has, and only while that lasts: on Postgres, what lies in the
+    /// temporary schema.
+    pub fn is_temporary(&self) -> bool {
+        &*self.schema == TEMPORARY
     }
 }
 

@@ -39,6 +39,7 @@ mod split;
 mod startup;
 mod statement_grants;
 mod streaming;
+mod temporary;
 mod tls;
 mod transaction;
 mod upstream;

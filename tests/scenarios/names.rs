@@ -1,6 +1,9 @@
 //! What an unqualified name means is what the server says it means: search_path, temporary tables, SET LOCAL.
 
-use hallpass_tests::{shop::PostgresShop as Shop, wire::postgres::Client};
+use hallpass_tests::{
+    shop::PostgresShop as Shop,
+    wire::postgres::{Client, frame},
+};
 
 const SAME_NAME: &str = "CREATE SCHEMA secret; CREATE TABLE secret.orders (id int, note text); \
                          INSERT INTO secret.orders VALUES (1, 'not for readers')";
@@ -70,6 +73,65 @@ fn a_rolled_back_path_is_rolled_back_for_us_too() {
         alice.query("SELECT note FROM orders WHERE id = 1");
     }
     assert_hidden(&alice);
+}
+
+/// Nothing that comes after it, in the same message, pipeline or burst, is read with the path that is about to go.
+#[test]
+fn what_may_take_a_path_back_is_waited_for() {
+    let shop = Shop::new("burst_path");
+    shop.database.owner_sql(SAME_NAME);
+    let mut alice = shop.alice_as("reader");
+    let run =
+        |sql: &str| [frame::parse("", sql.as_bytes(), &[]), frame::bind("", "", &[], &[], 0), frame::execute("", 0)];
+    let read = "SELECT note FROM orders WHERE id = 1";
+    for (before, end) in [
+        ("SET search_path = secret; BEGIN; SET search_path = shop", "ROLLBACK"),
+        ("SET search_path = secret; BEGIN; SET LOCAL search_path = shop", "COMMIT"),
+        ("SET search_path = secret; BEGIN; SAVEPOINT s; SET search_path = shop", "ROLLBACK TO s"),
+    ] {
+        for sql in before.split("; ") {
+            alice.query(sql).ok();
+        }
+        alice.query(&format!("{end}; {read}"));
+        alice.query("ROLLBACK");
+        for sql in before.split("; ") {
+            alice.query(sql).ok();
+        }
+        alice.send(&[run(end).concat(), run(read).concat(), frame::sync()].concat());
+        alice.reply();
+        alice.query("ROLLBACK");
+        let queries = [before, end, read].iter().flat_map(|texts| texts.split("; ")).collect::<Vec<_>>();
+        alice.send(&queries.iter().flat_map(|sql| frame::query(sql.as_bytes())).collect::<Vec<_>>());
+        for _ in &queries {
+            alice.reply();
+        }
+        alice.query("ROLLBACK");
+        // Close opens a batch, in which the path cannot be asked for any more.
+        for sql in before.split("; ").chain([end]) {
+            alice.query(sql).ok();
+        }
+        alice.send(&[frame::name(b'C', b'S', "none"), run(read).concat(), frame::sync()].concat());
+        alice.reply();
+        alice.query("ROLLBACK");
+    }
+    assert_hidden(&alice);
+}
+
+/// What a pool sends when a connection comes back to it.
+#[test]
+fn a_reset_may_end_a_message() {
+    let shop = Shop::new("reset_last");
+    shop.database.owner_sql(SAME_NAME);
+    let mut alice = shop.alice_as("reader");
+    alice.query("SET search_path = shop").ok();
+    alice.query("SELECT pg_advisory_unlock_all(); CLOSE ALL; UNLISTEN *; RESET ALL;").ok();
+    assert_eq!(alice.query("SELECT note FROM orders WHERE id = 1").error().code(), "42P01");
+    assert_eq!(alice.query("RESET ALL; SELECT 1").error().code(), "0A000");
+    alice.query("SET search_path = shop").ok();
+    let burst = [frame::query(b"RESET ALL"), frame::query(b"SELECT note FROM orders WHERE id = 1")].concat();
+    alice.send(&burst);
+    alice.reply().ok();
+    assert_eq!(alice.reply().error().code(), "42P01");
 }
 
 #[test]

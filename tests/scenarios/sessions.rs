@@ -7,7 +7,7 @@ use hallpass_tests::{
     process::wait_for,
     protocol::{Client as _, Direct as _, Kind, Protocol},
     proxy::PASSWORD,
-    shop::Shop,
+    shop::{MySqlShop, PostgresShop, Shop},
 };
 
 both!(
@@ -47,6 +47,36 @@ fn a_killed_session_stops_at_the_server<P: Protocol>() {
     shop.proxy.cli(&["kill", &id]).ok();
     wait_for("the server is done with it", Duration::from_secs(30), || {
         (!shop.database.is_running(P::SLOW)).then_some(())
+    });
+}
+
+/// A client that says goodbye in a transaction takes its locks with it, as it does on the server.
+#[test]
+fn an_open_transaction_goes_with_its_client() {
+    let shop = PostgresShop::new("left_open");
+    let mut alice = shop.alice_as("fixer");
+    alice.query("BEGIN").ok();
+    alice.query("UPDATE shop.orders SET note = 'left' WHERE id = 1").ok();
+    alice.terminate();
+    ended(&shop);
+    assert_eq!(shop.database.value("SELECT note FROM shop.orders WHERE id = 1"), "note 1");
+}
+
+#[test]
+fn an_open_transaction_goes_with_its_client_mysql() {
+    let shop = MySqlShop::new("left_open");
+    let mut alice = shop.alice_as("fixer");
+    alice.query("BEGIN").ok();
+    alice.query("UPDATE shop.orders SET note = 'left' WHERE id = 1").ok();
+    alice.terminate();
+    ended(&shop);
+    assert_eq!(shop.database.value("SELECT note FROM shop.orders WHERE id = 1"), "note 1");
+}
+
+fn ended<P: Protocol>(shop: &Shop<P>) {
+    wait_for("the session is over", Duration::from_secs(20), || {
+        let listed = shop.proxy.json(&["sessions"]);
+        listed.as_array().or_else(|| listed["sessions"].as_array()).is_some_and(Vec::is_empty).then_some(())
     });
 }
 

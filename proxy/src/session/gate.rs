@@ -12,6 +12,7 @@ use hallpass_audit::{
     journal::Durability,
 };
 use hallpass_policy::{
+    catalog::QualifiedName,
     decide::{Allowance, Authority, Decision, Denial, Fence, Question, ask_again, decide},
     grant::{Grant, GrantKind},
     ids::{GrantId, Principal, RoleName, Timestamp, UserName},
@@ -110,8 +111,11 @@ pub struct Gate {
     origin: Arc<Origin>,
     /// What texts are read with: the settings in force.
     dialect: Dialect,
-    /// The catalog as this session's open transaction has changed it; the target's otherwise.
+    /// The catalog as this session sees it, for its open transaction has changed names or it has temporary ones; the
+    /// target's otherwise.
     private: Option<Arc<Known>>,
+    /// The target's names when the private ones were asked for.
+    private_since: u64,
     decisions: Decisions,
     recorder: Arc<Recorder>,
     running: Arc<Running>,
@@ -158,6 +162,7 @@ impl Gate {
             dialect,
             running,
             private: None,
+            private_since: 0,
             decisions: Decisions::default(),
             reminded: HashSet::new(),
             retried: false,
@@ -224,26 +229,34 @@ impl Gate {
         }
     }
 
-    /// From here on this session sees `known`, as its open transaction changed names; `None` ends that.
-    pub fn set_private(&mut self, known: Option<Arc<Known>>) {
-        self.private = known;
+    /// From here on this session sees the target's names again.
+    pub fn forget_private(&mut self) {
+        self.private = None;
     }
 
-    /// The open transaction sees these names: the catalog's queries, answered inside it.
+    /// This session sees these names: the catalog's queries, answered inside it. `since` is the generation of the
+    /// target's names when they were asked for. Says whether temporary ones are among them.
     ///
     /// # Errors
     /// When the answers are no catalog.
-    pub fn learn_private(&mut self, tables: &[catalog::postgres::Table]) -> Result<(), String> {
+    pub fn learn_private(&mut self, tables: &[catalog::postgres::Table], since: u64) -> Result<bool, String> {
         let version = self.target.known().catalog.version;
         let catalog = catalog::postgres::build(tables, version).map_err(|error| error.to_string())?;
+        let temporary = catalog.relations.keys().any(QualifiedName::is_temporary);
         let policy = &self.shared.config.load().policy;
         self.private = Some(Arc::new(Known::new(catalog, self.dialect.clone(), policy, self.target.name())));
-        Ok(())
+        self.private_since = since;
+        Ok(temporary)
     }
 
     /// Whether this session sees names of its own.
     pub fn has_private(&self) -> bool {
         self.private.is_some()
+    }
+
+    /// Whether it does, and the target's names or the masks over them have changed since.
+    pub fn is_private_stale(&self) -> bool {
+        self.private.is_some() && self.private_since != self.target.known().generation
     }
 
     /// Understands `text` under the names in force.

@@ -123,6 +123,9 @@ pub trait Machine: Sized + Send {
     /// Whether the upstream owes nothing and the client is in no transaction: a good moment to leave.
     fn is_idle(&self) -> bool;
 
+    /// Whether the upstream has answered everything that runs there; a transaction may be open.
+    fn is_answered(&self) -> bool;
+
     /// Whether frames of the client's wait for the upstream.
     fn is_waiting(&self) -> bool;
 

@@ -416,7 +416,7 @@ impl<M: Machine> Relay<M> {
         } else {
             self.upstream_in.extend_from_slice(bytes.get(taken..).unwrap_or_default());
         }
-        if self.leaving.is_some() && self.machine.is_idle() {
+        if self.leaving.is_some() && self.machine.is_answered() {
             return Err(Turn::ClientGone);
         }
         if !self.client_in.is_empty()
@@ -450,7 +450,8 @@ impl<M: Machine> Relay<M> {
                 }
             }
             Stop::Goodbye => {
-                if self.machine.is_idle() || self.upstream.is_none() {
+                // A transaction that is open goes with its client, and so do its locks.
+                if self.machine.is_answered() || self.upstream.is_none() {
                     return Some(Goodbye::Client);
                 }
                 // What was sent is finished, as the server would.

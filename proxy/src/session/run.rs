@@ -97,7 +97,9 @@ impl<B, U> Run<B, U> {
         let bound = self.allowance.limits.max_rows_affected?;
         let (of, part) = &self.rows_of;
         let statement = part.of(of)?;
-        let writes = statement.needs.iter().any(|need| is_write(need.action));
+        // `BEGIN READ WRITE` and NOTIFY need the right to write, and change no rows.
+        let rows = |object: &Object| !matches!(object, Object::Session(_));
+        let writes = statement.needs.iter().any(|need| is_write(need.action) && rows(&need.object));
         (writes && !statement.explain).then_some(bound)
     }
 

@@ -7,7 +7,7 @@ use pg_query::{NodeEnum, protobuf};
 
 use super::{
     dispatch::{self, Draft},
-    names::{constant_expression, ddl, ddl_on, imagined, new_name, new_name_of, range_var, stored_expression},
+    names::{constant_expression, ddl, ddl_on, imagined, lasting, new_name, new_name_of, range_var, stored_expression},
     node,
     relation::resolve_relation,
     table_parts::{self, Among, Parts},
@@ -25,7 +25,7 @@ fn made(verb: Verb) -> Draft {
 /// CREATE TABLE, and the table part of CREATE FOREIGN TABLE.
 ///
 /// # Errors
-/// When the table is temporary, or something in it is not understood.
+/// When something in it is not understood.
 pub(super) fn table(walk: &mut Walk<'_>, table: &protobuf::CreateStmt, verb: Verb) -> Result<Draft, Refusal> {
     let name = table.relation.as_ref().ok_or_else(|| node::unsupported("CREATE TABLE without a name"))?;
     let name = new_name(walk, name)?;
@@ -111,7 +111,7 @@ fn is_bound_keyword(value: &NodeEnum) -> bool {
 /// CREATE TABLE AS, CREATE MATERIALIZED VIEW.
 ///
 /// # Errors
-/// When it is temporary, runs a prepared statement, or the query is not understood.
+/// When it runs a prepared statement, or the query is not understood.
 pub(super) fn table_as(walk: &mut Walk<'_>, table: &protobuf::CreateTableAsStmt) -> Result<Draft, Refusal> {
     let query = node::required(table.query.as_ref(), "CREATE TABLE AS")?;
     let into = table.into.as_ref().and_then(|into| into.rel.as_ref());
@@ -177,7 +177,7 @@ fn filled(
 /// CREATE VIEW: its columns keep their masks, for whoever reads it reads what is behind it.
 ///
 /// # Errors
-/// When it is temporary, or its query is not understood.
+/// When its query is not understood.
 pub(super) fn view(walk: &mut Walk<'_>, view: &protobuf::ViewStmt) -> Result<Draft, Refusal> {
     let name = view.view.as_ref().ok_or_else(|| node::unsupported("CREATE VIEW without a name"))?;
     let name = new_name(walk, name)?;
@@ -203,7 +203,7 @@ pub(super) fn index(walk: &mut Walk<'_>, index: &protobuf::IndexStmt) -> Result<
 /// CREATE SEQUENCE.
 ///
 /// # Errors
-/// When it is temporary, or owned by what is not known.
+/// When it is owned by what is not known.
 pub(super) fn sequence(walk: &mut Walk<'_>, sequence: &protobuf::CreateSeqStmt) -> Result<Draft, Refusal> {
     let name = sequence.sequence.as_ref().ok_or_else(|| node::unsupported("CREATE SEQUENCE without a name"))?;
     let name = new_name(walk, name)?;
@@ -259,7 +259,7 @@ pub(super) fn user_type(walk: &mut Walk<'_>, statement: &NodeEnum) -> Result<Dra
     match statement {
         NodeEnum::CompositeTypeStmt(composite) => {
             let name = composite.typevar.as_ref().ok_or_else(|| node::unsupported("CREATE TYPE without a name"))?;
-            let name = new_name(walk, name)?;
+            let name = lasting(new_name(walk, name)?)?;
             ddl(walk, &name);
         }
         NodeEnum::CreateEnumStmt(of) => {

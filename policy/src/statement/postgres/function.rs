@@ -218,7 +218,7 @@ fn is_user_type(walk: &Walk<'_>, schema: Option<&str>, name: &str) -> bool {
     let known = |schema: &str| walk.catalog.types.contains_key(&QualifiedName::new(schema, name));
     match schema {
         Some(schema) => known(schema),
-        None => walk.search_path.iter().any(|schema| known(schema)),
+        None => walk.schemas().any(known),
     }
 }
 

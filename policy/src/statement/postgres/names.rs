@@ -15,20 +15,23 @@ use super::{
     walk::{Walk, column_ref},
 };
 use crate::{
-    catalog::{Column, QualifiedName, Relation, RelationKind},
+    catalog::{Column, QualifiedName, Relation, RelationKind, TEMPORARY},
     statement::{Action, Lineage, Object, Refusal, RefusalKind, Usage},
 };
 
 /// The name of something that is made: an unqualified one goes to the first schema of search_path.
 ///
 /// # Errors
-/// When it is temporary, in another database, or search_path is empty.
+/// When it is in another database or another session's temporary schema, or search_path is empty.
 pub(super) fn new_name(walk: &Walk<'_>, name: &protobuf::RangeVar) -> Result<QualifiedName, Refusal> {
-    if name.relpersistence == "t" {
-        return Err(search_path::temporary());
-    }
     if !name.catalogname.is_empty() && name.catalogname != walk.catalog.database {
         return Err(node::unsupported(&format!("a name in another database (`{}`)", name.catalogname)));
+    }
+    if name.relpersistence == "t" {
+        return match name.schemaname.as_str() {
+            "" | TEMPORARY => Ok(QualifiedName::new(TEMPORARY, &name.relname)),
+            _ => Err(node::unsupported("a temporary relation in a schema that is not temporary")),
+        };
     }
     qualified(walk, &name.schemaname, &name.relname)
 }
@@ -38,11 +41,19 @@ pub(super) fn new_name(walk: &Walk<'_>, name: &protobuf::RangeVar) -> Result<Qua
 /// # Errors
 /// As [`new_name`].
 pub(super) fn new_name_of(walk: &Walk<'_>, names: &[Node]) -> Result<QualifiedName, Refusal> {
-    new_name(walk, &range_var(&node::strings(names)?)?)
+    lasting(new_name(walk, &range_var(&node::strings(names)?)?)?)
+}
+
+/// The name of something other than a relation, which is not followed in the temporary schema.
+///
+/// # Errors
+/// When it lies there.
+pub(super) fn lasting(name: QualifiedName) -> Result<QualifiedName, Refusal> {
+    if name.is_temporary() { Err(search_path::temporary()) } else { Ok(name) }
 }
 
 fn qualified(walk: &Walk<'_>, schema: &str, name: &str) -> Result<QualifiedName, Refusal> {
-    if schema == "pg_temp" || schema.starts_with("pg_temp_") {
+    if schema.starts_with("pg_temp_") {
         return Err(search_path::temporary());
     }
     if !schema.is_empty() {
@@ -81,7 +92,7 @@ fn find<'c>(walk: &Walk<'c>, name: &protobuf::RangeVar) -> Option<&'c Arc<Relati
     if !name.schemaname.is_empty() {
         return walk.catalog.relation(&name.schemaname, &name.relname);
     }
-    walk.search_path.iter().find_map(|schema| walk.catalog.relation(schema, &name.relname))
+    walk.relation(&name.relname)
 }
 
 /// The name of a relation that is changed or dropped; one that does not exist is named as if it were made, for
@@ -103,13 +114,12 @@ pub(super) fn existing_or_new(walk: &Walk<'_>, name: &protobuf::RangeVar) -> Res
 pub(super) fn type_name(walk: &Walk<'_>, path: &[String]) -> Result<QualifiedName, Refusal> {
     let name = range_var(path)?;
     let found = walk
-        .search_path
-        .iter()
+        .schemas()
         .map(|schema| QualifiedName::new(schema, &name.relname))
         .find(|candidate| walk.catalog.types.contains_key(candidate));
     match found {
         Some(found) if name.schemaname.is_empty() => Ok(found),
-        Some(_) | None => new_name(walk, &name),
+        Some(_) | None => lasting(new_name(walk, &name)?),
     }
 }
 

@@ -51,10 +51,10 @@ pub(super) fn resolve_relation(walk: &Walk<'_>, name: &protobuf::RangeVar) -> Re
         ));
     }
     let found = if name.schemaname.is_empty() {
-        walk.search_path.iter().find_map(|schema| catalog.relation(schema, &name.relname))
+        walk.relation(&name.relname)
     } else {
-        if name.schemaname.starts_with("pg_temp") {
-            return Err(node::unsupported("a temporary schema"));
+        if name.schemaname.starts_with("pg_temp_") {
+            return Err(node::unsupported("a temporary schema by its number"));
         }
         catalog.relation(&name.schemaname, &name.relname)
     };

@@ -8,11 +8,8 @@ use pg_query::{
     protobuf::{IntoClause, SelectStmt},
 };
 
-use super::{dml, node, query, scope::Field, walk::Walk};
-use crate::{
-    catalog::QualifiedName,
-    statement::{Action, Object, Output, Outputs, Reach, Refusal, Usage},
-};
+use super::{dml, names::new_name, node, query, scope::Field, walk::Walk};
+use crate::statement::{Action, Object, Output, Outputs, Reach, Refusal, Usage};
 
 /// Walks one statement that returns or writes rows: what comes back, if rows do.
 ///
@@ -66,15 +63,7 @@ fn into(select: &SelectStmt) -> Option<&IntoClause> {
 
 fn select_into(walk: &mut Walk<'_>, into: &IntoClause, fields: &[Field]) -> Result<(), Refusal> {
     let Some(table) = &into.rel else { return Err(node::unsupported("INTO without a table")) };
-    if table.relpersistence == "t" || table.schemaname.starts_with("pg_temp") {
-        return Err(node::unsupported("a temporary table").hint("name a schema: SELECT … INTO shop.new_table"));
-    }
-    let schema = match table.schemaname.as_str() {
-        "" => walk.creation.clone(),
-        schema => Some(Arc::from(schema)),
-    };
-    let Some(schema) = schema else { return Err(node::unsupported("a new table outside any schema")) };
-    let name = QualifiedName::new(schema, &table.relname);
+    let name = new_name(walk, table)?;
     let place: Arc<str> = Arc::from(name.to_string());
     walk.need(Action::Ddl, Object::Relation(name));
     for field in fields {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::{
-    catalog::Catalog,
+    catalog::{Catalog, TEMPORARY},
     statement::{Refusal, RefusalKind},
 };
 
@@ -26,7 +26,7 @@ impl SearchPath {
         let mut schemas: Vec<Arc<str>> = Vec::new();
         for name in split(setting)? {
             let name = if name == "$user" { catalog.login.clone() } else { name };
-            if name == "pg_temp" || name.starts_with("pg_temp_") {
+            if name == TEMPORARY || name.starts_with("pg_temp_") {
                 return Err(temporary());
             }
             let exists = name == "pg_catalog" || catalog.schemas.iter().any(|schema| **schema == *name);
@@ -42,11 +42,11 @@ impl SearchPath {
     }
 }
 
-/// Refuses temporary schemas: a temporary table hides a table that the gate would resolve to.
+/// Refuses temporary schemas where they are not followed: another place in the search_path, or another session's.
 pub(super) fn temporary() -> Refusal {
-    Refusal::new(RefusalKind::Unsupported, "temporary tables are not supported through this proxy")
-        .detail("a temporary table hides the table of the same name that a grant or a mask is about")
-        .hint("use a common table expression: WITH t AS (…) SELECT …")
+    Refusal::new(RefusalKind::Unsupported, "a temporary schema cannot be named here through this proxy")
+        .detail("the session's own is looked up before all others; the proxy follows it there and nowhere else")
+        .hint("leave pg_temp out, or name pg_temp.table in the statement itself")
 }
 
 /// Splits a list of identifiers, folding the unquoted ones in ASCII.

@@ -33,7 +33,10 @@ pub(super) fn transaction(walk: &mut Walk<'_>, statement: &protobuf::Transaction
         Ok(TransactionStmtKind::TransStmtSavepoint) => Draft::of("SAVEPOINT").effect(Effect::Savepoint),
         Ok(TransactionStmtKind::TransStmtRelease) => Draft::of("RELEASE").effect(Effect::Savepoint),
         Ok(TransactionStmtKind::TransStmtRollbackTo) => Draft::of("ROLLBACK").effect(Effect::RollbackTo),
-        Ok(TransactionStmtKind::TransStmtPrepare) => two_phase(walk, "PREPARE TRANSACTION"),
+        Ok(TransactionStmtKind::TransStmtPrepare) => {
+            // For the session the transaction is over, its deferred checks included.
+            two_phase(walk, "PREPARE TRANSACTION").effect(Effect::Commit)
+        }
         Ok(TransactionStmtKind::TransStmtCommitPrepared) => two_phase(walk, "COMMIT PREPARED"),
         Ok(TransactionStmtKind::TransStmtRollbackPrepared) => two_phase(walk, "ROLLBACK PREPARED"),
         Ok(TransactionStmtKind::Undefined) | Err(_) => {
@@ -176,7 +179,7 @@ pub(super) fn discard(discard: &protobuf::DiscardStmt) -> Result<Draft, Refusal>
         Ok(DiscardMode::DiscardAll) => Ok(Draft::of("DISCARD ALL").effect(Effect::DiscardAll)),
         Ok(DiscardMode::DiscardPlans) => Ok(Draft::of("DISCARD PLANS")),
         Ok(DiscardMode::DiscardSequences) => Ok(Draft::of("DISCARD SEQUENCES")),
-        Ok(DiscardMode::DiscardTemp) => Ok(Draft::of("DISCARD TEMP")),
+        Ok(DiscardMode::DiscardTemp) => Ok(Draft::of("DISCARD TEMP").effect(Effect::ChangesCatalog)),
         Ok(DiscardMode::Undefined) | Err(_) => Err(node::unsupported("this form of DISCARD")),
     }
 }

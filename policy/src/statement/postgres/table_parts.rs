@@ -130,7 +130,10 @@ fn foreign_key(
     constraint: &protobuf::Constraint,
 ) -> Result<(), Refusal> {
     let name = constraint.pktable.as_ref().ok_or_else(|| node::unsupported("REFERENCES without a table"))?;
-    let itself = new_name(walk, name).is_ok_and(|name| name == relation.name);
+    // While it is made, a temporary table is found first already.
+    let temporary = relation.name.is_temporary() && name.schemaname.is_empty();
+    let itself = new_name(walk, name).is_ok_and(|name| name == relation.name)
+        || (temporary && *name.relname == *relation.name.name);
     if itself {
         return Ok(());
     }

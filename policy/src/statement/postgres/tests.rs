@@ -494,7 +494,8 @@ fn what_is_not_known_is_refused_in_the_servers_words() {
         ("SELECT c.k FROM vault c, shop.vault c", Ambiguous, "table reference \"c\" is ambiguous"),
         ("SELECT nosuch(1)", UnknownFunction, "nosuch"),
         ("SELECT 1 FROM other.shop.orders", Unsupported, "cross-database"),
-        ("SELECT 1 FROM pg_temp.t", Unsupported, "temporary"),
+        ("SELECT 1 FROM pg_temp.t", UnknownRelation, "pg_temp.t"),
+        ("SELECT 1 FROM pg_temp_3.t", Unsupported, "temporary"),
         ("SELECT 1 FROM hallpass.grants", UnknownRelation, "hallpass.grants"),
         ("SELECT 1 FROM customers_ssn_idx", Unsupported, "not a table"),
         ("SELECT * FROM fn_rows()", Unsupported, "`*` over \"fn_rows\""),
@@ -508,7 +509,7 @@ fn what_is_not_known_is_refused_in_the_servers_words() {
         ("WITH RECURSIVE a AS (SELECT * FROM b), b AS (SELECT * FROM a) SELECT 1", Unsupported, "mutual recursion"),
         ("WITH RECURSIVE a AS (SELECT * FROM a) SELECT 1", Unsupported, "recursive"),
         ("SELECT 1 FROM (SELECT 1 INTO x) s", Unsupported, "INTO"),
-        ("SELECT 1 INTO TEMP x", Unsupported, "temporary"),
+        ("SELECT 1 INTO TEMP shop.x", Unsupported, "temporary"),
     ]);
 }
 

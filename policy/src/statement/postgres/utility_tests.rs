@@ -235,9 +235,11 @@ fn what_nobody_may_send() {
         ("SET standard_conforming_strings = off", RefusalKind::Forbidden),
         ("SET client_encoding = 'SJIS'", RefusalKind::Forbidden),
         ("SET search_path = pg_temp, shop", RefusalKind::Unsupported),
-        ("CREATE TEMP TABLE x (a int)", RefusalKind::Unsupported),
-        ("CREATE TABLE pg_temp.x (a int)", RefusalKind::Unsupported),
-        ("SELECT 1 INTO TEMP x", RefusalKind::Unsupported),
+        ("CREATE TEMP TABLE shop.x (a int)", RefusalKind::Unsupported),
+        ("CREATE TABLE pg_temp_3.x (a int)", RefusalKind::Unsupported),
+        ("DROP TABLE pg_temp_3.x", RefusalKind::Unsupported),
+        ("CREATE TYPE pg_temp.x AS (a int)", RefusalKind::Unsupported),
+        ("CREATE DOMAIN pg_temp.x AS int", RefusalKind::Unsupported),
         ("EXPLAIN EXECUTE p", RefusalKind::Unsupported),
         ("SELECT set_config('search_path', note, false) FROM orders", RefusalKind::Forbidden),
         ("ALTER TABLE nowhere ADD COLUMN a int", RefusalKind::UnknownRelation),
@@ -245,6 +247,31 @@ fn what_nobody_may_send() {
         ("SELEC 1", RefusalKind::Unparsed),
     ] {
         assert_eq!(all_of(text).map(|_| ()).map_err(|refusal| refusal.kind), Err(kind), "{text}");
+    }
+}
+
+#[test]
+fn temporary_relations_come_first() {
+    assert_eq!(needs("CREATE TEMP TABLE x (a int)"), "ddl pg_temp.x");
+    assert_eq!(needs("CREATE TABLE pg_temp.x (a int)"), "ddl pg_temp.x");
+    assert_eq!(needs("SELECT 1 INTO TEMP x"), "ddl pg_temp.x");
+    assert_eq!(needs("CREATE TEMP TABLE x (a int PRIMARY KEY, b int REFERENCES x)"), "ddl pg_temp.x");
+    assert_eq!(needs("CREATE TEMP VIEW x AS SELECT 1 AS a"), "ddl pg_temp.x");
+    let mut catalog = catalog();
+    catalog.add_relation(relation("pg_temp", "customers", RelationKind::Table, &["k"]));
+    let names = Names { search_path: "shop, public".into() };
+    for (text, expected) in [
+        ("SELECT k FROM customers", "select pg_temp.customers"),
+        ("SELECT k FROM pg_temp.customers", "select pg_temp.customers"),
+        ("SELECT email FROM shop.customers", "select shop.customers"),
+        ("DROP TABLE customers", "ddl pg_temp.customers"),
+        ("TRUNCATE customers", "truncate pg_temp.customers"),
+        ("CREATE INDEX ON customers (k)", "ddl pg_temp.customers"),
+    ] {
+        let understood = understand(text, &catalog, &names).expect(text);
+        let needs: Vec<String> =
+            understood.statements[0].needs.iter().map(|need| format!("{} {}", need.action, need.object)).collect();
+        assert_eq!(needs.join(", "), expected, "{text}");
     }
 }
 

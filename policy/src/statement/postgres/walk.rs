@@ -8,7 +8,7 @@ use std::{
 
 use super::scope::Field;
 use crate::{
-    catalog::{Catalog, ColumnRef, QualifiedName},
+    catalog::{Catalog, ColumnRef, QualifiedName, Relation, TEMPORARY},
     statement::{Action, ColumnUse, Features, Lineage, Need, Object, Reach, Refusal, RefusalKind, Usage, Via},
 };
 
@@ -87,6 +87,17 @@ impl<'a> Walk<'a> {
             views: 0,
             shapes: HashMap::new(),
         }
+    }
+
+    /// Where relations and types are looked up, in order. Temporary ones come first whatever search_path says; functions
+    /// and operators are never looked up there.
+    pub(super) fn schemas(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        std::iter::once(TEMPORARY).chain(self.search_path.iter().map(|schema| &**schema))
+    }
+
+    /// The relation that `name` means without a schema, indexes among them.
+    pub(super) fn relation(&self, name: &str) -> Option<&'a Arc<Relation>> {
+        self.schemas().find_map(|schema| self.catalog.relation(schema, name))
     }
 
     /// Counts one node.

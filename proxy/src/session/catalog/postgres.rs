@@ -249,22 +249,23 @@ const SESSION: &str = "
 
 const SCHEMAS: &str = "SELECT nspname::pg_catalog.text FROM pg_catalog.pg_namespace ORDER BY 1";
 
-/// Relations, indexes among them, without TOAST and other sessions' temporary ones.
+/// Relations, indexes among them, without TOAST and other sessions' temporary ones. The session's own lie in `pg_temp`,
+/// as it may call that schema; on the proxy's own connection there are none.
 const RELATIONS: &str = "
-    SELECT c.oid, n.nspname::text, c.relname::text, c.relkind::text,
+    SELECT c.oid, CASE WHEN n.oid = pg_catalog.pg_my_temp_schema() THEN 'pg_temp' ELSE n.nspname::pg_catalog.text END, c.relname::pg_catalog.text, c.relkind::pg_catalog.text,
            CASE WHEN c.relkind IN ('v', 'm') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
                 THEN pg_catalog.pg_get_viewdef(c.oid) END,
-           (SELECT pg_catalog.max(r.xmin::text) FROM pg_catalog.pg_rewrite r
+           (SELECT pg_catalog.max(r.xmin::pg_catalog.text) FROM pg_catalog.pg_rewrite r
              WHERE r.ev_class = c.oid AND c.relkind = 'v' AND n.nspname NOT IN ('pg_catalog', 'information_schema')),
            EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal),
            c.reltuples::bigint,
            c.relhasrules AND EXISTS (SELECT FROM pg_catalog.pg_rewrite w WHERE w.ev_class = c.oid AND w.ev_type <> '1')
       FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'i', 'I', 'c') AND c.relpersistence <> 't'
+     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'i', 'I', 'c') AND (c.relpersistence <> 't' OR n.oid = pg_catalog.pg_my_temp_schema())
        AND n.nspname <> 'pg_toast' AND NOT (n.nspname = 'pg_catalog' AND c.relkind IN ('i', 'c'))";
 
 const COLUMNS: &str = "
-    SELECT a.attrelid, a.attname::text, a.attnum, a.atttypid,
+    SELECT a.attrelid, a.attname::pg_catalog.text, a.attnum, a.atttypid,
            CASE WHEN a.attgenerated <> '' THEN pg_catalog.pg_get_expr(d.adbin, d.adrelid) END, a.attislocal
       FROM pg_catalog.pg_attribute a
       JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
@@ -275,22 +276,22 @@ const COLUMNS: &str = "
 const INHERITANCE: &str = "SELECT inhrelid, inhparent FROM pg_catalog.pg_inherits ORDER BY inhrelid, inhseqno";
 
 const FUNCTIONS: &str = "
-    SELECT n.nspname::text, p.proname::text, p.prokind::text, (p.pronargs - p.pronargdefaults)::int2, p.pronargs,
-           p.provariadic <> 0, e.extname::text
+    SELECT n.nspname::pg_catalog.text, p.proname::pg_catalog.text, p.prokind::pg_catalog.text, (p.pronargs - p.pronargdefaults)::pg_catalog.int2, p.pronargs,
+           p.provariadic <> 0, e.extname::pg_catalog.text
       FROM pg_catalog.pg_proc p
       JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
-      LEFT JOIN pg_catalog.pg_depend x ON x.classid = 'pg_catalog.pg_proc'::regclass AND x.objid = p.oid
-                                      AND x.deptype = 'e' AND x.refclassid = 'pg_catalog.pg_extension'::regclass
+      LEFT JOIN pg_catalog.pg_depend x ON x.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND x.objid = p.oid
+                                      AND x.deptype = 'e' AND x.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass
       LEFT JOIN pg_catalog.pg_extension e ON e.oid = x.refobjid";
 
 const OPERATORS: &str = "
-    SELECT n.nspname::text, o.oprname::text, pn.nspname::text, p.proname::text, e.extname::text
+    SELECT n.nspname::pg_catalog.text, o.oprname::pg_catalog.text, pn.nspname::pg_catalog.text, p.proname::pg_catalog.text, e.extname::pg_catalog.text
       FROM pg_catalog.pg_operator o
       JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace
       JOIN pg_catalog.pg_proc p ON p.oid = o.oprcode
       JOIN pg_catalog.pg_namespace pn ON pn.oid = p.pronamespace
-      LEFT JOIN pg_catalog.pg_depend x ON x.classid = 'pg_catalog.pg_operator'::regclass AND x.objid = o.oid
-                                      AND x.deptype = 'e' AND x.refclassid = 'pg_catalog.pg_extension'::regclass
+      LEFT JOIN pg_catalog.pg_depend x ON x.classid = 'pg_catalog.pg_operator'::pg_catalog.regclass AND x.objid = o.oid
+                                      AND x.deptype = 'e' AND x.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass
       LEFT JOIN pg_catalog.pg_extension e ON e.oid = x.refobjid
      WHERE n.nspname <> 'pg_catalog' OR pn.nspname <> 'pg_catalog'";
 
@@ -307,35 +308,35 @@ const CASTS: &str = "
         UNION SELECT e.typelem FROM held JOIN pg_catalog.pg_type e ON e.oid = type
         UNION SELECT d.typbasetype FROM held JOIN pg_catalog.pg_type d ON d.oid = type
     )
-    SELECT sn.nspname::text, s.typname::text, tn.nspname::text, t.typname::text, pn.nspname::text, p.proname::text,
-           e.extname::text, s.oid IN (SELECT type FROM whole)
+    SELECT sn.nspname::pg_catalog.text, s.typname::pg_catalog.text, tn.nspname::pg_catalog.text, t.typname::pg_catalog.text, pn.nspname::pg_catalog.text, p.proname::pg_catalog.text,
+           e.extname::pg_catalog.text, s.oid IN (SELECT type FROM whole)
       FROM pg_catalog.pg_cast c
       JOIN pg_catalog.pg_type s ON s.oid = c.castsource JOIN pg_catalog.pg_namespace sn ON sn.oid = s.typnamespace
       JOIN pg_catalog.pg_type t ON t.oid = c.casttarget JOIN pg_catalog.pg_namespace tn ON tn.oid = t.typnamespace
       JOIN pg_catalog.pg_proc p ON p.oid = c.castfunc JOIN pg_catalog.pg_namespace pn ON pn.oid = p.pronamespace
-      LEFT JOIN pg_catalog.pg_depend x ON x.classid = 'pg_catalog.pg_cast'::regclass AND x.objid = c.oid
-                                      AND x.deptype = 'e' AND x.refclassid = 'pg_catalog.pg_extension'::regclass
+      LEFT JOIN pg_catalog.pg_depend x ON x.classid = 'pg_catalog.pg_cast'::pg_catalog.regclass AND x.objid = c.oid
+                                      AND x.deptype = 'e' AND x.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass
       LEFT JOIN pg_catalog.pg_extension e ON e.oid = x.refobjid
      WHERE pn.nspname <> 'pg_catalog'
     UNION ALL
-    SELECT n.nspname::text, t.typname::text, n.nspname::text, t.typname::text, pn.nspname::text, p.proname::text,
-           e.extname::text, t.oid IN (SELECT type FROM whole)
+    SELECT n.nspname::pg_catalog.text, t.typname::pg_catalog.text, n.nspname::pg_catalog.text, t.typname::pg_catalog.text, pn.nspname::pg_catalog.text, p.proname::pg_catalog.text,
+           e.extname::pg_catalog.text, t.oid IN (SELECT type FROM whole)
       FROM pg_catalog.pg_type t
       JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
       JOIN pg_catalog.pg_proc p ON p.oid IN (t.typinput, t.typoutput)
       JOIN pg_catalog.pg_namespace pn ON pn.oid = p.pronamespace
-      LEFT JOIN pg_catalog.pg_depend x ON x.classid = 'pg_catalog.pg_type'::regclass AND x.objid = t.oid
-                                      AND x.deptype = 'e' AND x.refclassid = 'pg_catalog.pg_extension'::regclass
+      LEFT JOIN pg_catalog.pg_depend x ON x.classid = 'pg_catalog.pg_type'::pg_catalog.regclass AND x.objid = t.oid
+                                      AND x.deptype = 'e' AND x.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass
       LEFT JOIN pg_catalog.pg_extension e ON e.oid = x.refobjid
      WHERE pn.nspname <> 'pg_catalog'";
 
 /// Types outside pg_catalog, row types of relations among them, without arrays.
 const TYPES: &str = "
-    SELECT n.nspname::text, t.typname::text, t.typtype::text, t.typbasetype, e.extname::text, t.oid
+    SELECT CASE WHEN n.oid = pg_catalog.pg_my_temp_schema() THEN 'pg_temp' ELSE n.nspname::pg_catalog.text END, t.typname::pg_catalog.text, t.typtype::pg_catalog.text, t.typbasetype, e.extname::pg_catalog.text, t.oid
       FROM pg_catalog.pg_type t
       JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
-      LEFT JOIN pg_catalog.pg_depend x ON x.classid = 'pg_catalog.pg_type'::regclass AND x.objid = t.oid
-                                      AND x.deptype = 'e' AND x.refclassid = 'pg_catalog.pg_extension'::regclass
+      LEFT JOIN pg_catalog.pg_depend x ON x.classid = 'pg_catalog.pg_type'::pg_catalog.regclass AND x.objid = t.oid
+                                      AND x.deptype = 'e' AND x.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass
       LEFT JOIN pg_catalog.pg_extension e ON e.oid = x.refobjid
      WHERE n.nspname NOT IN ('pg_catalog', 'pg_toast') AND t.typcategory <> 'A'";
 

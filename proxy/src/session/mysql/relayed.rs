@@ -61,6 +61,10 @@ impl machine::Machine for Machine {
         self.pending.is_none() && !self.in_transaction()
     }
 
+    fn is_answered(&self) -> bool {
+        self.pending.is_none()
+    }
+
     fn is_waiting(&self) -> bool {
         (self.pending.is_some() && self.file.is_none()) || self.desk.waits()
     }

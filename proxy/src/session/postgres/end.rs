@@ -320,7 +320,7 @@ impl Machine {
             ..Self::new(Vec::new())
         };
         self.out.upstream_mut().clear();
-        gate.set_private(None);
+        gate.forget_private();
         gate.idle();
         if fatal {
             return Loss::Session;

@@ -4,7 +4,7 @@
 use hallpass_policy::mask::scrub;
 
 use super::{
-    End, Machine,
+    End, Machine, Touched,
     outbox::OwnSql,
     pending::{Errors, Own, Pending},
     upstream::theirs,
@@ -131,13 +131,15 @@ impl Machine {
                 Ok(())
             }
             Own::Shape(_)
-            | Own::SearchPath(_)
+            | Own::Sight { .. }
             | Own::Views { .. }
             | Own::Begin
             | Own::Rollback
             | Own::Path
             | Own::Catalog(_)
-            | Own::CatalogDone => Err(End::Upstream(format!("a question of the proxy's own failed with {sqlstate}"))),
+            | Own::CatalogDone { .. } => {
+                Err(End::Upstream(format!("a question of the proxy's own failed with {sqlstate}")))
+            }
         }
     }
 
@@ -270,12 +272,22 @@ impl Machine {
     pub(super) fn transaction_over(&mut self, gate: &mut Gate) {
         debug_assert_eq!(self.tx, TransactionStatus::Idle);
         self.aborted = None;
-        self.path_touched = false;
-        if gate.has_private() {
+        // What is under way already may belong to the next one.
+        let last = self.pending.len() <= 1;
+        self.path_touched &= !last;
+        let touched = self.names_touched;
+        if last {
+            self.names_touched = Touched::Nothing;
+        }
+        if gate.has_private() && (touched != Touched::Nothing || !self.temporary) {
             // What was seen inside the transaction is public now, or gone.
-            gate.set_private(None);
             self.catalog_dirty = true;
-            gate.target().mark_changed();
+            if !self.temporary {
+                gate.forget_private();
+            }
+            if !self.temporary || touched == Touched::Public {
+                gate.target().mark_changed();
+            }
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use hallpass_policy::statement::{Refusal, RefusalKind};
+use hallpass_policy::statement::{Effect, Refusal, RefusalKind};
 
 use super::{
     End, HeldParse, Machine, Wait,
@@ -108,7 +108,9 @@ impl Machine {
                 "cannot insert multiple commands into a prepared statement",
             )));
         }
-        let needs_names = statements.iter().any(|statement| !statement.needs.is_empty());
+        let needs_names = statements
+            .iter()
+            .any(|statement| !statement.needs.is_empty() || matches!(statement.effect, Effect::Execute { .. }));
         if self.batch_ddl && needs_names {
             return Err(ClientError::Refused(
                 Refusal::new(
@@ -174,7 +176,7 @@ impl Machine {
         {
             return Ok(self.deny_batch(gate, &prepared.of.text, error));
         }
-        let run = match self.plan_bind(gate, &prepared) {
+        let run = match self.fits_batch(&prepared.of).and_then(|()| self.plan_bind(gate, &prepared)) {
             Ok(run) => run,
             Err(error) => return Ok(self.deny_batch(gate, &prepared.of.text, error)),
         };
@@ -225,6 +227,9 @@ impl Machine {
         let Some(shape) = found else { return Ok(self.deny_unnamed(gate, named)) };
         if !self.connected {
             return Ok(Flow::Stop(Stop::Connect(self.first_fence(gate))));
+        }
+        if let Ready::NotYet(stop) = self.ready_for_sql(gate)? {
+            return Ok(Flow::Stop(stop));
         }
         // A shape that is known stays: the upstream refuses a statement whose result changed.
         let slot: Option<Arc<OnceLock<Shape>>> = shape.get().is_none().then_some(shape);
@@ -293,7 +298,7 @@ impl Machine {
             portal.begun = true;
         }
         self.note_runs(&runs);
-        self.batch_ddl |= runs.iter().any(Run::changes_catalog);
+        self.batch_ddl |= self.unsettle(&runs);
         let bounded = runs.iter().any(|run| run.write_bound().is_some());
         let mut job = Job::new(permit, Way::Extended, runs);
         job.shape = Some(Arc::clone(&portal.prepared.shape));
@@ -313,6 +318,10 @@ impl Machine {
         let named = Named::decode("Close", frame.body)?;
         if self.desk.has(named) {
             return Ok(self.ask_close(gate, named));
+        }
+        // It may open a batch, in which names cannot be asked for any more.
+        if let Ready::NotYet(stop) = self.ready_for_sql(gate)? {
+            return Ok(Flow::Stop(stop));
         }
         let undo = match named {
             Named::Statement(name) => self.names.set_prepared(name, None),

@@ -91,7 +91,7 @@ pub struct Machine {
     skip: bool,
     /// Extended messages were forwarded since the last Sync.
     batch_open: bool,
-    /// The open batch changes names: nothing that needs names may follow in it.
+    /// The open batch changes names, or what is found by them: nothing that needs names may follow in it.
     batch_ddl: bool,
     /// A view that the open batch reads was changed since it was understood.
     stale_batch: bool,
@@ -107,6 +107,10 @@ pub struct Machine {
     path_dirty: bool,
     /// It was changed in the open transaction: that transaction's end may change it back.
     path_touched: bool,
+    /// The session has temporary relations, or may have: it sees names of its own, also outside transactions.
+    temporary: bool,
+    /// Which names the open transaction has changed: its end may change them back.
+    names_touched: Touched,
     /// A SET of client_encoding is under way: what follows it is read in another encoding than we know.
     encoding_moves: bool,
     /// Names changed: the catalog has to be fetched again.
@@ -132,6 +136,17 @@ pub struct Machine {
     stateful: bool,
     /// Parameters of the upstream that the client was told.
     told: Vec<(String, String)>,
+}
+
+/// Which names a transaction has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Touched {
+    /// None.
+    Nothing,
+    /// Those that only its session sees.
+    Temporary,
+    /// Those that everybody will see.
+    Public,
 }
 
 /// A large frame of the client's, of which a part is still to come.
@@ -166,6 +181,8 @@ impl Machine {
             wrapped: false,
             path_dirty: false,
             path_touched: false,
+            temporary: false,
+            names_touched: Touched::Nothing,
             encoding_moves: false,
             catalog_dirty: false,
             private: Vec::new(),
@@ -196,6 +213,16 @@ impl Machine {
     /// Whether the upstream owes nothing and the client is in no transaction: a good moment to leave.
     pub fn is_idle(&self) -> bool {
         self.pending.is_empty() && self.tx == TransactionStatus::Idle && !self.batch_open
+    }
+
+    /// Whether the upstream owes no answer.
+    pub fn is_answered(&self) -> bool {
+        self.pending.is_empty()
+    }
+
+    /// Whether the end of the open transaction may change what names mean.
+    fn is_unsettled(&self) -> bool {
+        self.path_touched || self.names_touched != Touched::Nothing
     }
 
     /// Refuses a text whose bytes the server may read as other characters than we do.

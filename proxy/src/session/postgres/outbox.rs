@@ -23,13 +23,13 @@ pub(super) struct Control<'a>(pub(super) &'a [u8]);
 /// The proxy's own statements.
 #[derive(Clone, Debug)]
 pub(super) enum OwnSql<'a> {
-    /// What search_path is in force?
-    ShowSearchPath,
-    /// Begins a transaction around a bounded write.
+    /// What search_path is in force, and has the session a schema for temporary relations?
+    Sight,
+    /// Begins a transaction around a bounded write, or around the catalog's queries.
     Begin,
     /// Keeps a bounded write.
     Commit,
-    /// Takes a bounded write back.
+    /// Takes a bounded write back, or ends what was begun around the catalog's queries.
     Rollback,
     /// The fence: new transactions are read-only, or not.
     ReadOnly(bool),
@@ -51,7 +51,7 @@ impl OwnSql<'_> {
     fn text(&self) -> std::borrow::Cow<'static, str> {
         use std::borrow::Cow::{Borrowed, Owned};
         match self {
-            Self::ShowSearchPath => Borrowed("SHOW search_path"),
+            Self::Sight => Borrowed("SELECT pg_catalog.current_setting('search_path'), pg_catalog.pg_my_temp_schema()"),
             Self::Begin => Borrowed("BEGIN"),
             Self::Commit => Borrowed("COMMIT"),
             Self::Rollback => Borrowed("ROLLBACK"),

@@ -3,10 +3,13 @@
 
 use std::sync::Arc;
 
-use hallpass_policy::decide::{Allowance, Fence};
+use hallpass_policy::{
+    decide::{Allowance, Fence},
+    statement::Effect,
+};
 
 use super::{
-    End, Machine, Wait,
+    End, Machine, Touched, Wait,
     job::Run,
     outbox::OwnSql,
     pending::{Own, Pending},
@@ -33,8 +36,10 @@ pub(super) enum Ready {
 impl Machine {
     /// Whether the names in force are known, so that SQL can be understood. Asks for what is not.
     pub(super) fn ready_for_sql(&mut self, gate: &mut Gate) -> Result<Ready, End> {
-        let changed = gate.target().is_changed() && !gate.has_private();
-        if self.batch_open || !(self.path_dirty || self.catalog_dirty || changed) {
+        let idle = self.tx == TransactionStatus::Idle;
+        // In a transaction that has changed names the proxy's own connection could wait for that very transaction.
+        let changed = gate.target().is_changed() && (idle || !gate.has_private());
+        if self.batch_open || !(self.path_dirty || self.catalog_dirty || changed || gate.is_private_stale()) {
             return Ok(Ready::Yes);
         }
         if changed && !self.path_dirty && !self.catalog_dirty {
@@ -49,18 +54,20 @@ impl Machine {
             return Ok(Ready::Yes);
         }
         if self.path_dirty {
-            self.out.own_query(&OwnSql::ShowSearchPath);
-            self.pending.push_back(Pending::Own(Own::SearchPath(None)));
+            self.out.own_query(&OwnSql::Sight);
+            self.pending.push_back(Pending::Own(Own::Sight { path: None, temporary: false }));
             self.wait = Some(Wait::Own);
             return Ok(Ready::NotYet(Stop::Hold));
         }
-        if self.tx == TransactionStatus::Idle {
+        if idle && !self.temporary {
             self.catalog_dirty = false;
-            gate.set_private(None);
+            gate.forget_private();
             return Ok(Ready::NotYet(Stop::Refresh));
         }
-        let path = gate.search_path();
-        self.fetch_private(&path);
+        if changed {
+            return Ok(Ready::NotYet(Stop::Refresh));
+        }
+        self.fetch_private(gate);
         Ok(Ready::NotYet(Stop::Hold))
     }
 
@@ -177,6 +184,8 @@ impl Machine {
     /// Notes under what the open transaction has run: it ends when one of these does. Says what review rules say of it.
     pub(super) fn note_runs(&mut self, runs: &[Run]) {
         for run in runs {
+            let sets = |effect: &Effect| matches!(effect, Effect::Set { name, .. } if &**name == "search_path");
+            self.path_touched |= run.statement().is_some_and(|statement| sets(&statement.effect));
             for warning in &run.allowance.warnings {
                 self.warn(warning);
             }
@@ -187,19 +196,26 @@ impl Machine {
         }
     }
 
-    /// Starts to fetch the catalog as the open transaction sees it, under an empty search_path so that definitions
-    /// are printed with all their schemas.
-    fn fetch_private(&mut self, path: &str) {
+    /// Starts to fetch the catalog as the session sees it, in the open transaction if there is one, under an empty
+    /// search_path so that definitions are printed with all their schemas.
+    fn fetch_private(&mut self, gate: &Gate) {
         self.private.clear();
+        let idle = self.tx == TransactionStatus::Idle;
+        if idle {
+            self.out.own_query(&OwnSql::Begin);
+            self.pending.push_back(Pending::Own(Own::Path));
+        }
         self.out.own_query(&OwnSql::Path(""));
         self.pending.push_back(Pending::Own(Own::Path));
+        let path = gate.search_path();
         for (index, sql) in crate::session::catalog::postgres::QUERIES.iter().enumerate() {
             self.out.own_query(&OwnSql::Catalog(sql));
             self.pending.push_back(Pending::Own(Own::Catalog(index)));
             self.private.push(Vec::new());
         }
-        self.out.own_query(&OwnSql::Path(path));
-        self.pending.push_back(Pending::Own(Own::CatalogDone));
+        let after = if idle { OwnSql::Rollback } else { OwnSql::Path(&path) };
+        self.out.own_query(&after);
+        self.pending.push_back(Pending::Own(Own::CatalogDone { since: gate.target().known().generation }));
         self.catalog_dirty = false;
         self.wait = Some(Wait::Own);
     }
@@ -209,10 +225,17 @@ impl Machine {
     /// ReadyForQuery after something of the proxy's own.
     pub(super) fn own_ready(&mut self, gate: &mut Gate, own: Own, status: TransactionStatus) -> Result<(), End> {
         match own {
-            Own::SearchPath(path) => {
+            Own::Sight { path, temporary } => {
                 if let Some(path) = path {
                     gate.set_search_path(path);
                     self.path_dirty = false;
+                    // What ran may have made or dropped some.
+                    self.temporary |= temporary;
+                    self.stateful |= temporary;
+                    self.catalog_dirty |= temporary;
+                    if temporary {
+                        self.names_touched = self.names_touched.max(Touched::Temporary);
+                    }
                 }
                 self.wait = None;
             }
@@ -237,10 +260,11 @@ impl Machine {
                 self.tell_ready(status);
             }
             Own::AbortQuietly => self.wait = None,
-            Own::CatalogDone => {
+            Own::CatalogDone { since } => {
                 let tables = std::mem::take(&mut self.private);
-                if let Err(error) = gate.learn_private(&tables) {
-                    return Err(End::Upstream(error));
+                self.temporary = gate.learn_private(&tables, since).map_err(End::Upstream)?;
+                if !self.temporary && status == TransactionStatus::Idle {
+                    gate.forget_private();
                 }
                 self.wait = None;
             }

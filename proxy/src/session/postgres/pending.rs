@@ -96,8 +96,13 @@ impl Pending {
 pub(super) enum Own {
     /// Describe of a prepared statement: ParameterDescription, then RowDescription or NoData.
     Shape(Arc<OnceLock<Shape>>),
-    /// SHOW search_path, as a Query; what it said.
-    SearchPath(Option<Arc<str>>),
+    /// What decides which names are seen, as a Query.
+    Sight {
+        /// The search_path.
+        path: Option<Arc<str>>,
+        /// The session has a schema for temporary relations; whether it holds any is another question.
+        temporary: bool,
+    },
     /// The revisions of the views that the next statement reads, as a Query.
     Views {
         /// What they were when it was understood.
@@ -126,10 +131,13 @@ pub(super) enum Own {
     AbortBatch,
     /// One of the catalog's queries, as a Query; which.
     Catalog(usize),
-    /// The search_path emptied before them, as a Query.
+    /// The search_path emptied before them, or a transaction begun, as a Query.
     Path,
-    /// The search_path set back after them, as a Query.
-    CatalogDone,
+    /// The search_path set back after them, or that transaction ended, as a Query.
+    CatalogDone {
+        /// The generation of the target's names when they were asked.
+        since: u64,
+    },
 }
 
 impl Own {
@@ -137,9 +145,12 @@ impl Own {
     pub(super) fn answer(&mut self, frame: Frame<'_>, private: &mut [Table]) -> Result<bool, End> {
         match self {
             Self::Shape(slot) => described(Some(slot.as_ref()), frame),
-            Self::SearchPath(path) => {
-                if frame.tag == tag::DATA_ROW {
-                    *path = text_row(frame.body)?.into_iter().next().flatten().map(Arc::from);
+            Self::Sight { path, temporary } => {
+                if frame.tag == tag::DATA_ROW
+                    && let [Some(setting), schema] = text_row(frame.body)?.as_slice()
+                {
+                    *path = Some(Arc::from(setting.as_str()));
+                    *temporary = schema.as_deref() != Some("0");
                 }
                 Ok(false)
             }
@@ -161,7 +172,7 @@ impl Own {
                 Ok(false)
             }
             Self::Path
-            | Self::CatalogDone
+            | Self::CatalogDone { .. }
             | Self::Fence { .. }
             | Self::Begin
             | Self::Commit(_)

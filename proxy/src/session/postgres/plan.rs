@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use hallpass_policy::{
     decide::Allowance,
-    statement::{Effect, Object, Setting, Statement},
+    statement::{Action, Effect, Need, Object, Refusal, RefusalKind, Setting, Statement},
 };
 
 use super::{
-    Machine,
+    Machine, Touched,
     job::Run,
     names::{Portal, Prepared, Undo},
 };
@@ -93,6 +93,7 @@ impl Machine {
         if prepared.generation == generation && prepared.path == gate.search_path() {
             return Ok(prepared.clone());
         }
+        let prepared = prepared.clone();
         let text = Arc::clone(&prepared.of.text);
         let part = prepared.part;
         let of = match gate.understand_again(&text) {
@@ -100,6 +101,12 @@ impl Machine {
             Err(Refused::Client(error)) => return Err(error),
             Err(Refused::StaleCatalog | Refused::Unstudied) => return Err(unknown()),
         };
+        // With the same path the server keeps the plan that it has until it hears of a change to what is in it. Two paths
+        // that are written differently may be the same to it, and temporary relations come first under any.
+        let may_be_kept = prepared.path == gate.search_path() || needs_temporary(&prepared.of) || needs_temporary(&of);
+        if may_be_kept && !same_relations(&prepared.of, &of) {
+            return Err(ClientError::Refused(renamed()));
+        }
         let renewed = Prepared { of, part, path: gate.search_path(), generation, shape: Arc::default() };
         self.names.set_prepared(name, Some(renewed.clone()));
         Ok(renewed)
@@ -185,17 +192,26 @@ impl Machine {
             Effect::ResetAll | Effect::DiscardAll => {
                 self.path_dirty = true;
                 self.fence = None;
+                self.catalog_dirty |= self.temporary;
             }
             Effect::Commit | Effect::Rollback | Effect::RollbackTo => {
                 // A role or path set inside the transaction may be gone with it.
                 self.path_dirty |= self.path_touched;
+                self.catalog_dirty |= self.names_touched != Touched::Nothing;
                 if self.fence.as_ref().is_some_and(|fence| fence.upstream_role.is_some()) {
                     self.fence = None;
                 }
             }
             Effect::ChangesCatalog => {
                 self.catalog_dirty = true;
-                gate.target().mark_changed();
+                let (temporary, public) = whose_names(statement);
+                self.temporary |= temporary;
+                self.stateful |= temporary;
+                if public {
+                    gate.target().mark_changed();
+                }
+                let touched = if public { Touched::Public } else { Touched::Temporary };
+                self.names_touched = self.names_touched.max(touched);
             }
             Effect::Prepare { .. } | Effect::Declare { .. } => self.stateful = true,
             Effect::None
@@ -218,4 +234,34 @@ impl Machine {
         self.path_dirty |=
             statement.needs.iter().any(|need| matches!(need.object, Object::Function(_))) || statement.verb == "DO";
     }
+}
+
+/// Whether the names of both stand for the same relations.
+fn same_relations(before: &Understanding, now: &Understanding) -> bool {
+    fn relations(of: &Understanding) -> impl Iterator<Item = (Action, &Object)> {
+        let needs = of.understood.statements.iter().flat_map(|statement| &statement.needs);
+        needs.filter(|need| matches!(need.object, Object::Relation(_))).map(|need| (need.action, &need.object))
+    }
+    relations(before).eq(relations(now))
+}
+
+/// Whether a name in it stands for a temporary relation.
+fn needs_temporary(of: &Understanding) -> bool {
+    let mut needs = of.understood.statements.iter().flat_map(|statement| &statement.needs);
+    needs.any(|need| matches!(&need.object, Object::Relation(name) if name.is_temporary()))
+}
+
+/// In the server's words for a plan that no longer fits.
+fn renamed() -> Refusal {
+    Refusal::new(RefusalKind::Unsupported, "cached plan must not change result type")
+        .detail("a name in this prepared statement stands for another relation than when it was prepared")
+        .hint("prepare it again")
+}
+
+/// Whether a statement that changes names changes those that only its session sees, and whether it changes others.
+/// DISCARD TEMP names none.
+fn whose_names(statement: &Statement) -> (bool, bool) {
+    let temporary = |need: &&Need| matches!(&need.object, Object::Relation(name) if name.is_temporary());
+    let changes = || statement.needs.iter().filter(|need| matches!(need.action, Action::Ddl | Action::Admin));
+    (changes().any(|need| temporary(&need)), changes().any(|need| !temporary(&need)))
 }

@@ -67,7 +67,7 @@ impl Machine {
         self.desk.forget_unnamed();
         let statements = of.understood.statements.len();
         let mut runs = Vec::with_capacity(statements);
-        let mut planned = orderly(&of.understood.statements);
+        let mut planned = orderly(&of.understood.statements, self.is_unsettled());
         for index in 0..statements {
             if planned.is_err() {
                 break;
@@ -117,7 +117,7 @@ impl Machine {
         self.check_views(gate, of);
         self.out.forward(&permit, frame.raw);
         self.note_runs(&runs);
-        let names_change = runs.iter().any(Run::changes_catalog);
+        let names_change = self.unsettle(&runs);
         let mut job = Job::new(permit, Way::Simple, runs);
         job.wrapped = std::mem::take(&mut self.wrapped);
         gate.running(&of.text, job.permit.allowance());
@@ -126,6 +126,15 @@ impl Machine {
             self.wait = Some(Wait::Drained);
         }
         Ok(Flow::Taken)
+    }
+
+    /// Whether what runs may change names, or what is found by them: nothing is understood before it is over.
+    pub(super) fn unsettle(&self, runs: &[Run]) -> bool {
+        let unsettled = self.is_unsettled();
+        let may = |effect: &Effect| {
+            matches!(effect, Effect::ResetAll | Effect::DiscardAll) || (unsettled && may_take_back(effect))
+        };
+        runs.iter().any(|run| run.changes_catalog() || run.statement().is_some_and(|statement| may(&statement.effect)))
     }
 
     /// What statements need of the upstream session before they may be sent: that it stands, behind the right fence.
@@ -173,18 +182,20 @@ impl Machine {
 }
 
 /// Refuses texts whose later statements would be understood with names that an earlier one changes, and those that
-/// would lift the fence in mid-text.
-fn orderly(statements: &[Statement]) -> Result<(), ClientError> {
+/// would lift the fence in mid-text. `unsettled`: the end of the open transaction may change names, too.
+fn orderly(statements: &[Statement], unsettled: bool) -> Result<(), ClientError> {
     let refuse = |message: &str| {
         let refusal = Refusal::new(RefusalKind::Unsupported, message).hint("send the statements one by one");
         Err(ClientError::Refused(refusal))
     };
     let mut names_changed = false;
+    let mut ended = false;
+    let mut reset = false;
     for statement in statements {
-        let resets = matches!(statement.effect, Effect::ResetAll | Effect::DiscardAll);
-        if resets && statements.len() > 1 {
-            return refuse("RESET ALL and DISCARD ALL cannot share a message with other statements");
+        if reset {
+            return refuse("nothing can follow RESET ALL or DISCARD ALL in the same message");
         }
+        reset = matches!(statement.effect, Effect::ResetAll | Effect::DiscardAll);
         let uses_rows = statement.needs.iter().any(|need| match need.action {
             Action::Explain | Action::Select | Action::Insert | Action::Update | Action::Delete => true,
             Action::CopyIn | Action::Call => true,
@@ -193,9 +204,19 @@ fn orderly(statements: &[Statement]) -> Result<(), ClientError> {
         if names_changed && uses_rows {
             return refuse("a statement after DDL in the same message would be understood with the old names");
         }
+        let asks = !statement.needs.is_empty() || matches!(statement.effect, Effect::Execute { .. });
+        if ended && asks {
+            return refuse("a statement after the end of a transaction that changed names cannot share its message");
+        }
         names_changed |= matches!(statement.effect, Effect::ChangesCatalog);
+        ended |= unsettled && may_take_back(&statement.effect);
     }
     Ok(())
+}
+
+/// Whether what the transaction has changed so far may be as before afterwards.
+fn may_take_back(effect: &Effect) -> bool {
+    matches!(effect, Effect::Commit | Effect::Rollback | Effect::RollbackTo)
 }
 
 fn ends_transaction(statement: &Statement) -> bool {

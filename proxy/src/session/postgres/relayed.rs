@@ -69,6 +69,10 @@ impl machine::Machine for Machine {
         self.is_idle()
     }
 
+    fn is_answered(&self) -> bool {
+        self.is_answered()
+    }
+
     fn is_waiting(&self) -> bool {
         // What waits for answers that are in needs no more of them.
         let drained = self.wait == Some(Wait::Drained) && self.pending.is_empty();
