@@ -13,6 +13,7 @@ use hallpass_audit::{
     journal::Durability,
 };
 use hallpass_policy::{
+    catalog::Catalog,
     decide::{Allowance, Authority, Decision, Denial, Fence, Question, ask_again, ask_longer, decide},
     grant::{Grant, GrantKind},
     ids::{GrantId, Principal, RoleName, Timestamp, UserName},
@@ -102,6 +103,15 @@ struct Decided {
     allowance: Arc<Allowance>,
 }
 
+/// Names that one session alone sees.
+#[derive(Clone, Debug)]
+enum Private {
+    /// Its open transaction has changed names.
+    Changed(Arc<Known>),
+    /// The target's names with its own over them.
+    Overlaid(Arc<Known>),
+}
+
 /// One session's gate.
 #[derive(Debug)]
 pub struct Gate {
@@ -112,8 +122,8 @@ pub struct Gate {
     origin: Arc<Origin>,
     /// What texts are read with: the settings in force.
     dialect: Dialect,
-    /// The catalog as this session's open transaction has changed it; the target's otherwise.
-    private: Option<Arc<Known>>,
+    /// The catalog as this session's open transaction has changed it, or with its temporary tables; the target's otherwise.
+    private: Option<Private>,
     decided: AHashMap<(usize, usize), Decided>,
     recorder: Arc<Recorder>,
     running: Arc<Running>,
@@ -194,7 +204,10 @@ impl Gate {
 
     /// The names and masks in force.
     pub fn known(&self) -> Arc<Known> {
-        self.private.clone().unwrap_or_else(|| self.target.known())
+        match &self.private {
+            Some(Private::Changed(known) | Private::Overlaid(known)) => Arc::clone(known),
+            None => self.target.known(),
+        }
     }
 
     /// What texts are read with.
@@ -222,7 +235,14 @@ impl Gate {
 
     /// From here on this session sees `known`, as its open transaction changed names; `None` ends that.
     pub fn set_private(&mut self, known: Option<Arc<Known>>) {
-        self.private = known;
+        self.private = known.map(Private::Changed);
+    }
+
+    /// From here on this session sees `catalog`, which is the target's with what the session alone has over it.
+    pub fn set_overlay(&mut self, catalog: Catalog) {
+        let policy = &self.shared.config.load().policy;
+        let known = Known::new(catalog, self.target.known().dialect.clone(), policy, self.target.name());
+        self.private = Some(Private::Overlaid(Arc::new(known)));
     }
 
     /// The open transaction sees these names: the catalog's queries, answered inside it.
@@ -233,7 +253,8 @@ impl Gate {
         let version = self.target.known().catalog.version;
         let catalog = catalog::postgres::build(tables, version).map_err(|error| error.to_string())?;
         let policy = &self.shared.config.load().policy;
-        self.private = Some(Arc::new(Known::new(catalog, self.dialect.clone(), policy, self.target.name())));
+        let known = Known::new(catalog, self.dialect.clone(), policy, self.target.name());
+        self.private = Some(Private::Changed(Arc::new(known)));
         Ok(())
     }
 
@@ -264,7 +285,11 @@ impl Gate {
                     refusal.kind,
                     RefusalKind::UnknownRelation | RefusalKind::UnknownColumn | RefusalKind::UnknownFunction
                 );
-                if by_name && self.private.is_none() && !self.retried && self.target.may_be_stale() {
+                if by_name
+                    && !matches!(self.private, Some(Private::Changed(_)))
+                    && !self.retried
+                    && self.target.may_be_stale()
+                {
                     self.retried = true;
                     return Err(Refused::StaleCatalog);
                 }

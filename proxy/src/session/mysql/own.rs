@@ -55,6 +55,8 @@ pub(super) enum Own {
     Values(Values),
     /// The revisions of the views of this text: as expected, and the rows that came.
     Views(Arc<Understanding>, Vec<Vec<Option<String>>>),
+    /// Of this temporary table: the rows that came.
+    Temporary(QualifiedName, Vec<Vec<Option<String>>>),
     /// Only its status counts.
     Status,
     /// The fence; what it is then.
@@ -135,6 +137,10 @@ impl Machine {
             wait @ Ready::NotYet(_) => return Ok(wait),
         }
         match self.ready_fence(&fence) {
+            Ready::Yes => {}
+            wait @ Ready::NotYet(_) => return Ok(wait),
+        }
+        match self.ready_temporary(gate, runs)? {
             Ready::Yes => {}
             wait @ Ready::NotYet(_) => return Ok(wait),
         }
@@ -273,7 +279,7 @@ impl Machine {
             Reply::Row(_) => match &mut own {
                 Own::Settings => self.facts = Some(Facts::read(&message.payload).map_err(theirs)?),
                 Own::Values(values) => values.row = text_row(&message.payload)?,
-                Own::Views(_, seen) => seen.push(text_row(&message.payload)?),
+                Own::Views(_, seen) | Own::Temporary(_, seen) => seen.push(text_row(&message.payload)?),
                 Own::Status
                 | Own::Fence(_)
                 | Own::Begin(_)
@@ -317,6 +323,7 @@ impl Machine {
                 Err(error) => self.own_error = Some(error),
             },
             Own::Views(of, seen) => self.views_seen(gate, of, &seen),
+            Own::Temporary(name, seen) => self.temporaries.seen(&name, &seen),
             Own::Status => {}
             Own::Fence(fence) => self.fence = Some(fence),
             Own::Begin(wrap) => self.wrapped = Some(wrap),
@@ -337,6 +344,10 @@ impl Machine {
 
     fn own_failed(&mut self, gate: &mut Gate, own: Own, error: &ErrPacket<'_>) -> Result<(), End> {
         match own {
+            Own::Temporary(name, _) => {
+                self.temporaries.gone(&name);
+                Ok(())
+            }
             Own::Fence(_) => {
                 tracing::warn!(
                     target_name = %gate.target().name(), code = error.code,
