@@ -228,6 +228,9 @@ pub struct Catalog {
     pub rows: HashMap<QualifiedName, u64>,
     /// Tables whose writes no ROLLBACK takes back: those of MySQL's engines without transactions.
     pub lasting: HashSet<QualifiedName>,
+    /// MySQL's temporary tables of the session that this catalog is of. Those that are not among `relations` hide a table
+    /// that has come into being since: what is meant by the name is not the same everywhere, so it means nothing.
+    pub temporary: HashSet<QualifiedName>,
     /// Functions by bare name, built-in ones among them.
     pub functions: HashMap<Arc<str>, Vec<Function>>,
     /// Operators outside `pg_catalog` by symbol.

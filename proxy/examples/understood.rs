@@ -85,7 +85,8 @@ fn judge(sql: &str, catalog: &Catalog, names: &Names, tally: &mut Tally) -> Stri
             | RefusalKind::Ambiguous
             | RefusalKind::Forbidden
             | RefusalKind::TooComplex
-            | RefusalKind::UnknownCharset => {
+            | RefusalKind::UnknownCharset
+            | RefusalKind::NotPreparable => {
                 tally.refused += 1;
                 format!("refused: {refusal} ({})", refusal.detail.as_deref().unwrap_or_default())
             }

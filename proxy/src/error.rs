@@ -106,7 +106,7 @@ impl ClientError {
             Self::Denied(_) | Self::GrantEnded { .. } => "42501",
             Self::Refused(refusal) => match refusal.kind {
                 RefusalKind::Unparsed => "42601",
-                RefusalKind::Unsupported => "0A000",
+                RefusalKind::Unsupported | RefusalKind::NotPreparable => "0A000",
                 RefusalKind::UnknownRelation => "42P01",
                 RefusalKind::UnknownColumn => "42703",
                 RefusalKind::UnknownFunction => "42883",

@@ -285,6 +285,7 @@ impl Masks {
             Effect::None
             | Effect::CopyIn
             | Effect::ChangesCatalog
+            | Effect::ChangesTemporary(_)
             | Effect::Begin
             | Effect::Rollback
             | Effect::Savepoint

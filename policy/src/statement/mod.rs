@@ -372,6 +372,8 @@ pub enum Effect {
     CopyIn,
     /// Something that changes names: the catalog must be fetched again.
     ChangesCatalog,
+    /// MySQL's temporary tables of these names come or go: what this session alone means by them has to be asked.
+    ChangesTemporary(Box<[QualifiedName]>),
     /// MySQL's KILL: of a session of the same user the proxy does it itself, by the number that it gave out.
     Kill {
         /// The connection's number.
@@ -473,6 +475,8 @@ pub enum RefusalKind {
     TooComplex,
     /// A character set that the gate cannot read, or nobody (22021).
     UnknownCharset,
+    /// A statement that MySQL's protocol cannot prepare (0A000): clients send it as text then.
+    NotPreparable,
 }
 
 impl Refusal {

@@ -12,7 +12,7 @@ use hallpass_audit::{
     journal::Durability,
 };
 use hallpass_policy::{
-    catalog::QualifiedName,
+    catalog::{Catalog, QualifiedName},
     decide::{Allowance, Authority, Decision, Denial, Fence, Question, ask_again, decide},
     grant::{Grant, GrantKind},
     ids::{GrantId, Principal, RoleName, Timestamp, UserName},
@@ -101,6 +101,15 @@ fn readable(text: &[u8]) -> Result<&str, Refused> {
     })
 }
 
+/// Names that one session alone sees.
+#[derive(Clone, Debug)]
+enum Private {
+    /// Its open transaction has changed names.
+    Changed(Arc<Known>),
+    /// The target's names with its own over them.
+    Overlaid(Arc<Known>),
+}
+
 /// One session's gate.
 #[derive(Debug)]
 pub struct Gate {
@@ -113,7 +122,7 @@ pub struct Gate {
     dialect: Dialect,
     /// The catalog as this session sees it, for its open transaction has changed names or it has temporary ones; the
     /// target's otherwise.
-    private: Option<Arc<Known>>,
+    private: Option<Private>,
     /// The target's names when the private ones were asked for.
     private_since: u64,
     decisions: Decisions,
@@ -203,7 +212,10 @@ impl Gate {
 
     /// The names and masks in force.
     pub fn known(&self) -> Arc<Known> {
-        self.private.clone().unwrap_or_else(|| self.target.known())
+        match &self.private {
+            Some(Private::Changed(known) | Private::Overlaid(known)) => Arc::clone(known),
+            None => self.target.known(),
+        }
     }
 
     /// What texts are read with.
@@ -234,6 +246,15 @@ impl Gate {
         self.private = None;
     }
 
+    /// From here on this session sees `catalog`, which is the target's with what the session alone has over it.
+    pub fn set_overlay(&mut self, catalog: Catalog) {
+        let target = self.target.known();
+        let policy = &self.shared.config.load().policy;
+        let known = Known::new(catalog, target.dialect.clone(), policy, self.target.name());
+        self.private = Some(Private::Overlaid(Arc::new(known)));
+        self.private_since = target.generation;
+    }
+
     /// This session sees these names: the catalog's queries, answered inside it. `since` is the generation of the
     /// target's names when they were asked for. Says whether temporary ones are among them.
     ///
@@ -244,7 +265,8 @@ impl Gate {
         let catalog = catalog::postgres::build(tables, version).map_err(|error| error.to_string())?;
         let temporary = catalog.relations.keys().any(QualifiedName::is_temporary);
         let policy = &self.shared.config.load().policy;
-        self.private = Some(Arc::new(Known::new(catalog, self.dialect.clone(), policy, self.target.name())));
+        let known = Known::new(catalog, self.dialect.clone(), policy, self.target.name());
+        self.private = Some(Private::Changed(Arc::new(known)));
         self.private_since = since;
         Ok(temporary)
     }
@@ -313,7 +335,8 @@ impl Gate {
             refusal.kind,
             RefusalKind::UnknownRelation | RefusalKind::UnknownColumn | RefusalKind::UnknownFunction
         );
-        if by_name && self.private.is_none() && !retried && self.target.may_be_stale() {
+        let of_target = !matches!(self.private, Some(Private::Changed(_)));
+        if by_name && of_target && !retried && self.target.may_be_stale() {
             self.retried = true;
             self.studied = None;
             return Err(Refused::StaleCatalog);

@@ -69,6 +69,7 @@ fn shop(dialect: &Dialect, view: &str, generated: &str, first: u32) -> Shop {
             definition: (kind == RelationKind::View).then(|| view.into()),
             revision: None,
             triggered: false,
+            ruled: false,
             parents: relatives("people_vip", "people"),
             children: relatives("people", "people_vip"),
         });

@@ -17,3 +17,4 @@ mod schemas;
 mod servers;
 mod show_warnings;
 mod sysbench;
+mod temporary;

@@ -196,6 +196,9 @@ fn rename_in(walk: &mut Walk<'_>, spec: &mut Cursor<'_>, relation: &Arc<Relation
 
 /// `relation` gets another name: masks go by names.
 fn moved(walk: &mut Walk<'_>, relation: &Arc<Relation>, to: &QualifiedName) -> Result<(), Refusal> {
+    if walk.catalog.temporary.contains(&relation.name) {
+        return Err(unsupported("another name for a temporary table").hint("create it anew under the other name"));
+    }
     change(walk, Action::Ddl, to);
     reshape_all(walk, relation)
 }

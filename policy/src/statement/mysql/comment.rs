@@ -26,6 +26,7 @@ const FIRST_WORDS: &[&str] = &[
     "DEFINER",
     "DROP",
     "EVENT",
+    "FULL",
     "FUNCTION",
     "LOCAL",
     "PACKAGE",

@@ -2,6 +2,7 @@
 //! What a definition takes out of other tables has travelled.
 
 use super::{
+    catalogs,
     cursor::Cursor,
     dispatch::Draft,
     maintain::change,
@@ -13,7 +14,7 @@ use super::{
 };
 use crate::{
     catalog::QualifiedName,
-    statement::{Action, Effect, Refusal, Usage},
+    statement::{Action, Effect, Refusal, Usage, inband::SCHEMA},
 };
 
 /// CREATE, from behind the verb.
@@ -23,11 +24,12 @@ use crate::{
 pub(super) fn create(walk: &mut Walk<'_>, cursor: &mut Cursor<'_>) -> Result<Draft, Refusal> {
     cursor.words(&["OR", "REPLACE"]);
     if cursor.word("TEMPORARY") {
-        return Err(temporary());
+        cursor.expect_word("TABLE")?;
+        return table(walk, cursor, Lives::Session);
     }
     view_options(walk, cursor)?;
     if cursor.word("TABLE") {
-        return table(walk, cursor);
+        return table(walk, cursor, Lives::On);
     }
     if cursor.word("VIEW") {
         cursor.words(&["IF", "NOT", "EXISTS"]);
@@ -73,11 +75,27 @@ pub(super) fn create(walk: &mut Walk<'_>, cursor: &mut Cursor<'_>) -> Result<Dra
     }
 }
 
-/// Temporary tables hide others of their name, for one session, where the catalog does not see them.
-pub(super) fn temporary() -> Refusal {
-    unsupported("a temporary table")
-        .detail("it would hide the table of the same name, and the proxy's catalog does not know it")
-        .hint("use a derived table or WITH")
+/// How long a new table lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lives {
+    /// Until it is dropped.
+    On,
+    /// As long as the session, which alone sees it.
+    Session,
+}
+
+/// What a temporary table may be called: nothing that means something already. In front of another table it would stand
+/// for this session and not for its views, and a new version of it would be written by way of its old name.
+pub(super) fn temporary(walk: &Walk<'_>, name: &QualifiedName) -> Result<(), Refusal> {
+    let hides = catalogs::is_system_schema(&name.schema)
+        || &*name.schema == SCHEMA
+        || (relation::find(walk, name).is_some() && !walk.catalog.temporary.contains(name));
+    if !hides {
+        return Ok(());
+    }
+    Err(unsupported("a temporary table with the name of another table")
+        .detail(format!("{name} would hide the table of the same name from this session"))
+        .hint("give the temporary table another name"))
 }
 
 /// ALGORITHM, DEFINER and SQL SECURITY; a definer of its own choice is an administrator's affair.
@@ -111,11 +129,17 @@ pub(super) fn view_options(walk: &mut Walk<'_>, cursor: &mut Cursor<'_>) -> Resu
 }
 
 /// CREATE TABLE name LIKE other, (definitions) options, options AS query.
-fn table(walk: &mut Walk<'_>, cursor: &mut Cursor<'_>) -> Result<Draft, Refusal> {
-    let draft = Draft::of("CREATE TABLE").effect(Effect::ChangesCatalog);
+fn table(walk: &mut Walk<'_>, cursor: &mut Cursor<'_>, lives: Lives) -> Result<Draft, Refusal> {
     cursor.words(&["IF", "NOT", "EXISTS"]);
     let name = cursor.qualified()?;
     change(walk, Action::Ddl, &name);
+    let draft = match lives {
+        Lives::On => Draft::of("CREATE TABLE").effect(Effect::ChangesCatalog),
+        Lives::Session => {
+            temporary(walk, &name)?;
+            Draft::of("CREATE TEMPORARY TABLE").effect(Effect::ChangesTemporary([name.clone()].into()))
+        }
+    };
     let opens = |cursor: &Cursor<'_>, words: &[&str]| {
         cursor.peek(0).is_some_and(|t| t.is_sign("("))
             && cursor.peek(1).is_some_and(|t| words.iter().any(|word| t.is_word(word)) || t.is_sign("("))

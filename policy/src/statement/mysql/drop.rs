@@ -9,7 +9,10 @@ use super::{
     refusal::unsupported,
     walk::Walk,
 };
-use crate::statement::{Action, Effect, Refusal, Verb};
+use crate::{
+    catalog::QualifiedName,
+    statement::{Action, Effect, Refusal, Verb},
+};
 
 /// DROP, from behind the verb.
 ///
@@ -20,22 +23,34 @@ pub(super) fn drop_objects(walk: &mut Walk<'_>, cursor: &mut Cursor<'_>) -> Resu
         return prepared::deallocate(cursor);
     }
     if cursor.word("TEMPORARY") {
-        return Err(super::create::temporary());
+        // MySQL knows one form, MariaDB knows sequences as well.
+        if cursor.one_of(&["TABLE", "TABLES"]).is_none() {
+            return Err(cursor.here());
+        }
+        let names = list(walk, cursor)?;
+        return Ok(Draft::of("DROP TEMPORARY TABLE").effect(Effect::ChangesTemporary(names.into())));
     }
     match cursor.one_of(&["TABLE", "TABLES", "VIEW", "SEQUENCE", "INDEX"]) {
-        Some("TABLE" | "TABLES") => list(walk, cursor, "DROP TABLE"),
-        Some("VIEW") => list(walk, cursor, "DROP VIEW"),
-        Some("SEQUENCE") => list(walk, cursor, "DROP SEQUENCE"),
+        Some("TABLE" | "TABLES") => lasting(walk, cursor, "DROP TABLE"),
+        Some("VIEW") => lasting(walk, cursor, "DROP VIEW"),
+        Some("SEQUENCE") => lasting(walk, cursor, "DROP SEQUENCE"),
         Some(_) => index(walk, cursor),
         None => other(walk, cursor),
     }
 }
 
-fn list(walk: &mut Walk<'_>, cursor: &mut Cursor<'_>, verb: Verb) -> Result<Draft, Refusal> {
+fn lasting(walk: &mut Walk<'_>, cursor: &mut Cursor<'_>, verb: Verb) -> Result<Draft, Refusal> {
+    list(walk, cursor)?;
+    Ok(Draft::of(verb).effect(Effect::ChangesCatalog))
+}
+
+fn list(walk: &mut Walk<'_>, cursor: &mut Cursor<'_>) -> Result<Vec<QualifiedName>, Refusal> {
     cursor.words(&["IF", "EXISTS"]);
+    let mut names = Vec::new();
     loop {
         let name = cursor.qualified()?;
         change(walk, Action::Ddl, &name);
+        names.push(name);
         if !cursor.sign(",") {
             break;
         }
@@ -43,7 +58,7 @@ fn list(walk: &mut Walk<'_>, cursor: &mut Cursor<'_>, verb: Verb) -> Result<Draf
     wait(cursor);
     cursor.one_of(&["RESTRICT", "CASCADE"]);
     cursor.end()?;
-    Ok(Draft::of(verb).effect(Effect::ChangesCatalog))
+    Ok(names)
 }
 
 fn index(walk: &mut Walk<'_>, cursor: &mut Cursor<'_>) -> Result<Draft, Refusal> {

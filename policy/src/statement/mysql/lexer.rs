@@ -2,7 +2,7 @@
 //! Refuses what servers of different versions read differently; knows no grammar.
 
 use super::{comment, names::MysqlNames, refusal::near, reserved::is_reserved};
-use crate::statement::Refusal;
+use crate::statement::{Refusal, RefusalKind};
 
 /// What a token is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,6 +88,7 @@ fn is_name_char(c: char) -> bool {
 
 impl<'t> Lexer<'t, '_> {
     fn run(&mut self) -> Result<(), Refusal> {
+        let nul = self.text.contains('\0');
         while let Some(byte) = self.byte(0) {
             let before = self.at;
             match byte {
@@ -106,6 +107,15 @@ impl<'t> Lexer<'t, '_> {
                 _ => self.token(byte)?,
             }
             debug_assert!(self.at > before, "the lexer moves on");
+            // The servers read a NUL in a string like any other character; anywhere else it may end the text, or a line.
+            let string = byte == b'\'' || byte == b'"' && !self.names.sql_mode.ansi_quotes();
+            if nul && !string && self.text.get(before..self.at).is_some_and(|part| part.contains('\0')) {
+                return Err(Refusal::new(
+                    RefusalKind::Unparsed,
+                    "the statement holds a NUL character outside a string",
+                )
+                .hint("send it as a parameter, or write it in a string as \\0"));
+            }
         }
         if self.inside {
             return Err(near(self.text, self.at).detail("an executable comment is not closed"));

@@ -35,10 +35,6 @@ pub(super) fn guarded<T: Send>(
     if text.len() > MAX_LENGTH {
         return Err(too_complex(format!("statement of {} bytes is too long; the limit is {MAX_LENGTH}", text.len())));
     }
-    if text.contains('\0') {
-        return Err(Refusal::new(RefusalKind::Unparsed, "the statement holds a NUL character")
-            .hint("send it as a parameter, or write it in a string as \\0"));
-    }
     let nesting = nesting(text, names)?;
     if nesting.depth > MAX_DEPTH || nesting.join_depth > MAX_JOIN_DEPTH || nesting.chain > MAX_CHAIN {
         return Err(too_complex("statement nests too deep".into()));

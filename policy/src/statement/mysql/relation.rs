@@ -25,12 +25,22 @@ use crate::{
 /// In the server's words when there is none, or no database is chosen.
 pub(super) fn resolve(walk: &Walk<'_>, database: Option<&str>, name: &str) -> Result<Arc<Relation>, Refusal> {
     let Some(database) = database.or(walk.names.database.as_deref()) else { return Err(no_database()) };
-    let found = find(walk, &QualifiedName::new(database, name)).filter(|_| database != SCHEMA);
-    found.ok_or_else(|| unknown(database, name))
+    let name = QualifiedName::new(database, name);
+    let found = find(walk, &name).filter(|_| database != SCHEMA);
+    if found.is_none() && walk.catalog.temporary.contains(&name) {
+        return Err(unsupported(&format!("the table {name}, which a temporary one hides,"))
+            .detail("the session's temporary table has the name of a table or view that is newer than it")
+            .hint("DROP TEMPORARY TABLE, or give it another name"));
+    }
+    found.ok_or_else(|| unknown(database, &name.name))
 }
 
-/// The relation called `name`. The names of `information_schema` and `performance_schema` have no case.
+/// The relation called `name`. Definitions of views do not mean the session's temporary tables, and there is no other of
+/// such a name, as far as anybody knows. The names of `information_schema` and `performance_schema` have no case.
 pub(super) fn find(walk: &Walk<'_>, name: &QualifiedName) -> Option<Arc<Relation>> {
+    if walk.trusted > 0 && walk.catalog.temporary.contains(name) {
+        return None;
+    }
     if let Some(relation) = walk.catalog.relations.get(name) {
         return Some(Arc::clone(relation));
     }

@@ -428,7 +428,10 @@ fn what_is_not_followed_is_refused() {
         "SET sql_mode = 'ORACLE'",
         "SET sql_mode = (SELECT email FROM customers)",
         "SET sql_mode = 'ANSI_QUOTES'; SELECT \"email\" FROM customers",
-        "CREATE TEMPORARY TABLE t (id INT)",
+        "CREATE TEMPORARY TABLE orders (id INT)",
+        "CREATE TEMPORARY TABLE mysql.t (id INT)",
+        "CREATE TEMPORARY VIEW t AS SELECT 1",
+        "DROP TEMPORARY SEQUENCE s",
         "CREATE TABLE t (a INT DEFAULT (SELECT 1))",
         "DROP TABLE orders; SELECT id FROM orders",
         "COMMIT AND CHAIN",
@@ -436,6 +439,10 @@ fn what_is_not_followed_is_refused() {
         "SELECT 'a",
         "SELECT 1 /* a",
         "SELECT a\0b",
+        "SELECT 1 -- a\0b",
+        "SELECT /* \0 */ 1",
+        "SELECT `a\0b` FROM orders",
+        "SELECT @'a\0b'",
     ] {
         assert!(all(text).is_err(), "{text}");
     }

@@ -139,7 +139,7 @@ fn follow(effect: &Effect, names: &mut MysqlNames) -> Followed {
         }
         Effect::Set { name, .. } if is_of_the_lexer(name) => Followed::Lexer,
         Effect::SetAll(settings) if settings.iter().any(|(name, _)| is_of_the_lexer(name)) => Followed::Lexer,
-        Effect::ChangesCatalog => Followed::Names,
+        Effect::ChangesCatalog | Effect::ChangesTemporary(_) => Followed::Names,
         Effect::None
         | Effect::Begin
         | Effect::Commit

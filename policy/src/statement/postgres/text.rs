@@ -81,7 +81,8 @@ impl Course {
                 | RefusalKind::Ambiguous
                 | RefusalKind::Forbidden
                 | RefusalKind::TooComplex
-                | RefusalKind::UnknownCharset => refusal,
+                | RefusalKind::UnknownCharset
+                | RefusalKind::NotPreparable => refusal,
             })?;
             return if is_of_the_session(&statement) { Ok(statement) } else { Err(apart("search_path was reset")) };
         };
@@ -128,6 +129,7 @@ impl Course {
             | Effect::CloseCursor(_)
             | Effect::SetAll(_)
             | Effect::Kill { .. }
+            | Effect::ChangesTemporary(_)
             | Effect::Inband(_)
             | Effect::CopyOut
             | Effect::CopyIn => {}

@@ -103,7 +103,8 @@ fn script(node: &Node<'_>, file: &Path, protocol: Protocol) -> Vec<ListedStateme
                 RefusalKind::Unparsed
                 | RefusalKind::Forbidden
                 | RefusalKind::TooComplex
-                | RefusalKind::UnknownCharset => {
+                | RefusalKind::UnknownCharset
+                | RefusalKind::NotPreparable => {
                     node.fault(format!("`{shown}`, line {}: {}", line(at), said(refusal)), "mend the statement");
                 }
             },

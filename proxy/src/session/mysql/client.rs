@@ -96,6 +96,7 @@ impl Machine {
 
     fn command(&mut self, gate: &mut Gate, message: &Message<'_>) -> Result<Flow, End> {
         let command = Command::decode(&message.payload, self.held())?;
+        self.overlay(gate);
         match command {
             Command::Query(query) => self.query(gate, message, query.sql),
             Command::Prepare(text) => self.prepare(gate, message, text),
@@ -220,6 +221,7 @@ impl Machine {
     /// The state that the session was in after login.
     pub(super) fn was_reset(&mut self) {
         self.statements.clear();
+        self.temporaries.clear();
         self.desk.clear();
         self.warnings.clear();
         self.tx_allowances.clear();

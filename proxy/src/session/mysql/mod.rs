@@ -6,7 +6,7 @@
 //! Top-down: [`client`] and [`upstream`] take packets apart by kind; [`query`] and [`prepared`] are the two ways a text
 //! comes in; [`plan`] decides its statements and follows what they do to the session; [`refuse`] tells denials; [`own`]
 //! is what the proxy asks the upstream by itself; [`results`] follows a recorded text's answer, [`rows`] counts and
-//! masks; [`end`] stops statements; [`warnings`] keeps what SHOW WARNINGS may say. [`relayed`] is the machine as the relay
+//! masks; [`temporary`] knows temporary tables; [`end`] stops statements; [`warnings`] keeps what SHOW WARNINGS may say. [`relayed`] is the machine as the relay
 //! sees it. [`job`], [`names`], [`pending`], [`outbox`] and [`bound`] are what they work on.
 
 use std::sync::Arc;
@@ -44,6 +44,7 @@ mod refuse;
 mod relayed;
 mod results;
 mod rows;
+mod temporary;
 #[cfg(test)]
 mod tests;
 mod upstream;
@@ -53,6 +54,7 @@ pub use names::LongData;
 use names::Statements;
 use outbox::Outbox;
 use pending::Pending;
+use temporary::Temporaries;
 use warnings::Warnings;
 
 /// What a client's login agreed on; repeated to every upstream session.
@@ -138,6 +140,7 @@ pub struct Machine {
     torn: bool,
     /// The session holds state that a new upstream session would not have.
     stateful: bool,
+    temporaries: Temporaries,
     warnings: Warnings,
 }
 
@@ -175,6 +178,7 @@ impl Machine {
             row_continues: false,
             torn: false,
             stateful: false,
+            temporaries: Temporaries::default(),
             warnings: Warnings::default(),
         }
     }

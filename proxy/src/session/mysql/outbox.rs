@@ -1,7 +1,7 @@
 //! What leaves the session: bytes for the client, and bytes for the upstream, which come in three kinds only: forwarded
 //! under a [`Permit`], commands that hold no SQL, and the proxy's own fixed statements.
 
-use hallpass_policy::statement::mysql;
+use hallpass_policy::{catalog::QualifiedName, statement::mysql};
 
 use crate::{
     session::{catalog::mysql::revisions, gate::Permit, target::Understanding, upstream::mysql::SETUP},
@@ -33,6 +33,10 @@ pub(super) enum OwnSql<'a> {
     Values(&'a [String]),
     /// The revisions of the views that this text reads, and of what is a view now of its tables.
     Views(&'a Understanding, Flavour),
+    /// The definition of what may be a temporary table.
+    Definition(&'a QualifiedName),
+    /// The columns of a temporary table.
+    Columns(&'a QualifiedName),
     /// Nothing, for its status.
     Status,
     /// Begins a transaction around a bounded write.
@@ -66,6 +70,10 @@ impl OwnSql<'_> {
                 };
                 Owned(revisions(of.views.iter().map(|view| &view.name).chain(&of.tables), flavour))
             }
+            Self::Definition(name) => {
+                Owned(format!("SHOW CREATE TABLE {}.{}", quoted(&name.schema), quoted(&name.name)))
+            }
+            Self::Columns(name) => Owned(format!("SHOW COLUMNS FROM {}.{}", quoted(&name.schema), quoted(&name.name))),
             Self::Status => Borrowed("DO 0"),
             Self::Begin => Borrowed("START TRANSACTION"),
             // Whatever `completion_type` says.

@@ -56,6 +56,8 @@ pub(super) enum Own {
     Values(Values),
     /// The revisions of the views of this text: as expected, when they were asked for, and the rows that came.
     Views(Arc<Understanding>, Timestamp, Vec<Vec<Option<String>>>),
+    /// Of this temporary table: the rows that came.
+    Temporary(QualifiedName, Vec<Vec<Option<String>>>),
     /// Only its status counts.
     Status,
     /// The fence; what it is then.
@@ -136,6 +138,10 @@ impl Machine {
             wait @ Ready::NotYet(_) => return Ok(wait),
         }
         match self.ready_fence(&fence) {
+            Ready::Yes => {}
+            wait @ Ready::NotYet(_) => return Ok(wait),
+        }
+        match self.ready_temporary(gate, runs)? {
             Ready::Yes => {}
             wait @ Ready::NotYet(_) => return Ok(wait),
         }
@@ -292,7 +298,7 @@ impl Machine {
             Reply::Row(_) => match &mut own {
                 Own::Settings => self.facts = Some(Facts::read(&message.payload).map_err(theirs)?),
                 Own::Values(values) => values.row = text_row(&message.payload)?,
-                Own::Views(_, _, seen) => seen.push(text_row(&message.payload)?),
+                Own::Views(_, _, seen) | Own::Temporary(_, seen) => seen.push(text_row(&message.payload)?),
                 Own::Status
                 | Own::Fence(_)
                 | Own::Begin(_)
@@ -336,6 +342,7 @@ impl Machine {
                 Err(error) => self.own_error = Some(error),
             },
             Own::Views(of, asked, seen) => self.views_seen(gate, of, asked, &seen),
+            Own::Temporary(name, seen) => self.temporaries.seen(&name, &seen),
             Own::Status => {}
             Own::Fence(fence) => self.fence = Some(fence),
             Own::Begin(wrap) => self.wrapped = Some(wrap),
@@ -356,6 +363,10 @@ impl Machine {
 
     fn own_failed(&mut self, gate: &mut Gate, own: Own, error: &ErrPacket<'_>) -> Result<(), End> {
         match own {
+            Own::Temporary(name, _) => {
+                self.temporaries.gone(&name);
+                Ok(())
+            }
             Own::Fence(_) => {
                 tracing::warn!(
                     target_name = %gate.target().name(), code = error.code,

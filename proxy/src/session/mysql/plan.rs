@@ -59,6 +59,7 @@ impl Machine {
             | Effect::Inband(_)
             | Effect::CopyOut
             | Effect::CopyIn
+            | Effect::ChangesTemporary(_)
             | Effect::ChangesCatalog => ((Arc::clone(of), whole), decide(gate, of, whole)?),
         };
         Ok(Run::new(of, index, rows_of, allowance))
@@ -159,6 +160,7 @@ impl Machine {
             | Effect::CloseCursor(_)
             | Effect::DiscardAll
             | Effect::Kill { .. }
+            | Effect::ChangesTemporary(_)
             | Effect::Inband(_)
             | Effect::CopyOut
             | Effect::CopyIn => {}

@@ -163,6 +163,12 @@ impl Machine {
         }
         let (prepared, run) = match self.plan_prepared(gate, &prepared) {
             Ok(planned) => planned,
+            Err(_)
+                if self.temporaries.any()
+                    && let Some(stop) = self.ask_temporary() =>
+            {
+                return Flow::Stop(stop);
+            }
             Err(error) => {
                 let read = prepared.part.of(&prepared.of);
                 return self.deny(gate, &prepared.of.text, read, error);
@@ -284,7 +290,7 @@ fn preparable(statements: &[Read]) -> Result<(), ClientError> {
         // The server says so itself, in its own words.
         [] => Ok(()),
         [Read { effect: Effect::Kill { .. } | Effect::Prepare { .. } | Effect::Execute { .. }, .. }] => {
-            refuse(RefusalKind::Unsupported, "This command is not supported in the prepared statement protocol yet")
+            refuse(RefusalKind::NotPreparable, "This command is not supported in the prepared statement protocol yet")
         }
         [_] => Ok(()),
         _ => refuse(RefusalKind::Unparsed, "a prepared statement holds exactly one statement"),

@@ -68,7 +68,14 @@ impl Machine {
                 .hint("SET NAMES utf8mb4 and send the statement in it; write bytes as X'…'");
             ClientError::Refused(refusal)
         })?;
-        match gate.understand(text.as_bytes()) {
+        let understood = gate.understand(text.as_bytes());
+        // It may speak of a temporary table that is not known yet.
+        if understood.is_err()
+            && let Some(stop) = self.ask_temporary()
+        {
+            return Ok(Understood::NotYet(stop));
+        }
+        match understood {
             Ok(of) => Ok(Understood::Yes(of)),
             Err(Refused::StaleCatalog) => Ok(Understood::NotYet(Stop::Refresh)),
             Err(Refused::Unstudied) => Ok(Understood::NotYet(Stop::Study)),
@@ -104,6 +111,12 @@ impl Machine {
         for (index, statement) in statements.iter().enumerate() {
             match self.plan(gate, of, index) {
                 Ok(run) => runs.push(run),
+                Err(_)
+                    if self.temporaries.any()
+                        && let Some(stop) = self.ask_temporary() =>
+                {
+                    return Flow::Stop(stop);
+                }
                 Err(error) => return self.deny(gate, &of.text, Some(statement), error),
             }
         }
@@ -138,6 +151,7 @@ impl Machine {
             }
         };
         self.out.forward(&permit, packets, self.login.order);
+        self.note_temporary(gate, &runs);
         if !runs.iter().any(|run| run.statement().is_some_and(is_messages)) {
             self.warnings.statement();
         }
@@ -195,7 +209,7 @@ fn orderly(statements: &[Statement]) -> Result<(), ClientError> {
             );
         }
         changed |= calls
-            || matches!(statement.effect, Effect::ChangesCatalog)
+            || matches!(statement.effect, Effect::ChangesCatalog | Effect::ChangesTemporary(_))
             || super::plan::settings(statement)
                 .iter()
                 .any(|(name, _)| &***name == "database" || super::plan::is_followed(name));

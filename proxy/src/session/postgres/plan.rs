@@ -57,6 +57,7 @@ impl Machine {
             | Effect::Inband(_)
             | Effect::CopyOut
             | Effect::CopyIn
+            | Effect::ChangesTemporary(_)
             | Effect::ChangesCatalog => ((Arc::clone(of), whole), self.decide(gate, of, whole)?),
         };
         let mut run = Run::new(of, index, rows_of, allowance);
@@ -168,6 +169,7 @@ impl Machine {
             | Effect::Inband(_)
             | Effect::CopyOut
             | Effect::CopyIn
+            | Effect::ChangesTemporary(_)
             | Effect::ChangesCatalog => Vec::new(),
         }
     }
@@ -223,6 +225,7 @@ impl Machine {
             | Effect::CloseCursor(_)
             | Effect::SetAll(_)
             | Effect::Kill { .. }
+            | Effect::ChangesTemporary(_)
             | Effect::Inband(_)
             | Effect::CopyOut
             | Effect::CopyIn => {}

@@ -49,6 +49,7 @@ pub fn code(error: &ClientError, denied: Denied) -> Code {
             RefusalKind::Forbidden => (1227, *b"42000"),
             RefusalKind::TooComplex => (1436, *b"HY000"),
             RefusalKind::UnknownCharset => (1115, *b"42000"),
+            RefusalKind::NotPreparable => (1295, *b"HY000"),
         },
         ClientError::UnknownStatement(_) => (1243, *b"HY000"),
         ClientError::UnknownPortal(_) => (1421, *b"HY000"),

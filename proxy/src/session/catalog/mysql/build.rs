@@ -163,8 +163,7 @@ fn kind(name: &QualifiedName, table_type: &str, engine: Option<&str>) -> Option<
         "SYSTEM VIEW" => RelationKind::Table,
         "BASE TABLE" | "SYSTEM VERSIONED" => match engine {
             _ if matches!(&*name.schema, "performance_schema" | "information_schema") => RelationKind::Table,
-            Some(engine) if ENGINES.binary_search(&engine.to_ascii_uppercase().as_str()).is_ok() => RelationKind::Table,
-            Some(_) => RelationKind::ForeignTable,
+            Some(engine) => engine_kind(engine),
             // It cannot be opened.
             None => RelationKind::Other,
         },
@@ -175,14 +174,24 @@ fn kind(name: &QualifiedName, table_type: &str, engine: Option<&str>) -> Option<
 /// Those of [`ENGINES`] that take back what a transaction wrote. Sorted.
 const TRANSACTIONAL: &[&str] = &["INNODB", "NDB", "NDBCLUSTER", "ROCKSDB", "TOKUDB"];
 
+/// Whether `engine` takes back what a transaction wrote.
+pub(super) fn is_transactional(engine: &str) -> bool {
+    TRANSACTIONAL.binary_search(&engine.to_ascii_uppercase().as_str()).is_ok()
+}
+
+/// What a table of `engine` is.
+pub(super) fn engine_kind(engine: &str) -> RelationKind {
+    let keeps = ENGINES.binary_search(&engine.to_ascii_uppercase().as_str()).is_ok();
+    if keeps { RelationKind::Table } else { RelationKind::ForeignTable }
+}
+
 /// Tables that keep what was written, whatever becomes of the transaction.
 ///
 /// # Errors
 /// When an answer lacks what every server gives.
 pub(super) fn lasting(tables: &Table) -> Result<HashSet<QualifiedName>, UpstreamError> {
     let keeps = |row: &&Vec<Option<String>>| {
-        let engine = row.get(3).and_then(Option::as_deref).map(str::to_ascii_uppercase);
-        engine.is_some_and(|engine| TRANSACTIONAL.binary_search(&engine.as_str()).is_err())
+        row.get(3).and_then(Option::as_deref).is_some_and(|engine| !is_transactional(engine))
     };
     tables.iter().filter(keeps).map(|row| qualified(row)).collect()
 }

@@ -10,7 +10,7 @@
 //! is ever known with the columns of its next version.
 
 use hallpass_policy::{
-    catalog::{Catalog, QualifiedName, Relation},
+    catalog::{Catalog, QualifiedName, Relation, RelationKind},
     statement::{
         Dialect,
         mysql::{Flavour, MysqlNames, SqlMode},
@@ -168,6 +168,16 @@ impl Reader {
     async fn table(&mut self, sql: &str) -> Result<Table, UpstreamError> {
         self.link.query(sql).await?.iter().map(|row| text_row(row)).collect()
     }
+}
+
+/// Whether `engine` takes back what a transaction wrote.
+pub fn is_transactional(engine: &str) -> bool {
+    build::is_transactional(engine)
+}
+
+/// What a table of `engine` is: one whose rows nobody knows where they come from, or an ordinary one.
+pub fn engine_kind(engine: &str) -> RelationKind {
+    build::engine_kind(engine)
 }
 
 /// A query for the revisions of `views`, as [`Relation::revision`] has them: schema, name and revision, a row a view
