@@ -208,6 +208,7 @@ impl Oracle {
             definition: None,
             revision: None,
             triggered: false,
+            ruled: false,
             parents: Vec::new(),
             children: Vec::new(),
         });
