@@ -3,7 +3,14 @@
 //! word of the statement, until nothing is missing any more. Statements are those of the corpus, captures of clients' that
 //! lie beside the checkout, and forms with a subquery in every place that an expression may stand.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "tests; this one prints its counts"
+)]
 
 mod common;
 
