@@ -1,7 +1,10 @@
 //! What the two protocols' machines have in common, as the relay and the gate see them: bytes of both sides in, bytes
 //! for both sides out, and now and then a wish. Knows no wire format.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use hallpass_policy::{decide::Fence, statement::inband::Inband};
 
@@ -46,6 +49,39 @@ pub enum End {
 impl From<Malformed> for End {
     fn from(error: Malformed) -> Self {
         Self::Client(ClientError::ProtocolViolation(error.to_string()))
+    }
+}
+
+/// After how long a cancel request is sent again for the first time, and at most.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// A request to cancel what an upstream runs. It is sent again, with growing pauses, as long as that goes on: one that
+/// comes before the statement, or between two messages of a batch, hits nothing, and no server says so.
+#[derive(Clone, Copy, Debug)]
+pub struct Cancelling {
+    again: Instant,
+    pause: Duration,
+}
+
+impl Cancelling {
+    /// Sent for the first time.
+    pub fn begun() -> Self {
+        Self { again: Instant::now() + PAUSES.0, pause: PAUSES.0 }
+    }
+
+    /// When it is to be sent again.
+    pub fn again(&self) -> Instant {
+        self.again
+    }
+
+    /// Says whether it is to be sent again now, and takes it as sent then.
+    pub fn repeat(&mut self, now: Instant) -> bool {
+        let due = self.again <= now;
+        if due {
+            self.pause = (self.pause * 2).min(PAUSES.1);
+            self.again = now + self.pause;
+        }
+        due
     }
 }
 
@@ -129,7 +165,7 @@ pub trait Machine: Sized + Send {
     /// Whether frames of the client's wait for the upstream.
     fn is_waiting(&self) -> bool;
 
-    /// Whether the upstream should cancel what it runs now; asked once.
+    /// Whether the upstream should cancel what it runs now; says so once for each request.
     fn take_cancel(&mut self) -> bool;
 
     /// When what runs has to be over.

@@ -268,7 +268,9 @@ impl<M: Machine> Relay<M> {
             let journal = self.gate.shared().journal.clone();
             self.syncing = Some(Box::pin(async move { journal.durable().await }));
         }
+        // One at a time: the machine asks again while it helps.
         if self.machine.take_cancel()
+            && self.cancelling.is_none()
             && let Some(upstream) = &self.upstream
             && let Ok(connector) = self.gate.target().connector()
         {

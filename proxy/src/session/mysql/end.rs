@@ -15,7 +15,7 @@ use crate::{
     error::ClientError,
     session::{
         gate::{Gate, Outcome},
-        machine::{End, Loss},
+        machine::{Cancelling, End, Loss},
     },
     wire::mysql::{
         auth::UsingPassword,
@@ -30,6 +30,7 @@ impl Machine {
     pub(super) fn stop(&mut self, job: &mut Job, error: ClientError) {
         if job.stopped.is_none() {
             job.stopped = Some(error);
+            job.cancelling = Some(Cancelling::begun());
             self.cancel = true;
         }
     }
@@ -78,12 +79,19 @@ impl Machine {
     pub(super) fn deadline(&self) -> Option<Instant> {
         match &self.pending.as_ref()?.owed {
             Owed::Job(job) if job.stopped.is_none() => job.deadline,
-            Owed::Job(_) | Owed::Prepare(..) | Owed::Control(_) | Owed::Own(_) => None,
+            Owed::Job(job) => job.cancelling.map(|cancelling| cancelling.again()),
+            Owed::Prepare(..) | Owed::Control(_) | Owed::Own(_) => None,
         }
     }
 
-    /// Stops what should have been over by `now`.
+    /// Stops what should have been over by `now`, and asks again to cancel what does not end.
     pub(super) fn expire(&mut self, now: Instant) {
+        if let Some(Owed::Job(job)) = self.pending.as_mut().map(|pending| &mut pending.owed)
+            && let Some(cancelling) = &mut job.cancelling
+        {
+            self.cancel |= cancelling.repeat(now);
+            return;
+        }
         if self.deadline().is_none_or(|deadline| deadline > now) {
             return;
         }
@@ -122,6 +130,7 @@ impl Machine {
             && job.stopped.is_none()
         {
             job.stopped = Some(error);
+            job.cancelling = Some(Cancelling::begun());
             self.cancel = true;
         }
     }

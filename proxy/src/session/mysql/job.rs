@@ -13,6 +13,7 @@ use crate::{
     error::ClientError,
     session::{
         gate::{Outcome, Permit},
+        machine::Cancelling,
         run,
     },
 };
@@ -57,6 +58,8 @@ pub(super) struct Job {
     pub(super) heading: Heading,
     /// Stopped by the proxy: the error the client gets in place of what still comes.
     pub(super) stopped: Option<ClientError>,
+    /// The upstream was asked to cancel it.
+    pub(super) cancelling: Option<Cancelling>,
     /// A bounded write in a transaction of the proxy's own.
     pub(super) wrapped: Option<Wrap>,
     /// The last completion, kept back until the write is known to stay within its bound.
@@ -80,6 +83,7 @@ impl Job {
             runs,
             heading: Heading::default(),
             stopped: None,
+            cancelling: None,
             wrapped: None,
             tail: Vec::new(),
             deadline: timeout.and_then(|timeout| Instant::now().checked_add(timeout)),

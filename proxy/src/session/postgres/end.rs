@@ -14,7 +14,7 @@ use crate::{
     error::ClientError,
     session::{
         gate::{Gate, changed},
-        machine::Loss,
+        machine::{Cancelling, Loss},
         run::Around,
     },
     wire::postgres::{
@@ -33,7 +33,7 @@ impl Machine {
             && job.stopped.is_none()
         {
             job.stopped = Some(error);
-            job.cancelled = true;
+            job.cancelling = Some(Cancelling::begun());
             self.cancel = true;
         }
     }
@@ -49,9 +49,9 @@ impl Machine {
 
     /// What was stopped while it waited behind another message is cancelled when its turn comes.
     pub(super) fn stop_next(&mut self) {
-        let stopped = |job: &&mut Job| job.stopped.is_some() && !job.cancelled;
-        let cancel = self.at_work().filter(stopped).map(|job| job.cancelled = true).count() > 0;
-        self.cancel |= cancel;
+        let stopped = |job: &&mut Job| job.stopped.is_some() && job.cancelling.is_none();
+        let begun = self.at_work().filter(stopped).map(|job| job.cancelling = Some(Cancelling::begun())).count();
+        self.cancel |= begun > 0;
         self.start_clock();
     }
 
@@ -178,15 +178,16 @@ impl Machine {
         self.wait = Some(Wait::Own);
     }
 
+    /// When something is to be stopped, or to be cancelled again.
+    pub fn deadline(&self) -> Option<Instant> {
+        let again = self.jobs_at_work().filter_map(|job| job.cancelling.map(|cancelling| cancelling.again())).min();
+        [again, self.time_is_up()].into_iter().flatten().min()
+    }
+
     /// The moment at which what runs must be over. Of a batch it is not known which statement runs: all of them together
     /// have the time of each.
-    pub fn deadline(&self) -> Option<Instant> {
-        let reached = self.pending.iter().scan(false, |over, pending| {
-            let reached = !*over;
-            *over |= pending.is_answered_at_once();
-            reached.then_some(pending)
-        });
-        let mut jobs = reached.filter_map(Pending::job);
+    fn time_is_up(&self) -> Option<Instant> {
+        let mut jobs = self.jobs_at_work();
         let first = jobs.next().filter(|job| job.stopped.is_none())?;
         let mut time = first.allotted()?;
         for job in jobs {
@@ -197,9 +198,21 @@ impl Machine {
         first.began?.checked_add(time)
     }
 
-    /// Stops what has run for too long.
+    fn jobs_at_work(&self) -> impl Iterator<Item = &Job> {
+        let reached = self.pending.iter().scan(false, |over, pending| {
+            let reached = !*over;
+            *over |= pending.is_answered_at_once();
+            reached.then_some(pending)
+        });
+        reached.filter_map(Pending::job)
+    }
+
+    /// Stops what has run for too long, and asks again to cancel what does not end.
     pub fn expire(&mut self, now: Instant) {
-        if self.deadline().is_none_or(|deadline| deadline > now) {
+        let again =
+            self.at_work().filter_map(|job| job.cancelling.as_mut()).filter_map(|it| it.repeat(now).then_some(()));
+        self.cancel |= again.count() > 0;
+        if self.time_is_up().is_none_or(|end| end > now) {
             return;
         }
         let error = ClientError::LimitExceeded {

@@ -16,6 +16,7 @@ use crate::{
     error::ClientError,
     session::{
         gate::{Outcome, Permit},
+        machine::Cancelling,
         run,
     },
 };
@@ -57,8 +58,8 @@ pub(super) struct Job {
     pub(super) timeout: Option<Duration>,
     /// Since when it is the first that is not over.
     pub(super) began: Option<Instant>,
-    /// Whether the upstream was asked to cancel it.
-    pub(super) cancelled: bool,
+    /// The upstream was asked to cancel it.
+    pub(super) cancelling: Option<Cancelling>,
     totals: Outcome,
 }
 
@@ -79,7 +80,7 @@ impl Job {
             tail: Vec::new(),
             timeout,
             began: None,
-            cancelled: false,
+            cancelling: None,
             totals: Outcome::default(),
         }
     }
