@@ -18,6 +18,19 @@ fn notifications_reach_an_idle_client() {
 }
 
 #[test]
+fn a_client_knows_its_own_notifications() {
+    let shop = Shop::new("notify_own");
+    let mut alice = shop.alice_as("owner");
+    let own = i32::from_be_bytes(alice.key_data()[..4].try_into().expect("a process id"));
+    alice.query("LISTEN orders").ok();
+    let mut notifiers = alice.query("NOTIFY orders, 'mine'").ok().notifiers;
+    shop.database.sql("NOTIFY orders, 'not mine'");
+    notifiers.extend(alice.drain(Duration::from_secs(2)).notifiers);
+    assert_eq!(notifiers.len(), 2);
+    assert!(notifiers[0] == own && notifiers[1] != own, "{notifiers:?}, own {own}");
+}
+
+#[test]
 fn notices_of_a_grants_end_come_before_it() {
     let shop = Shop::with("remind", |settings| settings.server = "remind_before = [\"8s\"]".to_owned());
     let mut alice = shop.alice();

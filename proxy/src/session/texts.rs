@@ -310,8 +310,10 @@ fn tables_of(understood: &Understood, catalog: &Catalog, dialect: &Dialect) -> B
         Dialect::Postgres(_) => Box::default(),
         Dialect::Mysql(_) => {
             let touched: BTreeSet<_> = understood.statements.iter().flat_map(|statement| &statement.touches).collect();
+            // What temporary tables hide does not matter; they themselves are asked for in another way.
             let is_table = |name: &&QualifiedName| {
-                catalog.relations.get(*name).is_some_and(|relation| relation.kind == RelationKind::Table)
+                let relation = catalog.relations.get(*name).filter(|_| !catalog.temporary.contains(*name));
+                relation.is_some_and(|relation| relation.kind == RelationKind::Table)
             };
             touched.into_iter().filter(is_table).cloned().collect()
         }

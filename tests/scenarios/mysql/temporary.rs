@@ -82,6 +82,10 @@ fn what_it_hides_is_not_shown_in_its_place() {
     shop.database.owner_sql(routine);
     let mut alice = shop.alice_as("owner");
     alice.query("CREATE TEMPORARY TABLE mine (id INT, email VARCHAR(99))").ok();
+    // Names made beside the proxy are known after a moment.
+    wait_for("the view is known", Duration::from_secs(20), || {
+        alice.query("SELECT id FROM through").errors.is_empty().then_some(())
+    });
     alice.query("INSERT INTO mine VALUES (7, 'own@example.test')").ok();
     assert_eq!(alice.query("SELECT email FROM mine").value(), "own@example.test");
     // By somebody else: the same name now also is a view of what is masked.

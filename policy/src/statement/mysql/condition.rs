@@ -92,7 +92,7 @@ fn with_text(walk: &mut Walk<'_>, text: &Expr, lineage: &Lineage) {
 
 fn placeholder(value: &Expr) -> Option<&str> {
     match value {
-        Expr::Value(constant) => match &constant.value {
+        Expr::Value(constant) => match constant::kind(constant) {
             Value::Placeholder(place) => Some(place),
             _ => None,
         },

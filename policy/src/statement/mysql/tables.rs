@@ -46,20 +46,22 @@ struct Level {
 /// What to say in place of tokens, by their place.
 pub(super) fn lists(tokens: &[Lexed<'_>]) -> BTreeMap<usize, Form> {
     let mut said = BTreeMap::new();
-    if !tokens.windows(2).any(
-        |pair| matches!(pair, [before, open] if open.is_sign("(") && (before_table(before) || before.is_sign(","))),
-    ) {
+    let opens_list = |at: &usize| {
+        let before = at.checked_sub(1);
+        tokens.get(*at).is_some_and(|token| token.is_sign("("))
+            && before.is_some_and(|before| before_table(tokens, before) || is_sign(tokens, before, ","))
+    };
+    if !(0..tokens.len()).any(|at| opens_list(&at)) {
         return said;
     }
     let mut outer: Vec<Level> = Vec::new();
     let mut level = Level::default();
     for (at, token) in tokens.iter().enumerate() {
-        let before = at.checked_sub(1).and_then(|at| tokens.get(at));
         if token.is_sign("(") {
-            let listed = before.is_some_and(|before| {
-                before_table(before)
-                    || (before.is_sign(",") && level.in_from)
-                    || (before.is_sign("(") && level.opens == at.checked_sub(1))
+            let listed = at.checked_sub(1).is_some_and(|before| {
+                before_table(tokens, before)
+                    || (is_sign(tokens, before, ",") && level.in_from)
+                    || (is_sign(tokens, before, "(") && level.opens == Some(before))
             });
             let tables = listed && !tokens.get(at + 1).is_some_and(begins_query);
             let inner = Level { opens: tables.then_some(at), in_from: tables, ..Level::default() };
@@ -69,6 +71,8 @@ pub(super) fn lists(tokens: &[Lexed<'_>]) -> BTreeMap<usize, Form> {
             close(&closed, at, tokens, &mut said);
         } else if token.is_sign(",") && level.opens.is_some() {
             level.commas.push(at);
+        } else if of_hint(tokens, at) {
+            // It says which use of an index is meant.
         } else if JOINS.iter().any(|word| token.is_word(word)) {
             level.joining.push(level.commas.len());
         } else if token.is_word("FROM") {
@@ -81,8 +85,23 @@ pub(super) fn lists(tokens: &[Lexed<'_>]) -> BTreeMap<usize, Form> {
     said
 }
 
-fn before_table(token: &Lexed<'_>) -> bool {
-    token.is_word("FROM") || JOINS.iter().any(|word| token.is_word(word))
+fn before_table(tokens: &[Lexed<'_>], at: usize) -> bool {
+    let word = |token: &Lexed<'_>| token.is_word("FROM") || JOINS.iter().any(|word| token.is_word(word));
+    tokens.get(at).is_some_and(word) && !of_hint(tokens, at)
+}
+
+fn is_sign(tokens: &[Lexed<'_>], at: usize, sign: &str) -> bool {
+    tokens.get(at).is_some_and(|token| token.is_sign(sign))
+}
+
+/// Whether it is a word of `USE INDEX FOR JOIN (…)` and its like.
+fn of_hint(tokens: &[Lexed<'_>], at: usize) -> bool {
+    let word = |back: usize, words: &[&str]| {
+        let token = at.checked_sub(back).and_then(|at| tokens.get(at));
+        token.is_some_and(|token| words.iter().any(|word| token.is_word(word)))
+    };
+    let index = ["INDEX", "KEY"];
+    (word(0, &["FOR"]) && word(1, &index)) || (word(1, &["FOR"]) && word(2, &index))
 }
 
 fn begins_query(token: &Lexed<'_>) -> bool {

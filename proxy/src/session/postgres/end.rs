@@ -330,7 +330,7 @@ impl Machine {
             told: std::mem::take(&mut self.told),
             out: std::mem::take(&mut self.out),
             desk: std::mem::take(&mut self.desk),
-            ..Self::new(Vec::new())
+            ..Self::new(Vec::new(), self.processes.client)
         };
         self.out.upstream_mut().clear();
         gate.forget_private();

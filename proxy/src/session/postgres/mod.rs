@@ -87,6 +87,7 @@ pub struct Machine {
     /// The upstream's transaction, as its last ReadyForQuery told.
     tx: TransactionStatus,
     connected: bool,
+    processes: Processes,
     /// Everything up to the client's next Sync is skipped, as the server does after an error.
     skip: bool,
     /// Extended messages were forwarded since the last Sync.
@@ -160,9 +161,18 @@ enum ClientRest {
     Drop(usize),
 }
 
+/// The numbers by which the session goes: a client finds itself in what it notifies itself of.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Processes {
+    /// What the client was told in BackendKeyData.
+    pub client: i32,
+    /// The upstream's; none before there is one.
+    pub upstream: Option<i32>,
+}
+
 impl Machine {
-    /// A session that has just logged in and was told `parameters`.
-    pub fn new(parameters: Vec<(String, String)>) -> Self {
+    /// A session that has just logged in and was told `parameters`, and `process` as its number.
+    pub fn new(parameters: Vec<(String, String)>, process: i32) -> Self {
         Self {
             out: Outbox::default(),
             desk: inband::Desk::default(),
@@ -170,6 +180,7 @@ impl Machine {
             pending: VecDeque::new(),
             tx: TransactionStatus::Idle,
             connected: false,
+            processes: Processes { client: process, upstream: None },
             skip: false,
             batch_open: false,
             batch_ddl: false,
@@ -201,8 +212,9 @@ impl Machine {
 
     /// An upstream session stands, logged in under `fence`, and reported `parameters`. The client is told those that
     /// differ from what it was told before.
-    pub fn connected(&mut self, fence: Fence, parameters: &[(String, String)]) {
+    pub fn connected(&mut self, fence: Fence, parameters: &[(String, String)], process: i32) {
         self.connected = true;
+        self.processes.upstream = Some(process);
         self.fence = Some(fence);
         self.tx = TransactionStatus::Idle;
         for (name, value) in parameters {

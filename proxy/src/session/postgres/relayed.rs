@@ -37,7 +37,7 @@ impl machine::Machine for Machine {
 
     fn connected(&mut self, fence: Fence, upstream: &Connection) {
         // A login sets no role: that is asked for when a statement needs it.
-        self.connected(Fence { upstream_role: None, ..fence }, &upstream.parameters);
+        self.connected(Fence { upstream_role: None, ..fence }, &upstream.parameters, upstream.process_id);
     }
 
     fn client(&mut self, gate: &mut Gate, input: &[u8]) -> Result<(usize, Stop), End> {

@@ -50,8 +50,8 @@ impl Session {
     /// A connected session of alice, who holds the role reader if `granted`.
     fn new(granted: bool) -> Self {
         let (gate, folder) = testing::gate(CONFIG, catalog(), names(), granted);
-        let mut machine = Machine::new(Vec::new());
-        machine.connected(Fence { read_only: !gate.may_write(), upstream_role: None }, &[]);
+        let mut machine = Machine::new(Vec::new(), 7);
+        machine.connected(Fence { read_only: !gate.may_write(), upstream_role: None }, &[], 8);
         Self { machine, gate, _folder: folder }
     }
 

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     session::gate::Gate,
     wire::postgres::{
-        backend::{CommandComplete, RowDescription, TransactionStatus, tag},
+        backend::{CommandComplete, Notification, RowDescription, TransactionStatus, tag},
         codec::{self, Frame, Malformed},
         encode,
     },
@@ -70,14 +70,23 @@ impl Machine {
         match frame.tag {
             tag::PARAMETER_STATUS => self.parameter_status(frame),
             tag::NOTICE_RESPONSE => self.notice(frame),
-            tag::NOTIFICATION_RESPONSE => {
-                self.out.client.extend_from_slice(frame.raw);
-                Ok(())
-            }
+            tag::NOTIFICATION_RESPONSE => self.notification(frame),
             tag::READY_FOR_QUERY => self.ready(gate, frame),
             _ if self.swallow => Ok(()),
             tag::ERROR_RESPONSE => self.error(gate, frame),
             _ => self.answer(gate, frame),
+        }
+    }
+
+    /// A notification goes through; what the session tells itself comes from the number that its client knows it by.
+    fn notification(&mut self, frame: Frame<'_>) -> Result<(), End> {
+        let Notification { process, channel, payload } = Notification::decode(frame.body).map_err(theirs)?;
+        if self.processes.upstream == Some(process) {
+            let told = Notification { process: self.processes.client, channel, payload };
+            encode::notification(&mut self.out.client, told).map_err(|error| End::Upstream(error.to_string()))
+        } else {
+            self.out.client.extend_from_slice(frame.raw);
+            Ok(())
         }
     }
 

@@ -197,7 +197,7 @@ async fn run(logged_in: LoggedIn, welcome: Welcome, origin: Arc<Origin>, port: &
         // The server shows what is not printable ASCII as hexadecimal; it is asked when the session connects.
         name.clone_into(value);
     }
-    let mut machine = Machine::new(told.clone());
+    let mut machine = Machine::new(told.clone(), process);
     greet(machine.to_client(), &told, process, &secret);
 
     let catalog = target.known();

@@ -4,7 +4,7 @@
 use thiserror::Error;
 
 use super::{
-    backend::{Field, TransactionStatus, tag as back},
+    backend::{Field, Notification, TransactionStatus, tag as back},
     codec::Format,
     frontend::{Named, tag as front},
 };
@@ -185,6 +185,18 @@ pub fn backend_key_data(out: &mut Vec<u8>, process: i32, secret: &[u8]) -> Resul
         body.i32(process);
         body.bytes(secret);
         Ok(())
+    })
+}
+
+/// NotificationResponse.
+///
+/// # Errors
+/// When it is too long.
+pub fn notification(out: &mut Vec<u8>, told: Notification<'_>) -> Result<(), Unencodable> {
+    message(out, Some(back::NOTIFICATION_RESPONSE), |body| {
+        body.i32(told.process);
+        body.text(told.channel)?;
+        body.text(told.payload)
     })
 }
 

@@ -72,6 +72,8 @@ pub struct Reply {
     pub notices: Vec<Fields>,
     /// NotificationResponses: channel, payload.
     pub notifications: Vec<(String, String)>,
+    /// The server processes that sent them.
+    pub notifiers: Vec<i32>,
     /// COPY data.
     pub copy: Vec<u8>,
     /// Tags of all messages in order: `TDCZ`.
@@ -119,6 +121,7 @@ impl Reply {
             b'N' => self.notices.push(fields(body)),
             b'd' => self.copy.extend(body),
             b'A' => {
+                self.notifiers.push(i32::from_be_bytes(body[..4].try_into().expect("four bytes")));
                 let (channel, rest) = zero_ended(&body[4..]);
                 self.notifications.push((channel, zero_ended(rest).0));
             }
