@@ -299,3 +299,17 @@ fn only_one_statement_is_prepared_and_none_that_prepares() {
     }
     assert_eq!(alice.query("SELECT 1").value(), "1");
 }
+
+#[test]
+fn a_masked_text_is_compared_with_texts_only() {
+    const LOOK_UP: &str = "SELECT id FROM shop.customers WHERE email = ? AND id = 7";
+    let shop = MySqlShop::new("bound_numbers");
+    let mut direct = Client::connect(&shop.database.as_owner()).expect("the owner may connect");
+    let mut alice = shop.alice_as("reader");
+    let held = [direct.prepare(LOOK_UP).expect("direct"), alice.prepare(LOOK_UP).expect("alice")];
+    // Compared with a number, every text that begins with none is 0.
+    assert_eq!(direct.execute(&held[0], &[Value::Int(0)], 0).ok().rows.len(), 1);
+    let refused = alice.execute(&held[1], &[Value::Int(0)], 0);
+    assert!(refused.rows.is_empty() && refused.error().message.contains("is no text"), "{refused:?}");
+    assert!(alice.execute(&held[1], &[Value::Text("nobody@example.test".into())], 0).ok().rows.is_empty());
+}

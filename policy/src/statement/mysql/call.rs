@@ -185,6 +185,9 @@ fn called(
         }
         return Ok(lineage.through(Via::Total));
     }
+    let own = |words: &[&str]| database.is_none() && words.iter().any(|word| word.eq_ignore_ascii_case(name));
+    let inserted = if own(&["values", "value"]) { scope.of_target() } else { None };
+    let scope = inserted.as_ref().unwrap_or(scope);
     for (at, value) in values.iter().enumerate() {
         if function::names_unit(name, at) {
             continue;
@@ -203,9 +206,8 @@ fn called(
         walk.used(&lineage, &Usage::Travel("LAST_INSERT_ID()".into()));
     }
     // VALUES(a) is what was to be inserted, as it stands.
-    let stands = database.is_none() && ["values", "value", "default"].iter().any(|own| own.eq_ignore_ascii_case(name));
     Ok(match purity {
-        Purity::Total if stands => lineage,
+        Purity::Total if own(&["values", "value", "default"]) => lineage,
         Purity::Total => lineage.through(Via::Total),
         Purity::Nullness | Purity::Compute => lineage.through(Via::Partial),
     })

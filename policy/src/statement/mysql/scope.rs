@@ -239,6 +239,12 @@ impl<'s> Scope<'s> {
         Self { entries: vec![entry], ..Self::top() }
     }
 
+    /// What VALUES(a) of ON DUPLICATE KEY UPDATE sees: the row that was to be inserted, by its target's own names.
+    pub(super) fn of_target(&self) -> Option<Scope<'static>> {
+        let mut entries = self.levels().flat_map(|level| &level.entries);
+        entries.find(|entry| entry.target.is_some()).map(|target| Scope::of(target.clone()))
+    }
+
     fn levels(&self) -> impl Iterator<Item = &Self> {
         std::iter::successors(Some(self), |scope| scope.parent)
     }
