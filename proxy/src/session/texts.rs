@@ -27,7 +27,7 @@ const MOST_MEANING: usize = 512 << 10;
 /// A text longer than this is understood anew each time: bulk INSERTs do not repeat.
 const LONGEST_TEXT_KEPT: usize = 64 << 10;
 /// Microseconds for which a table that was seen to be no view is taken for one.
-const CONFIRMED_FOR: i64 = 5_000;
+const CONFIRMED_FOR: i64 = 500;
 /// Texts of one shape whose bound literals differ. More of them are not worth the search.
 const VARIANTS_KEPT: usize = 8;
 
