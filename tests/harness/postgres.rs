@@ -172,10 +172,24 @@ impl Server {
         Database::create(self, name)
     }
 
+    /// The log with all that was logged before: the server's collector writes it in its order, but when it likes.
+    fn written_log(&self) -> String {
+        static MARKS: AtomicU32 = AtomicU32::new(0);
+        let path = self.folder.join("data/log/server.json");
+        let read = || fs::read_to_string(&path).unwrap_or_default();
+        // A server that is down has written everything.
+        let Ok(mut client) = Client::connect(&self.superuser("postgres")) else { return read() };
+        let mark = format!("log read {}", MARKS.fetch_add(1, Ordering::Relaxed));
+        client.query(&format!("DO $$ BEGIN RAISE LOG '{mark}.'; END $$"));
+        wait_for("the log", Duration::from_secs(30), || {
+            let text = read();
+            text.contains(&format!("{mark}.")).then_some(text)
+        })
+    }
+
     /// The statement log since the start: messages of `log_statement`, exactly as they were (JSON log).
     pub fn statement_log(&self, database: &str) -> Vec<String> {
-        let path = self.folder.join("data/log/server.json");
-        let text = fs::read_to_string(path).unwrap_or_default();
+        let text = self.written_log();
         let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         lines
             .filter(|line| line["dbname"] == database)
