@@ -128,7 +128,7 @@ async fn revisions_follow_views(server: &Server, catalog: &Catalog, flavour: Fla
     let connector = Connector::new(Arc::new(server.target("u_own", Some("pw"), UpstreamTls::Disable))).unwrap();
     let mut session = upstream::connect(&connector, &Wanted { collation: 45, ..Wanted::default() }).await.unwrap();
     let name = QualifiedName::new("shop", "v_renamed");
-    let query = catalog::mysql::revisions([&name], flavour);
+    let query = catalog::mysql::revisions([&name], [], flavour);
     let known = catalog.relations[&name].revision.clone().unwrap();
     for mode in ["", "ANSI_QUOTES", "NO_BACKSLASH_ESCAPES"] {
         ask(&mut session, &format!("SET sql_mode = '{mode}'")).await;

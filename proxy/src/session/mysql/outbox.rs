@@ -68,7 +68,7 @@ impl OwnSql<'_> {
                     Flavour::MySql => mysql::Flavour::MySql,
                     Flavour::MariaDb => mysql::Flavour::MariaDb,
                 };
-                Owned(revisions(of.views.iter().map(|view| &view.name).chain(&of.tables), flavour))
+                Owned(revisions(of.views.iter().map(|view| &view.name), &of.tables, flavour))
             }
             Self::Definition(name) => {
                 Owned(format!("SHOW CREATE TABLE {}.{}", quoted(&name.schema), quoted(&name.name)))

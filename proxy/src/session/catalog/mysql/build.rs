@@ -90,7 +90,11 @@ pub(super) fn views(flavour: Flavour) -> String {
 }
 
 /// See [`super::revisions`].
-pub(super) fn revisions<'n>(views: impl IntoIterator<Item = &'n QualifiedName>, flavour: Flavour) -> String {
+pub(super) fn revisions<'n>(
+    views: impl IntoIterator<Item = &'n QualifiedName>,
+    tables: impl IntoIterator<Item = &'n QualifiedName>,
+    flavour: Flavour,
+) -> String {
     // Hexadecimal constants mean the same under every sql_mode and in every character set.
     let hex = |text: &str| {
         text.bytes().fold(String::from("_utf8mb4 0x"), |mut out, byte| {
@@ -98,12 +102,30 @@ pub(super) fn revisions<'n>(views: impl IntoIterator<Item = &'n QualifiedName>, 
             out
         })
     };
-    let named = views.into_iter().map(|QualifiedName { schema, name }| {
+    let named = |QualifiedName { schema, name }: &QualifiedName| {
         format!("(v.TABLE_SCHEMA = {} AND v.TABLE_NAME = {})", hex(schema), hex(name))
-    });
-    let named: Vec<String> = named.collect();
-    let named = if named.is_empty() { "0".to_owned() } else { named.join(" OR ") };
-    format!("SELECT v.TABLE_SCHEMA, v.TABLE_NAME, {} FROM information_schema.VIEWS v WHERE {named}", revision(flavour))
+    };
+    let views: Vec<String> = views.into_iter().map(named).collect();
+    // One query for each: the servers look a single name up, and read whole schemas for several.
+    let mut parts: Vec<String> = tables
+        .into_iter()
+        .map(|table| {
+            format!(
+                "SELECT v.TABLE_SCHEMA, v.TABLE_NAME, '' FROM information_schema.TABLES v \
+                  WHERE {} AND v.TABLE_TYPE = 'VIEW'",
+                named(table)
+            )
+        })
+        .collect();
+    // Definitions cost much more than names.
+    if !views.is_empty() || parts.is_empty() {
+        let named = if views.is_empty() { "0".to_owned() } else { views.join(" OR ") };
+        parts.push(format!(
+            "SELECT v.TABLE_SCHEMA, v.TABLE_NAME, {} FROM information_schema.VIEWS v WHERE {named}",
+            revision(flavour)
+        ));
+    }
+    parts.join(" UNION ALL ")
 }
 
 /// The answers that relations are made of.
@@ -357,10 +379,12 @@ mod tests {
     #[test]
     fn revisions_are_asked_for_in_every_sql_mode() {
         let names = [QualifiedName::new("shop", "v"), QualifiedName::new("a'b", "`")];
-        let sql = revisions(&names, Flavour::MariaDb);
+        let sql = revisions(&names, &[], Flavour::MariaDb);
         assert!(sql.ends_with(
             "(v.TABLE_SCHEMA = _utf8mb4 0x73686f70 AND v.TABLE_NAME = _utf8mb4 0x76) OR \
              (v.TABLE_SCHEMA = _utf8mb4 0x612762 AND v.TABLE_NAME = _utf8mb4 0x60)"
         ));
+        let of_tables = revisions(&[], &names, Flavour::MariaDb);
+        assert!(!of_tables.contains("VIEW_DEFINITION") && of_tables.matches("TABLE_TYPE = 'VIEW'").count() == 2);
     }
 }

@@ -181,7 +181,12 @@ pub fn engine_kind(engine: &str) -> RelationKind {
 }
 
 /// A query for the revisions of `views`, as [`Relation::revision`] has them: schema, name and revision, a row a view
-/// that exists. It can be asked in any session of the same account, whatever its sql_mode.
-pub fn revisions<'n>(views: impl IntoIterator<Item = &'n QualifiedName>, flavour: Flavour) -> String {
-    build::revisions(views, flavour)
+/// that exists; and for those of `tables` that are views now, without a revision. It can be asked in any session of the
+/// same account, whatever its sql_mode.
+pub fn revisions<'n>(
+    views: impl IntoIterator<Item = &'n QualifiedName>,
+    tables: impl IntoIterator<Item = &'n QualifiedName>,
+    flavour: Flavour,
+) -> String {
+    build::revisions(views, tables, flavour)
 }
