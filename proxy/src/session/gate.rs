@@ -93,11 +93,20 @@ impl From<ClientError> for Refused {
 
 /// Names that one session alone sees.
 #[derive(Clone, Debug)]
-enum Private {
-    /// Its open transaction has changed names.
-    Changed(Arc<Known>),
+struct Private {
+    known: Arc<Known>,
+    /// The generation of the target's names when they were asked for.
+    since: u64,
+    why: Why,
+}
+
+/// Why a session sees names of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Why {
+    /// Its open transaction has changed names, or it has temporary ones that the server was asked for with all others.
+    Changed,
     /// The target's names with its own over them.
-    Overlaid(Arc<Known>),
+    Overlaid,
 }
 
 /// One session's gate.
@@ -113,8 +122,6 @@ pub struct Gate {
     /// The catalog as this session sees it, for its open transaction has changed names or it has temporary ones; the
     /// target's otherwise.
     private: Option<Private>,
-    /// The target's names when the private ones were asked for.
-    private_since: u64,
     decisions: Decisions,
     recorder: Arc<Recorder>,
     running: Arc<Running>,
@@ -161,7 +168,6 @@ impl Gate {
             dialect,
             running,
             private: None,
-            private_since: 0,
             decisions: Decisions::default(),
             reminded: HashSet::new(),
             retried: false,
@@ -203,7 +209,7 @@ impl Gate {
     /// The names and masks in force.
     pub fn known(&self) -> Arc<Known> {
         match &self.private {
-            Some(Private::Changed(known) | Private::Overlaid(known)) => Arc::clone(known),
+            Some(private) => Arc::clone(&private.known),
             None => self.target.known(),
         }
     }

@@ -8,7 +8,7 @@ use hallpass_policy::{
     statement::{Refusal, RefusalKind},
 };
 
-use super::{Gate, Private, Refused};
+use super::{Gate, Private, Refused, Why};
 use crate::{
     error::ClientError,
     session::{
@@ -29,8 +29,7 @@ impl Gate {
         let target = self.target.known();
         let policy = &self.shared.config.load().policy;
         let known = Known::new(catalog, target.dialect.clone(), policy, self.target.name());
-        self.private = Some(Private::Overlaid(Arc::new(known)));
-        self.private_since = target.generation;
+        self.private = Some(Private { known: Arc::new(known), since: target.generation, why: Why::Overlaid });
     }
 
     /// This session sees these names: the catalog's queries, answered inside it. `since` is the generation of the
@@ -44,8 +43,7 @@ impl Gate {
         let temporary = catalog.relations.keys().any(QualifiedName::is_temporary);
         let policy = &self.shared.config.load().policy;
         let known = Known::new(catalog, self.dialect.clone(), policy, self.target.name());
-        self.private = Some(Private::Changed(Arc::new(known)));
-        self.private_since = since;
+        self.private = Some(Private { known: Arc::new(known), since, why: Why::Changed });
         Ok(temporary)
     }
 
@@ -56,7 +54,7 @@ impl Gate {
 
     /// Whether it does, and the target's names or the masks over them have changed since.
     pub fn is_private_stale(&self) -> bool {
-        self.private.is_some() && self.private_since != self.target.known().generation
+        self.private.as_ref().is_some_and(|private| private.since != self.target.known().generation)
     }
 
     /// Understands `text` under the names in force.
@@ -113,7 +111,7 @@ impl Gate {
             refusal.kind,
             RefusalKind::UnknownRelation | RefusalKind::UnknownColumn | RefusalKind::UnknownFunction
         );
-        let of_target = !matches!(self.private, Some(Private::Changed(_)));
+        let of_target = self.private.as_ref().is_none_or(|private| private.why == Why::Overlaid);
         if by_name && of_target && !retried && self.target.may_be_stale() {
             self.retried = true;
             self.studied = None;
