@@ -5,9 +5,10 @@ use std::time::Duration;
 use hallpass_tests::{
     both,
     process::wait_for,
-    protocol::{Client as _, Direct as _, Kind, Protocol},
+    protocol::{Client as _, Direct as _, Kind, MySql, Postgres, Protocol},
     proxy::PASSWORD,
-    shop::{MySqlShop, PostgresShop, Shop},
+    shop::Shop,
+    wire,
 };
 
 both!(
@@ -50,25 +51,23 @@ fn a_killed_session_stops_at_the_server<P: Protocol>() {
     });
 }
 
-/// A client that says goodbye in a transaction takes its locks with it, as it does on the server.
 #[test]
 fn an_open_transaction_goes_with_its_client() {
-    let shop = PostgresShop::new("left_open");
-    let mut alice = shop.alice_as("fixer");
-    alice.query("BEGIN").ok();
-    alice.query("UPDATE shop.orders SET note = 'left' WHERE id = 1").ok();
-    alice.terminate();
-    ended(&shop);
-    assert_eq!(shop.database.value("SELECT note FROM shop.orders WHERE id = 1"), "note 1");
+    goes_with_its_client::<Postgres>(wire::postgres::Client::terminate);
 }
 
 #[test]
 fn an_open_transaction_goes_with_its_client_mysql() {
-    let shop = MySqlShop::new("left_open");
+    goes_with_its_client::<MySql>(wire::mysql::Client::terminate);
+}
+
+/// A client that says goodbye in a transaction takes its locks with it, as it does on the server.
+fn goes_with_its_client<P: Protocol>(say_goodbye: impl FnOnce(P::Client)) {
+    let shop = Shop::<P>::new("left_open");
     let mut alice = shop.alice_as("fixer");
     alice.query("BEGIN").ok();
     alice.query("UPDATE shop.orders SET note = 'left' WHERE id = 1").ok();
-    alice.terminate();
+    say_goodbye(alice);
     ended(&shop);
     assert_eq!(shop.database.value("SELECT note FROM shop.orders WHERE id = 1"), "note 1");
 }
