@@ -234,6 +234,8 @@ fn gone<P: Protocol>(eyes: &mut P::Client, sessions: &HashSet<usize>) -> Vec<Ins
         let running: HashSet<usize> = rows.iter().filter_map(|row| number(row[0].as_ref()?)).collect();
         found.extend(left.iter().filter(|session| !running.contains(*session)).map(|_| at));
         left.retain(|session| running.contains(session));
+        // Looking takes the locks of those that are looked at: not all the time.
+        thread::sleep(Duration::from_millis(1));
     }
     found
 }

@@ -10,6 +10,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
+use super::killer::Killer;
 use crate::{
     config::{Target, UpstreamTls},
     error::ClientError,
@@ -171,6 +172,7 @@ fn handshake_reason(error: &io::Error) -> &'static str {
 pub struct Connector {
     target: Arc<Target>,
     tls: ClientTls,
+    killer: Arc<Killer>,
 }
 
 impl Connector {
@@ -182,7 +184,7 @@ impl Connector {
         // A socket's folder is no name for a certificate; `reach` refuses TLS on it.
         let name = if is_folder(&target.host) { "localhost" } else { target.host.as_str() };
         let tls = ClientTls::load(&target.tls, name, target.protocol)?;
-        Ok(Self { target, tls })
+        Ok(Self { target, tls, killer: Arc::default() })
     }
 
     /// The target.
@@ -225,6 +227,11 @@ impl Connector {
         let socket = TcpStream::connect((target.host.as_str(), target.port)).await.map_err(UpstreamError::Connect)?;
         tune(&socket).map_err(UpstreamError::Connect)?;
         Ok(Stream::Tcp(socket))
+    }
+
+    /// Who kills on a target whose protocol has a statement for that.
+    pub(super) fn killer(&self) -> &Arc<Killer> {
+        &self.killer
     }
 
     /// Whether the target's configuration asks for TLS.

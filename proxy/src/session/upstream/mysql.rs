@@ -22,13 +22,10 @@
 //! COM_RESET_CONNECTION sets all of it back to the global values without running `init_connect`: [`SETUP`] has to be
 //! asked again after it, and [`Facts::read`] takes the row.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, sync::Arc};
 
 use hallpass_policy::statement::mysql::{SqlMode, is_followed_charset};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    time::timeout,
-};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::connector::{Connector, UpstreamError, insisted};
 use crate::{
@@ -51,12 +48,6 @@ use crate::{
 /// The socket's file where a target's `host` is a folder: what Debian's and Red Hat's servers call it in `/run/mysqld`
 /// and `/var/lib/mysql` differs; a target names another by its whole path.
 const SOCKET: &str = "mysqld.sock";
-
-/// How long a statement may take to be cancelled.
-const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// `ER_NO_SUCH_THREAD`: the session that should be cancelled is gone.
-const NO_SUCH_THREAD: u16 = 1094;
 
 /// Asks for everything in [`Facts`]. Means the same under every sql_mode, so that it can be asked before that is known.
 pub const SETUP: &str = "SELECT @@session.sql_mode, DATABASE(), @@session.character_set_client, \
@@ -180,10 +171,14 @@ impl Upstream for Connection {
     }
 
     fn goodbye(&self) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        encode::bare(&mut bytes, &mut Sequence::start(Order::Checked), command::QUIT);
-        bytes
+        goodbye()
     }
+}
+
+fn goodbye() -> Vec<u8> {
+    let mut bytes = Vec::new();
+    encode::bare(&mut bytes, &mut Sequence::start(Order::Checked), command::QUIT);
+    bytes
 }
 
 /// Connects, logs in and asks what the session is like, all within the target's `connect_timeout`.
@@ -195,25 +190,13 @@ pub async fn connect(connector: &Connector, wanted: &Wanted) -> Result<Connectio
     connector.within(open(connector, wanted)).await
 }
 
-/// Cancels what runs in the session of that number, over a connection of its own by the same account, and waits until
-/// the server has confirmed. A session that is gone runs nothing.
+/// Cancels what runs in the session of that number, over another connection by the same account, and waits until the
+/// server has confirmed. A session that is gone runs nothing.
 ///
 /// # Errors
 /// When the server cannot be reached, or refuses; nothing was cancelled then.
 pub async fn cancel(connector: &Connector, thread_id: u32) -> Result<(), UpstreamError> {
-    let ask = async {
-        let mut own = Link::log_in(connector, &Wanted { collation: UTF8MB4, ..Wanted::default() }).await?;
-        let killed = match own.query(&format!("KILL QUERY {thread_id}")).await {
-            Err(UpstreamError::Statement { code: NO_SUCH_THREAD, .. }) => Ok(()),
-            other => other.map(|_| ()),
-        };
-        let mut goodbye = Vec::new();
-        encode::bare(&mut goodbye, &mut Sequence::start(Order::Checked), command::QUIT);
-        // It is over either way.
-        let _ = send(&mut own.stream, &goodbye).await;
-        killed
-    };
-    timeout(CANCEL_TIMEOUT, ask).await.unwrap_or(Err(UpstreamError::TimedOut(CANCEL_TIMEOUT)))
+    connector.killer().kill(connector, thread_id).await
 }
 
 /// utf8mb4_general_ci, which every server has.
@@ -322,6 +305,12 @@ impl Link {
         }
         self.input.drain(..at);
         Ok(rows)
+    }
+
+    /// Says goodbye.
+    pub(super) async fn leave(mut self) {
+        // It is over either way.
+        let _ = send(&mut self.stream, &goodbye()).await;
     }
 }
 
