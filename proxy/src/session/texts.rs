@@ -3,18 +3,14 @@
 
 use std::{
     cell::RefCell,
-    collections::{BTreeSet, HashMap},
+    collections::BTreeSet,
     ops::Deref,
-    sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicI64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use ahash::AHashMap;
 use hallpass_policy::{
     catalog::{Catalog, QualifiedName, RelationKind},
-    ids::Timestamp,
     statement::{self, Dialect, Outputs, Refusal, Statement, Understood, inner},
 };
 
@@ -26,8 +22,6 @@ const BYTES_KEPT: usize = 32 << 20;
 const MOST_MEANING: usize = 512 << 10;
 /// A text longer than this is understood anew each time: bulk INSERTs do not repeat.
 const LONGEST_TEXT_KEPT: usize = 64 << 10;
-/// Microseconds for which a table that was seen to be no view is taken for one.
-const CONFIRMED_FOR: i64 = 500;
 /// Texts of one shape whose bound literals differ. More of them are not worth the search.
 const VARIANTS_KEPT: usize = 8;
 
@@ -64,8 +58,6 @@ pub struct Meaning {
     pub views: Box<[ViewRevision]>,
     /// The tables of MySQL it reads, which somebody may have put views in the place of.
     pub tables: Box<[QualifiedName]>,
-    /// When each of these was last seen to be one: microseconds of the clock.
-    seen: Box<[Arc<AtomicI64>]>,
     /// Its result's columns, once an upstream has described them for a Parse without parameter types. A literal's class
     /// is part of a shape, so that all its texts have columns of the same types.
     pub shape: Arc<OnceLock<Shape>>,
@@ -114,20 +106,6 @@ impl Meaning {
         &self.dialect
     }
 
-    /// Whether its tables were seen to be tables just now.
-    pub fn is_confirmed(&self, now: Timestamp) -> bool {
-        let fresh = |seen: &Arc<AtomicI64>| {
-            let since = now.0.saturating_sub(seen.load(Ordering::Acquire));
-            (0..CONFIRMED_FOR).contains(&since)
-        };
-        self.seen.iter().all(fresh)
-    }
-
-    /// Its tables were seen to be tables at `asked`.
-    pub fn confirm(&self, asked: Timestamp) {
-        self.seen.iter().for_each(|seen| seen.store(asked.0, Ordering::Release));
-    }
-
     fn is_under(&self, known: &Known, dialect: &Dialect) -> bool {
         self.generation == known.generation && self.dialect == *dialect
     }
@@ -162,8 +140,6 @@ pub struct Texts {
 struct Kept {
     exact: AHashMap<u64, Arc<Understanding>>,
     shared: AHashMap<u64, Vec<Variant>>,
-    /// When each table was last seen to be one, shared by all texts that read it.
-    seen: HashMap<QualifiedName, Arc<AtomicI64>>,
     bytes: usize,
 }
 
@@ -177,7 +153,7 @@ impl Texts {
             return Ok(met);
         }
         let understood = dialect.understand(text, &known.catalog)?;
-        Ok(self.keep(text, self.meaning(understood, known, dialect, Of::One)))
+        Ok(self.keep(text, Self::meaning(understood, known, dialect, Of::One)))
     }
 
     /// What this text means, if need be by another one that differs from it in literals alone that decide nothing.
@@ -197,14 +173,14 @@ impl Texts {
             }
             let understood = dialect.understand(text, &known.catalog)?;
             if !has_shape || understood.free.is_empty() {
-                return Ok(self.keep(text, self.meaning(understood, known, dialect, Of::One)));
+                return Ok(self.keep(text, Self::meaning(understood, known, dialect, Of::One)));
             }
             let free = |place: &std::ops::Range<usize>| {
                 understood.free.binary_search_by_key(&place.start, |free| free.start).is_ok()
             };
             let bound = shape.literals().iter().enumerate().filter(|(_, place)| !free(place));
             let bound = bound.filter_map(|(number, place)| Some((number, text.get(place.clone())?.into()))).collect();
-            let meaning = self.meaning(understood, known, dialect, Of::Many);
+            let meaning = Self::meaning(understood, known, dialect, Of::Many);
             let variant = Variant { key: shape.key().into(), bound, meaning: Arc::clone(&meaning) };
             if let Some(mut kept) = self.room(text, &meaning) {
                 let variants = kept.shared.entry(hash).or_default();
@@ -255,16 +231,10 @@ impl Texts {
         understanding
     }
 
-    fn meaning(&self, understood: Understood, known: &Known, dialect: &Dialect, of: Of) -> Arc<Meaning> {
-        let tables = tables_of(&understood, &known.catalog, dialect);
-        let seen = {
-            let seen = &mut self.lock().seen;
-            tables.iter().map(|name| Arc::clone(seen.entry(name.clone()).or_default())).collect()
-        };
+    fn meaning(understood: Understood, known: &Known, dialect: &Dialect, of: Of) -> Arc<Meaning> {
         Arc::new(Meaning {
             views: views_of(&understood, &known.catalog),
-            tables,
-            seen,
+            tables: tables_of(&understood, &known.catalog, dialect),
             understood: if of == Of::Many { understood.shared() } else { understood },
             shape: Arc::default(),
             dialect: dialect.clone(),
@@ -281,8 +251,7 @@ impl Texts {
         }
         let mut kept = self.lock();
         if kept.bytes + bytes > BYTES_KEPT {
-            let seen = std::mem::take(&mut kept.seen);
-            *kept = Kept { seen, ..Kept::default() };
+            *kept = Kept::default();
         }
         kept.bytes += bytes;
         Some(kept)
@@ -303,6 +272,9 @@ fn views_of(understood: &Understood, catalog: &Catalog) -> Box<[ViewRevision]> {
     touched.into_iter().filter_map(view).collect()
 }
 
+/// Schemas of MySQL's whose tables nobody can replace.
+const FIXED: &[&str] = &["information_schema", "performance_schema"];
+
 /// The tables of MySQL that a text reads, through views too: unlike Postgres it does not say in a result that a name
 /// means another relation now.
 fn tables_of(understood: &Understood, catalog: &Catalog, dialect: &Dialect) -> Box<[QualifiedName]> {
@@ -312,6 +284,9 @@ fn tables_of(understood: &Understood, catalog: &Catalog, dialect: &Dialect) -> B
             let touched: BTreeSet<_> = understood.statements.iter().flat_map(|statement| &statement.touches).collect();
             // What temporary tables hide does not matter; they themselves are asked for in another way.
             let is_table = |name: &&QualifiedName| {
+                if FIXED.contains(&&*name.schema) {
+                    return false;
+                }
                 let relation = catalog.relations.get(*name).filter(|_| !catalog.temporary.contains(*name));
                 relation.is_some_and(|relation| relation.kind == RelationKind::Table)
             };

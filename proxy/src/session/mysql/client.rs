@@ -71,7 +71,11 @@ impl Machine {
             let Some(message) = codec::message(rest, &mut sequence, LONGEST)? else { return Ok((at, Stop::NeedMore)) };
             // Under compression nobody counts, and the upstream begins at 1.
             self.next = if self.login.order == Order::Loose { 1 } else { sequence.next() };
-            match self.command(gate, &message)? {
+            let flow = self.command(gate, &message)?;
+            if !matches!(flow, Flow::Stop(_)) {
+                self.names.message_taken();
+            }
+            match flow {
                 Flow::Taken => at += message.raw.len(),
                 Flow::Stop(stop) => return Ok((at, stop)),
                 Flow::Asked(questions) => return Ok((at + message.raw.len(), Stop::Ask(questions))),

@@ -77,16 +77,15 @@ impl Machine {
 
     /// When what runs has to be over.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        match &self.pending.as_ref()?.owed {
-            Owed::Job(job) if job.stopped.is_none() => job.deadline,
-            Owed::Job(job) => job.cancelling.map(|cancelling| cancelling.again()),
-            Owed::Prepare(..) | Owed::Control(_) | Owed::Own(_) => None,
+        match self.pending.as_ref()?.job()? {
+            job if job.stopped.is_none() => job.deadline,
+            job => job.cancelling.map(|cancelling| cancelling.again()),
         }
     }
 
     /// Stops what should have been over by `now`, and asks again to cancel what does not end.
     pub(super) fn expire(&mut self, now: Instant) {
-        if let Some(Owed::Job(job)) = self.pending.as_mut().map(|pending| &mut pending.owed)
+        if let Some(job) = self.pending.as_mut().and_then(Pending::job_mut)
             && let Some(cancelling) = &mut job.cancelling
         {
             self.cancel |= cancelling.repeat(now);
@@ -106,7 +105,7 @@ impl Machine {
     pub(super) fn recheck_grants(&mut self, gate: &mut Gate) {
         if let Some(pending) = &self.pending {
             self.recheck = true;
-            if let Owed::Job(job) = &pending.owed {
+            if let Some(job) = pending.job() {
                 let ended = job.runs.iter().find_map(|run| gate.still_granted(&run.allowance).err());
                 if let Some(error) = ended {
                     self.stop_pending(error);
@@ -125,8 +124,7 @@ impl Machine {
     }
 
     fn stop_pending(&mut self, error: ClientError) {
-        let Some(pending) = &mut self.pending else { return };
-        if let Owed::Job(job) = &mut pending.owed
+        if let Some(job) = self.pending.as_mut().and_then(Pending::job_mut)
             && job.stopped.is_none()
         {
             job.stopped = Some(error);
@@ -147,7 +145,7 @@ impl Machine {
 
     /// The session ends: what is under way gets its outcome, with this SQLSTATE and reason unless it has its own.
     pub(super) fn abandon(&mut self, gate: &mut Gate, sqlstate: &str, reason: &str) {
-        match self.pending.take().map(|pending| pending.owed) {
+        match self.pending.take().map(Pending::without_question) {
             Some(Owed::Job(mut job) | Owed::Own(Own::Keep(mut job))) => {
                 job.abandon(sqlstate, reason);
                 let outcome = job.outcome();
@@ -169,7 +167,7 @@ impl Machine {
         let torn = self.upstream_rest > 0 || self.row_continues;
         let fatal = torn || self.stateful || self.in_transaction() || self.statements.any() || self.file.is_some();
         let reason = Some("the upstream session was lost");
-        let awaited = match self.pending.take().map(|pending| pending.owed) {
+        let awaited = match self.pending.take().map(Pending::without_question) {
             Some(Owed::Job(mut job)) => {
                 job.fail(error.sqlstate(), reason);
                 let outcome = job.outcome();

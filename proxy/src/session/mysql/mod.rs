@@ -5,7 +5,7 @@
 //!
 //! Top-down: [`client`] and [`upstream`] take packets apart by kind; [`query`] and [`prepared`] are the two ways a text
 //! comes in; [`plan`] decides its statements and follows what they do to the session; [`refuse`] tells denials; [`own`]
-//! is what the proxy asks the upstream by itself; [`results`] follows a recorded text's answer, [`rows`] counts and
+//! is what the proxy asks the upstream by itself, [`views`] what it asks about names; [`results`] follows a recorded text's answer, [`rows`] counts and
 //! masks; [`temporary`] knows temporary tables; [`end`] stops statements; [`warnings`] keeps what SHOW WARNINGS may say. [`relayed`] is the machine as the relay
 //! sees it. [`job`], [`names`], [`pending`], [`outbox`] and [`bound`] are what they work on.
 
@@ -15,7 +15,6 @@ use hallpass_policy::decide::{Allowance, Fence};
 
 use super::{
     machine::End,
-    target::Understanding,
     upstream::mysql::{Connection, Facts},
 };
 use crate::{
@@ -48,6 +47,7 @@ mod temporary;
 #[cfg(test)]
 mod tests;
 mod upstream;
+mod views;
 mod warnings;
 
 pub use names::LongData;
@@ -55,6 +55,7 @@ use names::Statements;
 use outbox::Outbox;
 use pending::Pending;
 use temporary::Temporaries;
+use views::Names;
 use warnings::Warnings;
 
 /// What a client's login agreed on; repeated to every upstream session.
@@ -106,10 +107,8 @@ pub struct Machine {
     settings_dirty: bool,
     /// What SET is about to read from variables, once asked.
     values: Option<own::Values>,
-    /// The text whose views were looked at right now.
-    views: Option<Arc<Understanding>>,
-    /// The next text runs for the first time since it was prepared: its tables are looked at in any case.
-    doubted: bool,
+    /// What is known of the views and tables that texts read.
+    names: Names,
     /// The transaction around the bounded write that comes next.
     wrapped: Option<Wrap>,
     /// What the client's texts are written in.
@@ -163,8 +162,7 @@ impl Machine {
             own_error: None,
             settings_dirty: false,
             values: None,
-            views: None,
-            doubted: false,
+            names: Names::default(),
             wrapped: None,
             catalog_dirty: false,
             file: None,

@@ -44,22 +44,12 @@ pub(super) struct Statement {
     pub(super) long_data: Vec<Option<LongData>>,
     /// Its open cursor.
     pub(super) cursor: Option<Cursor>,
-    /// Whether it has run since it was prepared.
-    pub(super) ran: bool,
 }
 
 impl Statement {
     /// A statement that was never run.
     pub(super) fn new(prepared: Prepared, parameters: usize) -> Self {
-        Self {
-            prepared,
-            parameters,
-            types: Vec::new(),
-            types_sent: true,
-            long_data: Vec::new(),
-            cursor: None,
-            ran: false,
-        }
+        Self { prepared, parameters, types: Vec::new(), types_sent: true, long_data: Vec::new(), cursor: None }
     }
 
     /// Which parameters were sent in pieces.

@@ -33,6 +33,8 @@ pub(super) enum OwnSql<'a> {
     Values(&'a [String]),
     /// The revisions of the views that this text reads, and of what is a view now of its tables.
     Views(&'a Understanding, Flavour),
+    /// The definition of a view of this name: an error when it is a table.
+    View(&'a QualifiedName),
     /// The definition of what may be a temporary table.
     Definition(&'a QualifiedName),
     /// The columns of a temporary table.
@@ -70,6 +72,7 @@ impl OwnSql<'_> {
                 };
                 Owned(revisions(of.views.iter().map(|view| &view.name), &of.tables, flavour))
             }
+            Self::View(name) => Owned(format!("SHOW CREATE VIEW {}.{}", quoted(&name.schema), quoted(&name.name))),
             Self::Definition(name) => {
                 Owned(format!("SHOW CREATE TABLE {}.{}", quoted(&name.schema), quoted(&name.name)))
             }

@@ -6,9 +6,8 @@ use std::sync::Arc;
 use hallpass_policy::{
     catalog::QualifiedName,
     decide::{Allowance, Fence},
-    ids::Timestamp,
     statement::{
-        Dialect, Outputs, Refusal, RefusalKind, Setting,
+        Dialect, Refusal, RefusalKind, Setting,
         mysql::{MysqlNames, SqlMode},
     },
 };
@@ -19,14 +18,15 @@ use super::{
     outbox::{OwnSql, quoted},
     pending::{Owed, Pending},
     theirs,
+    views::{Answer, Tables},
 };
 use crate::{
     error::ClientError,
     session::{
         gate::Gate,
         machine::{End, Stop},
-        run::{Part, wanted_fence},
-        target::{Understanding, ViewRevision},
+        run::wanted_fence,
+        target::Understanding,
         upstream::mysql::Facts,
     },
     wire::mysql::{
@@ -54,8 +54,10 @@ pub(super) enum Own {
     Settings,
     /// What variables hold: the row that came.
     Values(Values),
-    /// The revisions of the views of this text: as expected, when they were asked for, and the rows that came.
-    Views(Arc<Understanding>, Timestamp, Vec<Vec<Option<String>>>),
+    /// The revisions of the views of this text, and which of its tables are views: the rows that came.
+    Views(Arc<Understanding>, Vec<Vec<Option<String>>>),
+    /// Whether one table after the other is a view.
+    Tables(Tables),
     /// Of this temporary table: the rows that came.
     Temporary(QualifiedName, Vec<Vec<Option<String>>>),
     /// Only its status counts.
@@ -199,53 +201,6 @@ impl Machine {
         Ok(self.ask(&sql, Own::Begin(wrap)))
     }
 
-    /// Whether the views that a text reads still are what they were when it was understood, and its tables no views:
-    /// others may have changed them since names were last looked at. Asked right before the statement, where the target
-    /// has masks; of tables, only if nobody has just asked.
-    fn ready_views(&mut self, gate: &Gate, runs: &[Run]) -> Ready {
-        let doubted = std::mem::take(&mut self.doubted);
-        let shows = |(of, part): &(Arc<Understanding>, Part)| {
-            part.of(of).is_some_and(|statement| statement.outputs != Outputs::None && !of.tables.is_empty())
-        };
-        let asks = |run: &&Run| !run.rows_of.0.views.is_empty() || shows(&run.rows_of);
-        let Some(of) = runs.iter().find(asks).map(|run| &run.rows_of.0) else { return Ready::Yes };
-        if gate.known().masks.is_free() || self.views.take().is_some_and(|checked| checked.is_same(of)) {
-            return Ready::Yes;
-        }
-        let now = gate.now();
-        if of.views.is_empty() && !doubted && of.is_confirmed(now) {
-            return Ready::Yes;
-        }
-        let flavour = self.held().flavour();
-        self.ask(&OwnSql::Views(of, flavour), Own::Views(Arc::clone(of), now, Vec::new()))
-    }
-
-    /// The views' revisions are in: where one changed, names are fetched anew and the text is understood again.
-    fn views_seen(&mut self, gate: &Gate, of: Arc<Understanding>, asked: Timestamp, seen: &[Vec<Option<String>>]) {
-        let unchanged = |view: &ViewRevision| {
-            seen.iter().any(|row| match row.as_slice() {
-                [Some(schema), Some(name), Some(revision)] => {
-                    **schema == *view.name.schema && **name == *view.name.name && **revision == *view.revision
-                }
-                _ => false,
-            })
-        };
-        // Servers compare names without regard to case here: what is called otherwise is something else.
-        let is_view = |table: &QualifiedName| {
-            seen.iter().any(|row| match row.as_slice() {
-                [Some(schema), Some(name), ..] => **schema == *table.schema && **name == *table.name,
-                _ => false,
-            })
-        };
-        if of.views.iter().all(unchanged) && !of.tables.iter().any(is_view) {
-            of.confirm(asked);
-            self.views = Some(of);
-        } else {
-            self.catalog_dirty = true;
-            gate.target().mark_changed();
-        }
-    }
-
     /// What a SET reads from variables decides how later texts are read: it is asked for first.
     fn ready_values(&mut self, runs: &[Run]) -> Result<Ready, ClientError> {
         let mut asked = Vec::new();
@@ -298,7 +253,9 @@ impl Machine {
             Reply::Row(_) => match &mut own {
                 Own::Settings => self.facts = Some(Facts::read(&message.payload).map_err(theirs)?),
                 Own::Values(values) => values.row = text_row(&message.payload)?,
-                Own::Views(_, _, seen) | Own::Temporary(_, seen) => seen.push(text_row(&message.payload)?),
+                Own::Views(_, seen) | Own::Temporary(_, seen) => seen.push(text_row(&message.payload)?),
+                // Its definition does not matter.
+                Own::Tables(_) => {}
                 Own::Status
                 | Own::Fence(_)
                 | Own::Begin(_)
@@ -341,10 +298,14 @@ impl Machine {
                 Ok(()) => self.values = Some(values),
                 Err(error) => self.own_error = Some(error),
             },
-            Own::Views(of, asked, seen) => self.views_seen(gate, of, asked, &seen),
+            Own::Views(of, seen) => self.views_seen(gate, of, &seen),
+            Own::Tables(tables) => self.table_seen(gate, tables, Answer::View),
             Own::Temporary(name, seen) => self.temporaries.seen(&name, &seen),
             Own::Status => {}
-            Own::Fence(fence) => self.fence = Some(fence),
+            Own::Fence(fence) => {
+                self.fence = Some(fence);
+                self.names.forget();
+            }
             Own::Begin(wrap) => self.wrapped = Some(wrap),
             Own::Keep(mut job) => {
                 let tail = std::mem::take(&mut job.tail);
@@ -365,6 +326,10 @@ impl Machine {
         match own {
             Own::Temporary(name, _) => {
                 self.temporaries.gone(&name);
+                Ok(())
+            }
+            Own::Tables(tables) => {
+                self.table_seen(gate, tables, Answer::of(error.code));
                 Ok(())
             }
             Own::Fence(_) => {

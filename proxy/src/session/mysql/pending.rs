@@ -12,6 +12,34 @@ pub(super) struct Pending {
     pub(super) reader: ResultReader,
 }
 
+impl Pending {
+    /// The recorded text that runs, if one does.
+    pub(super) fn job(&self) -> Option<&Job> {
+        match &self.owed {
+            Owed::Job(job) => Some(job),
+            Owed::Own(Own::Tables(tables)) => tables.job(),
+            Owed::Own(_) | Owed::Prepare(..) | Owed::Control(_) => None,
+        }
+    }
+
+    /// What is owed, to the client first of all: of a question that was sent before a text the text.
+    pub(super) fn without_question(self) -> Owed {
+        match self.owed {
+            Owed::Own(Own::Tables(tables)) => tables.into_owed(),
+            owed => owed,
+        }
+    }
+
+    /// The recorded text that runs, to change it.
+    pub(super) fn job_mut(&mut self) -> Option<&mut Job> {
+        match &mut self.owed {
+            Owed::Job(job) => Some(job),
+            Owed::Own(Own::Tables(tables)) => tables.job_mut(),
+            Owed::Own(_) | Owed::Prepare(..) | Owed::Control(_) => None,
+        }
+    }
+}
+
 /// What an answer is to.
 #[derive(Debug)]
 pub(super) enum Owed {

@@ -156,7 +156,7 @@ impl Machine {
             statement.types = types;
             statement.types_sent = false;
         }
-        let (prepared, first) = (statement.prepared.clone(), !statement.ran);
+        let prepared = statement.prepared.clone();
         let types = statement.types.clone();
         if let Some(error) = self.aborted.take() {
             return self.deny(gate, &prepared.of.text, None, error);
@@ -178,7 +178,6 @@ impl Machine {
             return self.deny(gate, &prepared.of.text, run.statement(), error);
         }
         let runs = vec![run];
-        self.doubted = first;
         match self.ready_upstream(gate, &runs) {
             Ok(Ready::Yes) => {}
             Ok(Ready::NotYet(stop)) => return Flow::Stop(stop),
@@ -191,7 +190,6 @@ impl Machine {
         {
             statement.prepared = prepared;
             statement.types_sent = true;
-            statement.ran = true;
             // The server forgets what came in pieces, and closes the cursor, with each execution.
             statement.long_data.clear();
             statement.cursor = None;

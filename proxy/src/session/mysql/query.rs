@@ -141,6 +141,7 @@ impl Machine {
         reader: ResultReader,
         parameters: Option<Box<str>>,
     ) -> Flow {
+        let ahead = self.names.ahead();
         let allowance = most_telling(&runs).unwrap_or_else(|| gate.baseline());
         let reason = matches!(way, Way::Fetch(_)).then_some("fetch");
         let permit = match gate.permit(&of.text, &of.understood.fingerprint, parameters, allowance, reason) {
@@ -150,6 +151,9 @@ impl Machine {
                 return Flow::Taken;
             }
         };
+        if let Some(of) = &ahead {
+            self.ask_tables(of);
+        }
         self.out.forward(&permit, packets, self.login.order);
         self.note_temporary(gate, &runs);
         if !runs.iter().any(|run| run.statement().is_some_and(is_messages)) {
@@ -161,7 +165,10 @@ impl Machine {
         gate.running(&of.text, permit.allowance());
         let mut job = Box::new(Job::new(permit, way, runs));
         job.wrapped = self.wrapped.take();
-        self.pending = Some(Pending { owed: Owed::Job(job), reader });
+        self.pending = Some(match ahead {
+            None => Pending { owed: Owed::Job(job), reader },
+            Some(of) => self.behind_tables(of, job, reader),
+        });
         Flow::Taken
     }
 }

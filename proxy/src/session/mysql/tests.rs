@@ -55,10 +55,7 @@ struct Session {
 impl Session {
     /// A connected session of alice behind its fence, who holds the role reader if `granted`.
     fn new(granted: bool) -> Self {
-        let (mut gate, folder) = testing::gate(CONFIG, catalog(), names(), granted);
-        // Nobody has put a view in the table's place: the clock stands, so that this is not asked again.
-        let now = gate.now();
-        gate.understand(b"SELECT id FROM people").unwrap().confirm(now);
+        let (gate, folder) = testing::gate(CONFIG, catalog(), names(), granted);
         let login = Login {
             capabilities: HELD,
             collation: 45,
@@ -73,17 +70,28 @@ impl Session {
         Self { machine, gate, _folder: folder }
     }
 
-    /// The client sends `bytes`, in pieces of `piece` bytes; hands back what the upstream gets.
+    /// The client sends `bytes`, in pieces of `piece` bytes; hands back what the upstream gets of it. What the proxy
+    /// asks about the table by itself, waiting or not, is answered: it is no view.
     fn client(&mut self, bytes: &[u8], piece: usize) -> Vec<u8> {
-        let mut waiting = Vec::new();
+        let (mut waiting, mut sent) = (Vec::new(), Vec::new());
+        let question = query("SHOW CREATE VIEW `shop`.`people`");
         for part in bytes.chunks(piece) {
             waiting.extend_from_slice(part);
-            let (taken, stop) = self.machine.client(&mut self.gate, &waiting).unwrap();
-            assert!(matches!(stop, Stop::NeedMore | Stop::Hold));
-            waiting.drain(..taken);
+            loop {
+                let (taken, stop) = self.machine.client(&mut self.gate, &waiting).unwrap();
+                assert!(matches!(stop, Stop::NeedMore | Stop::Hold));
+                waiting.drain(..taken);
+                let out = std::mem::take(self.machine.to_upstream());
+                let Some(behind) = out.strip_prefix(question.as_slice()) else {
+                    sent.extend_from_slice(&out);
+                    break;
+                };
+                sent.extend_from_slice(behind);
+                assert!(self.upstream(&no_view(), 10_000).is_empty());
+            }
         }
         assert!(waiting.is_empty());
-        std::mem::take(self.machine.to_upstream())
+        sent
     }
 
     /// The upstream sends `bytes`, in pieces of `piece` bytes; hands back what the client gets.
@@ -101,6 +109,13 @@ impl Session {
     fn told(&mut self) -> Vec<u8> {
         std::mem::take(self.machine.to_client())
     }
+}
+
+/// What a server says of a table that is asked for its definition as a view.
+fn no_view() -> Vec<u8> {
+    let mut out = Vec::new();
+    encode::err(&mut out, &mut Sequence::at(1, Order::Checked), 1347, *b"HY000", b"'shop.people' is not VIEW");
+    out
 }
 
 fn names() -> Dialect {
@@ -225,9 +240,41 @@ fn the_next_command_waits_for_the_answer() {
     let mut session = Session::new(true);
     let (first, second) = (query("SELECT id FROM people"), query("SELECT 2"));
     let both = [first.as_slice(), &second].concat();
+    session.client(&first, 100);
+    session.upstream(&result("id", &["7"]), 100);
     let (taken, stop) = session.machine.client(&mut session.gate, &both).unwrap();
     assert_eq!((taken, stop), (first.len(), Stop::Hold));
-    assert_eq!(*session.machine.to_upstream(), first);
+    let sent = std::mem::take(session.machine.to_upstream());
+    assert_eq!(sent, [query("SHOW CREATE VIEW `shop`.`people`"), first].concat(), "in one write");
+}
+
+#[test]
+fn of_a_view_in_a_tables_place_nothing_is_shown() {
+    let mut session = Session::new(true);
+    let text = query("SELECT id FROM people");
+    session.client(&text, 100);
+    session.upstream(&result("id", &["7"]), 100);
+    let (taken, _) = session.machine.client(&mut session.gate, &text).unwrap();
+    assert_eq!(taken, text.len());
+    for piece in [result("View", &["people"]), result("id", &["ann@example.test"])] {
+        let told = session.upstream(&piece, 10_000);
+        let (rows, error) = if told.is_empty() { Default::default() } else { read(&told) };
+        assert!(rows.is_empty());
+        assert!(error.is_none() || error == Some(1227), "{error:?}");
+        assert_eq!(error.is_some(), session.machine.pending.is_none(), "told once both answers are in");
+    }
+    assert!(session.gate.target().is_changed());
+}
+
+#[test]
+fn what_does_more_than_read_waits_for_what_its_table_is() {
+    let mut session = Session::new(true);
+    session.client(&query("SELECT id FROM people"), 100);
+    session.upstream(&result("id", &["7"]), 100);
+    let text = query("SELECT @last := id FROM people");
+    let (taken, stop) = session.machine.client(&mut session.gate, &text).unwrap();
+    assert_eq!((taken, stop), (0, Stop::Hold));
+    assert_eq!(std::mem::take(session.machine.to_upstream()), query("SHOW CREATE VIEW `shop`.`people`"));
 }
 
 #[test]

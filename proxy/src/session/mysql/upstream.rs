@@ -3,6 +3,7 @@
 
 use super::{
     Machine,
+    own::Own,
     pending::{Owed, Pending, Then as Follow},
     theirs,
     warnings::Touches,
@@ -67,7 +68,9 @@ impl Machine {
             Reply::Ok(ok) => self.told_status(ok.status),
             Reply::End { status, .. } => self.told_status(*status),
             Reply::DefinitionsEnd(eof) => self.told_status(eof.status),
-            // An error may have ended the transaction, a deadlock does; it does not say so.
+            // An error may have ended the transaction, a deadlock does; it does not say so. That a table is no view
+            // ends none.
+            Reply::Err(_) if matches!(owed, Owed::Own(Own::Tables(_))) => {}
             Reply::Err(_) => self.status_stale |= self.in_transaction(),
             Reply::LocalInfile(_)
             | Reply::Columns { .. }
