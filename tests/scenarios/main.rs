@@ -21,6 +21,7 @@ mod limits;
 mod login;
 mod long;
 mod masks;
+mod migration;
 mod mysql;
 mod names;
 mod notify;

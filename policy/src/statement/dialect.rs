@@ -27,6 +27,19 @@ pub struct Form {
     /// SHA-256 of what it says, without layout and comments, every literal with it. What its names mean is not in it:
     /// equal forms under equal names are equal statements.
     pub hash: [u8; 32],
+    /// What it does to the open transaction, if that is all it does. Postgres'; MySQL's is not told.
+    pub bracket: Option<Bracket>,
+}
+
+/// What a statement does to the open transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bracket {
+    /// It begins one.
+    Begins,
+    /// It ends it: COMMIT, ROLLBACK, PREPARE TRANSACTION.
+    Ends,
+    /// It marks a place in it, or goes back to one.
+    Marks,
 }
 
 impl Dialect {

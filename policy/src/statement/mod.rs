@@ -22,7 +22,7 @@ pub mod postgres;
 mod shape;
 mod truth;
 
-pub use dialect::{Dialect, Form};
+pub use dialect::{Bracket, Dialect, Form};
 pub use shape::Shape;
 
 /// One permission of `[roles.NAME] allow`.

@@ -165,6 +165,9 @@ pub trait Machine: Sized + Send {
     /// Whether frames of the client's wait for the upstream.
     fn is_waiting(&self) -> bool;
 
+    /// Whether it goes on with frames that it took before, once it waits no more: it wants its turn without new ones.
+    fn has_own_frames(&self) -> bool;
+
     /// Whether the upstream should cancel what it runs now; says so once for each request.
     fn take_cancel(&mut self) -> bool;
 

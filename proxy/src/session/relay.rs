@@ -421,7 +421,7 @@ impl<M: Machine> Relay<M> {
         if self.leaving.is_some() && self.machine.is_answered() {
             return Err(Turn::ClientGone);
         }
-        if !self.client_in.is_empty()
+        if (!self.client_in.is_empty() || self.machine.has_own_frames())
             && !self.machine.is_waiting()
             && let Some(turn) = self.feed_client(&[])
         {

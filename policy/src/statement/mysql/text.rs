@@ -69,7 +69,10 @@ pub(super) fn forms(text: &str, names: &MysqlNames) -> Result<Vec<Form>, Refusal
         let ends = tokens.last().map_or(0, |last| last.at + last.raw.len());
         tokens.first().map_or(0, |first| first.at)..ends
     };
-    Ok(split(&tokens).iter().map(|part| Form { place: place(part), hash: identity(part, names) }).collect())
+    Ok(split(&tokens)
+        .iter()
+        .map(|part| Form { place: place(part), hash: identity(part, names), bracket: None })
+        .collect())
 }
 
 /// The statements between semicolons; compound statements and routines hold semicolons of their own and take all.

@@ -10,7 +10,7 @@ use serde_json::ser::Formatter;
 use sha2::{Digest, Sha256};
 
 use super::node;
-use crate::statement::{Form, Need};
+use crate::statement::{Bracket, Form, Need};
 
 /// SHA-256 of the statement's tree and of the objects it needs.
 pub(super) fn identity(statement: &NodeEnum, needs: &BTreeSet<Need>) -> [u8; 32] {
@@ -40,9 +40,24 @@ pub(super) fn forms(parsed: &[RawStmt], length: usize) -> Vec<Form> {
             Ok(0) | Err(_) => length,
             Ok(len) => (start + len).min(length),
         };
-        Some(Form { place: start..end, hash: identity(statement, &BTreeSet::new()) })
+        Some(Form { place: start..end, hash: identity(statement, &BTreeSet::new()), bracket: bracket(statement) })
     };
     parsed.iter().filter_map(of).collect()
+}
+
+fn bracket(statement: &NodeEnum) -> Option<Bracket> {
+    use pg_query::protobuf::TransactionStmtKind as Kind;
+    let NodeEnum::TransactionStmt(transaction) = statement else { return None };
+    Some(match transaction.kind() {
+        Kind::TransStmtBegin | Kind::TransStmtStart => Bracket::Begins,
+        Kind::TransStmtSavepoint | Kind::TransStmtRelease | Kind::TransStmtRollbackTo => Bracket::Marks,
+        Kind::TransStmtCommit
+        | Kind::TransStmtRollback
+        | Kind::TransStmtPrepare
+        | Kind::TransStmtCommitPrepared
+        | Kind::TransStmtRollbackPrepared
+        | Kind::Undefined => Bracket::Ends,
+    })
 }
 
 /// Writes JSON with every position in the text as zero.

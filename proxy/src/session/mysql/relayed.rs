@@ -69,6 +69,10 @@ impl machine::Machine for Machine {
         (self.pending.is_some() && self.file.is_none()) || self.desk.waits()
     }
 
+    fn has_own_frames(&self) -> bool {
+        false
+    }
+
     fn take_cancel(&mut self) -> bool {
         std::mem::take(&mut self.cancel)
     }

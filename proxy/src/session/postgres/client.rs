@@ -51,6 +51,11 @@ impl Machine {
             if self.wait.is_some() || self.desk.waits() {
                 return Ok((at, Stop::Hold));
             }
+            match self.next_piece(gate)? {
+                None => {}
+                Some(Flow::Stop(stop)) => return Ok((at, stop)),
+                Some(Flow::Taken | Flow::Asked(_)) => continue,
+            }
             let Some(header) = codec::header(rest, MAX_FRAME)? else { return Ok((at, Stop::NeedMore)) };
             let Some(frame) = codec::frame(rest, MAX_FRAME)? else {
                 // Copy data may come in frames of any size: it holds no SQL and goes through in pieces.

@@ -273,6 +273,10 @@ impl Machine {
     /// No upstream session could be opened for the frame at the start of `input`: it is refused. Says how many bytes
     /// of it were taken.
     pub fn unreachable(&mut self, gate: &mut Gate, input: &[u8], error: ClientError) -> usize {
+        if self.pieces.take().is_some() {
+            self.refuse_query(error);
+            return 0;
+        }
         let Ok(Some(frame)) = codec::frame(input, codec::MAX_FRAME) else { return 0 };
         let total = frame.raw.len();
         if frame.tag == frontend::tag::QUERY {
@@ -303,8 +307,8 @@ impl Machine {
             || self.tx != TransactionStatus::Idle
             || self.names.any_named()
             || (self.batch_open && self.desk.waits());
-        let mut awaited = self.batch_open;
-        let mut synced = false;
+        let mut awaited = self.batch_open || self.pieces.is_some();
+        let mut synced = self.pieces.is_some();
         for pending in std::mem::take(&mut self.pending) {
             match pending {
                 Pending::Query(mut job) | Pending::Execute(mut job) => {

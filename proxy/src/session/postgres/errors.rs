@@ -16,7 +16,7 @@ use crate::{
         backend::{Report, TransactionStatus, parameter_status, tag},
         codec::Frame,
         encode,
-        error::{Phase, error_in_place, error_response, scrub_error},
+        error::{Phase, error_in_place, error_response, moved, scrub_error},
     },
 };
 
@@ -202,7 +202,16 @@ impl Machine {
             let scrubbed = scrub_error(tag::ERROR_RESPONSE, frame.body, kind).map_err(theirs)?;
             self.out.client.extend_from_slice(&scrubbed);
         } else {
-            self.out.client.extend_from_slice(frame.raw);
+            self.pass_report(frame)?;
+        }
+        Ok(())
+    }
+
+    /// Gives the client what the server says, with places in the text as the client sent it.
+    fn pass_report(&mut self, frame: Frame<'_>) -> Result<(), End> {
+        match self.before_piece() {
+            0 => self.out.client.extend_from_slice(frame.raw),
+            before => self.out.client.extend_from_slice(&moved(frame.tag, frame.body, before).map_err(theirs)?),
         }
         Ok(())
     }
@@ -231,7 +240,7 @@ impl Machine {
             let scrubbed = scrub_error(tag::NOTICE_RESPONSE, frame.body, scrub::kind_of(sqlstate)).map_err(theirs)?;
             self.out.client.extend_from_slice(&scrubbed);
         } else {
-            self.out.client.extend_from_slice(frame.raw);
+            self.pass_report(frame)?;
         }
         Ok(())
     }

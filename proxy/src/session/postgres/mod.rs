@@ -4,7 +4,7 @@
 //! Top-down: [`client`] and [`upstream`] take frames apart by kind; [`query`] and [`extended`] are the two ways a text
 //! comes in; [`plan`] decides its statements and follows what they do to the session; [`refuse`] makes a denial look
 //! like the server's own; [`own`] is what the proxy asks the upstream by itself; [`rows`] counts and masks; [`errors`]
-//! passes the server's errors on, [`end`] stops statements. [`inband`] answers what is asked of the
+//! passes the server's errors on, [`pieces`] runs the statements of one text one by one, [`end`] stops statements. [`inband`] answers what is asked of the
 //! proxy itself, [`relayed`] is the machine as the relay sees it. [`job`], [`names`], [`pending`], [`outbox`] and [`bound`] are what they work on.
 
 use std::{collections::VecDeque, sync::Arc};
@@ -35,6 +35,7 @@ mod names;
 mod outbox;
 mod own;
 mod pending;
+mod pieces;
 mod plan;
 mod query;
 mod refuse;
@@ -48,6 +49,7 @@ use names::UpstreamNames;
 pub use names::{Shape, ShapeColumn};
 pub use outbox::Outbox;
 use pending::Pending;
+use pieces::Pieces;
 
 impl From<FrameError> for End {
     fn from(error: FrameError) -> Self {
@@ -97,6 +99,8 @@ pub struct Machine {
     /// A view that the open batch reads was changed since it was understood.
     stale_batch: bool,
     held: Option<HeldParse>,
+    /// A Query whose statements are run one by one.
+    pieces: Option<Pieces>,
     /// The upstream session's fence; `None`: not known.
     fence: Option<Fence>,
     /// The fence could not be set: the statement that needed it is refused with this.
@@ -186,6 +190,7 @@ impl Machine {
             batch_ddl: false,
             stale_batch: false,
             held: None,
+            pieces: None,
             fence: None,
             fence_error: None,
             wait: None,

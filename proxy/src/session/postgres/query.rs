@@ -8,6 +8,7 @@ use super::{
     outbox::OwnSql,
     own::Ready,
     pending::{Own, Pending},
+    pieces,
 };
 use crate::{
     error::ClientError,
@@ -50,24 +51,40 @@ impl Machine {
             Err(Refused::StaleCatalog) => return Ok(Flow::Stop(Stop::Refresh)),
             Err(Refused::Unstudied) => return Ok(Flow::Stop(Stop::Study)),
             Err(Refused::Client(error)) => {
-                return Ok(match self.wanted_for(gate, &error) {
-                    Some(stop) => Flow::Stop(stop),
-                    None => self.deny_query(gate, &String::from_utf8_lossy(text), error),
-                });
+                if let Some(stop) = self.wanted_for(gate, &error) {
+                    return Ok(Flow::Stop(stop));
+                }
+                if let Some(flow) = self.take_apart(gate, text) {
+                    return Ok(flow);
+                }
+                return Ok(self.deny_query(gate, &String::from_utf8_lossy(text), error));
             }
         };
         match questions(&of.understood.statements) {
             Ok(None) => {}
+            Ok(Some(_)) if self.pieces.is_some() => {
+                return Ok(self.deny_query(gate, &of.text, pieces::not_here("a call of the proxy's own")));
+            }
             Ok(Some(questions)) => return Ok(self.ask_query(gate, &of, questions)),
             Err(error) => return Ok(self.deny_query(gate, &of.text, error)),
         }
-        if let Some(flow) = self.deallocate_own(&of.understood.statements) {
+        if self.pieces.is_none()
+            && let Some(flow) = self.deallocate_own(&of.understood.statements)
+        {
             return Ok(flow);
         }
         self.desk.forget_unnamed();
         let statements = of.understood.statements.len();
         let mut runs = Vec::with_capacity(statements);
         let mut planned = orderly(&of.understood.statements, self.is_unsettled());
+        if planned.is_err()
+            && let Some(flow) = self.take_apart(gate, text)
+        {
+            return Ok(flow);
+        }
+        if self.pieces.is_some() && of.understood.statements.iter().any(|read| read.effect == Effect::CopyIn) {
+            planned = Err(pieces::not_here("COPY … FROM STDIN"));
+        }
         for index in 0..statements {
             if planned.is_err() {
                 break;
@@ -119,7 +136,7 @@ impl Machine {
         self.note_runs(&runs);
         let names_change = self.unsettle(&runs);
         let mut job = Job::new(permit, Way::Simple, runs);
-        job.wrapped = std::mem::take(&mut self.wrapped);
+        job.wrapped = self.is_last_piece() && std::mem::take(&mut self.wrapped);
         gate.running(&of.text, job.permit.allowance());
         self.pending.push_back(Pending::Query(Box::new(job)));
         if names_change {
@@ -143,10 +160,11 @@ impl Machine {
         if self.connected { self.ready_fence(&fence) } else { Ok(Ready::NotYet(Stop::Connect(fence))) }
     }
 
-    /// A bounded write that would commit at once runs in a transaction of ours, so that it can be taken back.
+    /// A bounded write that would commit at once runs in a transaction of ours, so that it can be taken back; so do the
+    /// statements of one text that run one by one.
     fn ready_wrapped(&mut self, runs: &[Run]) -> Result<Ready, ClientError> {
         let bounded = runs.iter().any(|run| run.write_bound().is_some());
-        if !bounded || self.wrapped {
+        if !(bounded || self.wants_transaction()) || self.wrapped {
             return Ok(Ready::Yes);
         }
         if !self.pending.is_empty() {

@@ -79,6 +79,10 @@ impl machine::Machine for Machine {
         (self.wait.is_some() && !drained) || self.desk.waits()
     }
 
+    fn has_own_frames(&self) -> bool {
+        self.pieces.is_some()
+    }
+
     fn take_cancel(&mut self) -> bool {
         std::mem::take(&mut self.cancel)
     }

@@ -185,11 +185,13 @@ impl Machine {
         };
         let done = job.runs.is_empty();
         let bounded = run.write_bound().is_some();
+        // What ends with a COMMIT of ours is complete when that has succeeded.
+        let kept = bounded || (done && job.wrapped);
         let of = Arc::clone(&run.of);
         if let Some(statement) = of.understood.statements.get(run.index) {
             self.succeeded(gate, statement);
         }
-        if bounded {
+        if kept {
             self.keep_back(raw);
             if self.wait == Some(Wait::Bounded) {
                 self.wait = None;
@@ -263,6 +265,9 @@ impl Machine {
     pub(super) fn tell_ready(&mut self, status: TransactionStatus) {
         if std::mem::take(&mut self.must_abort) && status == TransactionStatus::Open && self.pending.is_empty() {
             self.abort_transaction();
+            return;
+        }
+        if self.piece_over(status) {
             return;
         }
         if status == TransactionStatus::Idle {

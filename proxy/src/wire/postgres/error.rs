@@ -204,6 +204,28 @@ pub fn scrub_error(tag: u8, body: &[u8], kind: &str) -> Result<Vec<u8>, Malforme
     Ok(out)
 }
 
+/// An upstream's ErrorResponse or NoticeResponse (`tag` says which) about a text that stood `by` characters into what the
+/// client sent: its position (field `P`) is moved there. The whole frame.
+///
+/// # Errors
+/// When `body` is not a report.
+pub fn moved(tag: u8, body: &[u8], by: usize) -> Result<Vec<u8>, Malformed> {
+    let report = Report::decode(body)?;
+    let mut out = Vec::with_capacity(body.len() + 16);
+    let _ = message(&mut out, Some(tag), |moved| {
+        for (code, text) in report.iter() {
+            let place = std::str::from_utf8(text).ok().filter(|_| code == b'P');
+            match place.and_then(|place| place.parse::<usize>().ok()) {
+                Some(place) => field(moved, code, (place + by).to_string().as_bytes()),
+                None => field(moved, code, text),
+            }
+        }
+        moved.byte(0);
+        Ok(())
+    });
+    Ok(out)
+}
+
 #[cfg(test)]
 mod tests {
     use hallpass_policy::decide::Denial;
