@@ -9,6 +9,7 @@ mod compression;
 mod cursors;
 mod kill;
 mod load_data;
+mod migration;
 mod multi;
 mod packets;
 mod prepared;

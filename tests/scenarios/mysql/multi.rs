@@ -37,20 +37,12 @@ fn nothing_is_sent_of_a_denied_message() {
         "SELECT 12; SELECT 13; DELETE FROM shop.orders",
         "SELECT 14; SELEC 15",
         "SELECT 16; KILL 5",
-        "SELECT 17; USE shop; SELECT id FROM orders",
-        "SET sql_mode = 'ANSI_QUOTES'; SELECT \"email\" FROM shop.customers",
-        "SET NAMES latin1; SELECT 'x'",
     ] {
         let reply = alice.query(sql);
         assert_eq!((reply.shape.as_str(), reply.errors.len()), ("E", 1), "{sql}: {reply:?}");
     }
     let log = shop.database.statement_log();
     assert!(log.iter().all(|text| !text.contains("SELECT 1") && !text.contains("SELEC")), "{log:?}");
-    let mut owner = shop.alice_as("owner");
-    let reply = owner.query("ALTER TABLE shop.orders ADD fresh int; SELECT * FROM shop.orders");
-    assert!(reply.error().message.contains("send the statements one "), "{reply:?}");
-    let reply = owner.query("USE shop; SELECT id FROM orders");
-    assert!(reply.error().message.contains("send the statements one "), "{reply:?}");
 }
 
 #[test]
@@ -106,8 +98,9 @@ fn a_call_has_several_results() {
         assert_eq!(reply.rows[0], [Some(at.to_string())]);
         assert_eq!(reply.rows[1], [Some(format!("b{at}")), Some("6".to_owned())]);
     }
-    let reply = alice.query("CALL shop.several(); SELECT 4");
-    assert_eq!((reply.shape.as_str(), reply.error().code), ("E", 1235), "a call may have changed any setting");
+    // A call may have changed any setting: what comes behind it is understood when it is over.
+    let reply = alice.query("CALL shop.several(); SELECT 4").ok();
+    assert_eq!((reply.rows.len(), reply.rows[3].as_slice(), reply.done.len()), (4, &[Some("4".to_owned())][..], 5));
     assert_eq!(alice.query("SELECT 1").value(), "1");
     assert!(!alice.has_received("mail7@"));
 }

@@ -67,6 +67,11 @@ impl Machine {
             if self.pending.is_some() || self.desk.waits() {
                 return Ok((at, Stop::Hold));
             }
+            match self.next_piece(gate)? {
+                None => {}
+                Some(Flow::Stop(stop)) => return Ok((at, stop)),
+                Some(Flow::Taken | Flow::Asked(_)) => continue,
+            }
             let mut sequence = Sequence::start(self.login.order);
             let Some(message) = codec::message(rest, &mut sequence, LONGEST)? else { return Ok((at, Stop::NeedMore)) };
             // Under compression nobody counts, and the upstream begins at 1.
@@ -98,7 +103,7 @@ impl Machine {
         Ok(Some(raw.len()))
     }
 
-    fn command(&mut self, gate: &mut Gate, message: &Message<'_>) -> Result<Flow, End> {
+    pub(super) fn command(&mut self, gate: &mut Gate, message: &Message<'_>) -> Result<Flow, End> {
         let command = Command::decode(&message.payload, self.held())?;
         self.overlay(gate);
         match command {

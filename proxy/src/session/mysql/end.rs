@@ -136,6 +136,10 @@ impl Machine {
     /// No upstream session could be opened for the command at the start of `input`: it is refused. Says how many bytes
     /// of it were taken.
     pub(super) fn unreachable(&mut self, _: &mut Gate, input: &[u8], error: ClientError) -> usize {
+        if self.pieces.is_some() {
+            self.tell(&error, about(None, &error));
+            return 0;
+        }
         let mut sequence = Sequence::start(self.login.order);
         let Ok(Some(message)) = codec::message(input, &mut sequence, input.len()) else { return 0 };
         self.next = sequence.next();
@@ -167,6 +171,7 @@ impl Machine {
         let torn = self.upstream_rest > 0 || self.row_continues;
         let fatal = torn || self.stateful || self.in_transaction() || self.statements.any() || self.file.is_some();
         let reason = Some("the upstream session was lost");
+        let in_pieces = self.pieces.is_some();
         let awaited = match self.pending.take().map(Pending::without_question) {
             Some(Owed::Job(mut job)) => {
                 job.fail(error.sqlstate(), reason);
@@ -203,7 +208,7 @@ impl Machine {
             self.next = next;
             return Loss::Session;
         }
-        if awaited {
+        if awaited || in_pieces {
             self.next = next;
             self.tell(error, about(None, error));
         }

@@ -6,7 +6,7 @@
 //! Top-down: [`client`] and [`upstream`] take packets apart by kind; [`query`] and [`prepared`] are the two ways a text
 //! comes in; [`plan`] decides its statements and follows what they do to the session; [`refuse`] tells denials; [`own`]
 //! is what the proxy asks the upstream by itself, [`views`] what it asks about names; [`results`] follows a recorded text's answer, [`rows`] counts and
-//! masks; [`temporary`] knows temporary tables; [`end`] stops statements; [`warnings`] keeps what SHOW WARNINGS may say. [`relayed`] is the machine as the relay
+//! masks; [`temporary`] knows temporary tables; [`pieces`] runs the statements of one text one by one; [`end`] stops statements; [`warnings`] keeps what SHOW WARNINGS may say. [`relayed`] is the machine as the relay
 //! sees it. [`job`], [`names`], [`pending`], [`outbox`] and [`bound`] are what they work on.
 
 use std::sync::Arc;
@@ -36,6 +36,7 @@ mod names;
 mod outbox;
 mod own;
 mod pending;
+mod pieces;
 mod plan;
 mod prepared;
 mod query;
@@ -54,6 +55,7 @@ pub use names::LongData;
 use names::Statements;
 use outbox::Outbox;
 use pending::Pending;
+use pieces::Pieces;
 use temporary::Temporaries;
 use views::Names;
 use warnings::Warnings;
@@ -92,6 +94,8 @@ pub struct Machine {
     desk: inband::Desk,
     login: Arc<Login>,
     statements: Statements,
+    /// A COM_QUERY whose statements are run one by one.
+    pieces: Option<Pieces>,
     /// What the upstream owes; a client's next command waits for it.
     pending: Option<Pending>,
     /// The upstream's state, as its last OK or EOF told.
@@ -154,6 +158,7 @@ impl Machine {
             facts: None,
             login,
             statements: Statements::default(),
+            pieces: None,
             pending: None,
             status: Status::AUTOCOMMIT,
             status_stale: false,

@@ -11,6 +11,7 @@ use super::{
     job::{Job, Run, Way},
     own::Ready,
     pending::{Owed, Pending},
+    pieces,
 };
 use crate::{
     error::ClientError,
@@ -33,9 +34,20 @@ impl Machine {
         let of = match self.understand(gate, text) {
             Ok(Understood::Yes(of)) => of,
             Ok(Understood::NotYet(stop)) => return Ok(Flow::Stop(stop)),
-            Err(error) => return Ok(self.deny(gate, &String::from_utf8_lossy(text), None, error)),
+            Err(error) => {
+                return Ok(match self.take_apart(gate, text) {
+                    Some(flow) => flow,
+                    None => self.deny(gate, &String::from_utf8_lossy(text), None, error),
+                });
+            }
         };
         match questions(&of.understood.statements) {
+            Ok(Some(_)) if self.pieces.is_some() => {
+                Ok(self.deny(gate, &of.text, None, pieces::not_here("a call of the proxy's own")))
+            }
+            Ok(None) if orderly(&of.understood.statements).is_err() => {
+                Ok(self.take_apart(gate, text).unwrap_or_else(|| self.run(gate, message, &of, Request::Query)))
+            }
             Ok(None) => Ok(self.run(gate, message, &of, Request::Query)),
             Ok(Some(questions)) => Ok(self.ask_query(gate, &of, questions)),
             Err(error) => Ok(self.deny(gate, &of.text, None, error)),
@@ -85,6 +97,11 @@ impl Machine {
 
     /// Decides a text's statements, records and forwards it.
     fn run(&mut self, gate: &mut Gate, message: &Message<'_>, of: &Arc<Understanding>, request: Request) -> Flow {
+        if self.pieces.is_some()
+            && of.understood.statements.iter().any(|read| matches!(read.effect, Effect::Kill { .. }))
+        {
+            return self.deny(gate, &of.text, None, pieces::not_here("KILL"));
+        }
         if let [Statement { effect: Effect::Kill { connection, what }, .. }] = of.understood.statements.as_slice()
             && self.kill_own(gate, *connection, *what)
         {

@@ -45,6 +45,7 @@ impl Machine {
 
     /// Gives the client an error, behind what it has of the answer already.
     pub(super) fn tell(&mut self, error: &ClientError, denied: Denied) {
+        self.pieces = None;
         let mut sequence = self.sequence();
         err_packet(&mut self.out.client, &mut sequence, error, denied, UsingPassword::Yes);
         self.next = sequence.next();

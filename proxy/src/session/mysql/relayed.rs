@@ -70,7 +70,7 @@ impl machine::Machine for Machine {
     }
 
     fn has_own_frames(&self) -> bool {
-        false
+        self.pieces.is_some()
     }
 
     fn take_cancel(&mut self) -> bool {

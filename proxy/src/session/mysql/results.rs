@@ -164,15 +164,17 @@ impl Machine {
         } else {
             self.statement_over(gate, &mut job, affected, last);
         }
-        let bytes = if shows {
+        let marked = if last { self.marked(message) } else { None };
+        let end = marked.as_deref().unwrap_or(message.raw);
+        let counted = if shows {
             self.show_own_warnings(&job);
             None
         } else if last && job.way != Way::Fields {
-            self.count_own_warnings(message)
+            self.count_own_warnings(end)
         } else {
             None
         };
-        self.keep_or_pass(&mut job, bytes.as_deref().unwrap_or(message.raw));
+        self.keep_or_pass(&mut job, counted.as_deref().unwrap_or(end));
         if last {
             return self.job_over(gate, job);
         }
@@ -281,7 +283,7 @@ impl Machine {
         let mut sequence = Sequence::start(Order::Loose);
         let ok = match codec::message(tail, &mut sequence, tail.len()) {
             Ok(Some(message)) if message.payload.first() == Some(&0) => {
-                encode::with_status(&message.payload, self.status)
+                encode::with_status(&message.payload, self.status_told())
             }
             _ => None,
         };
@@ -343,15 +345,15 @@ impl Machine {
         self.next = sequence.next();
     }
 
-    /// The end of a result with ours counted among its warnings; `None`: as it is.
-    fn count_own_warnings(&mut self, message: &Message<'_>) -> Option<Vec<u8>> {
+    /// The packet that ends a result, with ours counted among its warnings; `None`: as it is.
+    fn count_own_warnings(&mut self, end: &[u8]) -> Option<Vec<u8>> {
         if !self.warnings.any_due() {
             return None;
         }
         let more = self.warnings.tell();
-        let payload = encode::with_more_warnings(&message.payload, more, self.held())?;
+        let payload = encode::with_more_warnings(end.get(codec::HEADER..)?, more, self.held())?;
         let mut packet = Vec::with_capacity(payload.len() + codec::HEADER);
-        let sequence = codec::header(message.raw).map_or(1, |header| header.sequence);
+        let sequence = codec::header(end).map_or(1, |header| header.sequence);
         codec::put_message(&mut packet, &mut Sequence::at(sequence, Order::Loose), &payload);
         Some(packet)
     }

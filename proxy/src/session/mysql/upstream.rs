@@ -131,6 +131,7 @@ impl Machine {
     /// The client has its answer.
     pub(super) fn answered(&mut self, gate: &mut Gate) {
         gate.idle();
+        self.piece_over();
         if !self.in_transaction() {
             self.tx_allowances.clear();
         }
@@ -146,6 +147,7 @@ impl Machine {
 
     /// Gives the client an error of the server's: as it is, or reduced to its kind.
     pub(super) fn fail(&mut self, error: &ErrPacket<'_>, message: &Message<'_>, scrubs: bool) -> Result<(), End> {
+        self.pieces = None;
         if !scrubs {
             self.pass(message.raw);
             return Ok(());

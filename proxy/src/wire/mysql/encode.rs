@@ -49,6 +49,17 @@ pub fn with_status(payload: &[u8], status: Status) -> Option<Vec<u8>> {
     Some(changed)
 }
 
+/// The payload of an OK or EOF packet behind which another result comes; `None` when it is neither.
+pub fn with_more_results(payload: &[u8], held: Capabilities) -> Option<Vec<u8>> {
+    let is_eof = payload.first() == Some(&first::EOF) && !held.has(Capabilities::DEPRECATE_EOF);
+    let place = if is_eof { 3 } else { status_and_warnings(payload)?.0 };
+    let mut changed = payload.to_vec();
+    let told = changed.get_mut(place..place + 2)?;
+    let status = u16::from_le_bytes([*told.first()?, *told.get(1)?]) | Status::MORE_RESULTS.0;
+    told.copy_from_slice(&status.to_le_bytes());
+    Some(changed)
+}
+
 /// The payload of an OK or EOF packet with `more` warnings than it tells; `None` when it is neither.
 pub fn with_more_warnings(payload: &[u8], more: u16, held: Capabilities) -> Option<Vec<u8>> {
     let is_eof = payload.first() == Some(&first::EOF) && !held.has(Capabilities::DEPRECATE_EOF);
