@@ -1,12 +1,17 @@
 //! COPY in and out, by both protocols.
 
-use hallpass_tests::{shop::PostgresShop as Shop, wire::postgres::frame};
+use std::time::Duration;
+
+use hallpass_tests::{
+    process::wait_for,
+    shop::PostgresShop as Shop,
+    wire::postgres::{Client, frame},
+};
 
 #[test]
 fn copy_out_is_the_servers() {
     let shop = Shop::new("copy_out");
-    let mut direct =
-        hallpass_tests::wire::postgres::Client::connect(&shop.database.as_owner()).expect("the owner may connect");
+    let mut direct = Client::connect(&shop.database.as_owner()).expect("the owner may connect");
     let mut alice = shop.alice_as("exporter");
     for sql in [
         "COPY shop.orders TO STDOUT",
@@ -80,5 +85,22 @@ fn files_and_programs_are_nobodys() {
         "COPY shop.orders FROM PROGRAM 'id'",
     ] {
         assert_eq!(alice.query(sql).error().code(), "42501", "{sql}");
+    }
+}
+
+/// As the server does: what the copy holds is free for others at once.
+#[test]
+fn a_client_that_leaves_in_a_copy_takes_it_along() {
+    let shop = Shop::new("copy_left");
+    for leaves in [Client::terminate, drop] {
+        let mut alice = shop.alice_as("exporter");
+        alice.query("BEGIN").ok();
+        alice.send(&[frame::query(b"COPY shop.orders (id) FROM STDIN"), frame::copy_data(b"950\n")].concat());
+        let copies = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'COPY%' AND state = 'active'";
+        let count = |wanted: &str| (shop.database.value(copies) == wanted).then_some(());
+        wait_for("the copy to begin", Duration::from_secs(10), || count("1"));
+        leaves(alice);
+        wait_for("the copy to end", Duration::from_secs(20), || count("0"));
+        assert_eq!(shop.database.value("SELECT count(*) FROM shop.orders WHERE id = 950"), "0");
     }
 }

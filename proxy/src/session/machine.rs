@@ -162,6 +162,9 @@ pub trait Machine: Sized + Send {
     /// Whether the upstream has answered everything that runs there; a transaction may be open.
     fn is_answered(&self) -> bool;
 
+    /// Whether what runs waits for the client: it takes a file of the client's.
+    fn awaits_client(&self) -> bool;
+
     /// Whether frames of the client's wait for the upstream.
     fn is_waiting(&self) -> bool;
 

@@ -452,8 +452,8 @@ impl<M: Machine> Relay<M> {
                 }
             }
             Stop::Goodbye => {
-                // A transaction that is open goes with its client, and so do its locks.
-                if self.machine.is_answered() || self.upstream.is_none() {
+                // A transaction that is open goes with its client, and so do its locks; so does what waits for it.
+                if self.machine.is_answered() || self.machine.awaits_client() || self.upstream.is_none() {
                     return Some(Goodbye::Client);
                 }
                 // What was sent is finished, as the server would.

@@ -65,6 +65,10 @@ impl machine::Machine for Machine {
         self.pending.is_none()
     }
 
+    fn awaits_client(&self) -> bool {
+        self.file.is_some()
+    }
+
     fn is_waiting(&self) -> bool {
         (self.pending.is_some() && self.file.is_none()) || self.desk.waits()
     }

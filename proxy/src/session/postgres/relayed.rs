@@ -73,6 +73,10 @@ impl machine::Machine for Machine {
         self.is_answered()
     }
 
+    fn awaits_client(&self) -> bool {
+        self.copy_in_flight()
+    }
+
     fn is_waiting(&self) -> bool {
         // What waits for answers that are in needs no more of them.
         let drained = self.wait == Some(Wait::Drained) && self.pending.is_empty();
