@@ -24,6 +24,7 @@ use crate::store::{Which, ledger::BreakGlass, page::Page};
 pub(super) fn routes() -> Routes {
     Routes::new()
         .get("/grants", list)
+        .get("/grants/{id}", show)
         .post("/grants/{id}/revoke", revoke)
         .post("/grants/{id}/extend", extend)
         .post("/grants/{id}/review", review)
@@ -63,6 +64,12 @@ async fn list(
     let found = api.ledger.perform(move |ledger| ledger.grants_page(&actor, which, page)).await?;
     let now = api.shared.clock.now();
     Ok(Listed::new(found, &uri, |record| record.grant.id.to_string(), |record| body::Grant::new(&record, now)))
+}
+
+/// One grant, active or not.
+async fn show(State(api): State<Arc<Api>>, Caller(actor): Caller, Path(id): Path<i64>) -> Answer<Json<body::Grant>> {
+    let record = api.ledger.perform(move |ledger| ledger.grant(&actor, GrantId(id))).await?;
+    Ok(Json(body::Grant::new(&record, api.shared.clock.now())))
 }
 
 async fn revoke(

@@ -21,6 +21,10 @@ async fn auditors_read_everything_and_change_nothing() {
     }
     world.remote(&bob, "POST", "/requests/1/approve", Value::Null).await;
     assert_eq!(world.remote(&carol, "GET", "/grants", Value::Null).await.1[0]["user"], "alice");
+    assert_eq!(world.remote(&carol, "GET", "/grants/1", Value::Null).await.1["user"], "alice");
+    assert_eq!(world.remote(&carol, "GET", "/grants/2", Value::Null).await.0, 404);
+    let erin = world.user("erin", "oncall").await;
+    assert_eq!(world.remote(&erin, "GET", "/grants/1", Value::Null).await.0, 404, "not erin's to know");
     for (what, body) in [("revoke", Value::Null), ("extend", longer), ("review", json!({ "comment": "x" }))] {
         let (status, _) = world.remote(&carol, "POST", &format!("/grants/1/{what}"), body).await;
         assert_eq!(status, 403, "{what}");

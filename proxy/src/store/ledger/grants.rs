@@ -54,6 +54,16 @@ impl Ledger {
         }
     }
 
+    /// One grant that the actor may see.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn grant(&self, actor: &Actor, id: GrantId) -> Outcome<GrantRecord> {
+        let store = self.store.begin()?;
+        let record = store.grant(id)?.ok_or_else(|| nothing(id))?;
+        if may_see(&*store, actor, &record)? { Ok(record) } else { Err(nothing(id)) }
+    }
+
     /// A page of the grants that the actor may see, in the order of their numbers.
     ///
     /// # Errors
