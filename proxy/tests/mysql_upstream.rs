@@ -83,6 +83,7 @@ async fn speaks_tls_as_strictly_as_told(server: &Server, ours: &Authority) {
     works(tls(UpstreamTls::Require)).await;
     works(tls(full(ours.path()))).await;
     cancels(tls(full(ours.path()))).await;
+    cancels_many_on_few_connections(tls(full(ours.path()))).await;
     assert_eq!(fails(tls(full(other.path()))).await, "certificate not trusted");
     assert_eq!(fails(tls(UpstreamTls::VerifyFull { ca: None })).await, "certificate not trusted");
     let by_address = Target { host: "127.0.0.1".into(), ..tls(full(ours.path())) };
@@ -112,6 +113,35 @@ async fn cancels(target: Target) {
     drop(connection);
     tokio::time::sleep(Duration::from_millis(300)).await;
     upstream::cancel(&connector, gone).await.unwrap();
+}
+
+/// The end of a grant that many sessions use: their statements are killed one after the other.
+async fn cancels_many_on_few_connections(target: Target) {
+    const SESSIONS: u32 = 24;
+    let connector = Arc::new(Connector::new(Arc::new(target)).unwrap());
+    let mut holder = upstream::connect(&connector, &wanted()).await.unwrap();
+    assert_eq!(ask(&mut holder, "SELECT GET_LOCK('held', 0)").await, "1");
+    let mut sessions = tokio::task::JoinSet::new();
+    let mut cancels = Vec::new();
+    for _ in 0..SESSIONS {
+        let mut connection = upstream::connect(&connector, &wanted()).await.unwrap();
+        cancels.push(connection.cancel(Arc::clone(&connector)));
+        sessions.spawn(async move { ask(&mut connection, "SELECT COALESCE(GET_LOCK('held', 60), 'killed')").await });
+    }
+    let waits = "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE STATE = 'User lock'";
+    while ask(&mut holder, waits).await != SESSIONS.to_string() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // The servers number their connections.
+    let before = upstream::connect(&connector, &wanted()).await.unwrap().thread_id;
+    let mut told = tokio::task::JoinSet::new();
+    cancels.into_iter().for_each(|cancel| drop(told.spawn(cancel)));
+    assert!(told.join_all().await.iter().all(Result::is_ok));
+    for answer in sessions.join_all().await {
+        assert!(answer == "killed" || answer == "1317", "{answer}");
+    }
+    let logins = upstream::connect(&connector, &wanted()).await.unwrap().thread_id - before - 1;
+    assert!((1..SESSIONS / 2).contains(&logins), "{logins} logins for {SESSIONS} kills");
 }
 
 /// What every server says to a session that cannot be.
