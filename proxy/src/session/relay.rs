@@ -156,18 +156,18 @@ impl<M: Machine> Relay<M> {
         self.expires = expires;
     }
 
-    /// Runs until the session ends.
-    pub async fn run(mut self) -> Ended {
+    /// Runs until the session ends. What it does seldom is boxed: an idle session is not to be as large as a connect.
+    pub async fn run(mut self: Box<Self>) -> Ended {
         self.recheck();
         let mut ended = self.begin();
         loop {
             if let Some(goodbye) = ended {
-                self.close(goodbye).await;
+                Box::pin(self.close(goodbye)).await;
                 return Ended { goodbye, client: self.client, leftover: self.client_in };
             }
             let turn = poll_fn(|cx| self.poll_turn(cx)).await;
             ended = match turn {
-                Turn::Wish(stop) => self.fulfil(stop).await,
+                Turn::Wish(stop) => Box::pin(self.fulfil(stop)).await,
                 Turn::ClientGone => Some(self.leaving.unwrap_or(Goodbye::Client)),
                 Turn::UpstreamGone(reason) => self.lose_upstream(&reason).or_else(|| self.begin()),
                 Turn::Violation(error) => self.fatal(&error, Goodbye::Violation),

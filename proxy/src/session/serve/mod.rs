@@ -83,8 +83,9 @@ impl std::fmt::Debug for House {
 /// Serves one connection from its first byte to its last.
 pub async fn serve(socket: TcpStream, peer: SocketAddr, port: &Port, house: &House) {
     match port.config.protocol {
-        Protocol::Postgres => postgres::serve(socket, peer, port, house).await,
-        Protocol::Mysql => mysql::serve(socket, peer, port, house).await,
+        // Each as large as it is, not as the larger of the two.
+        Protocol::Postgres => Box::pin(postgres::serve(socket, peer, port, house)).await,
+        Protocol::Mysql => Box::pin(mysql::serve(socket, peer, port, house)).await,
     }
 }
 
@@ -161,7 +162,7 @@ fn standing(
 }
 
 /// Runs a session that is entered in the registry to its end, and records that.
-async fn run<M: Machine>(relay: Relay<M>, origin: &Arc<Origin>, house: &House) -> Ended {
+async fn run<M: Machine>(relay: Box<Relay<M>>, origin: &Arc<Origin>, house: &House) -> Ended {
     let ended = relay.run().await;
     if let Some(id) = &origin.session {
         house.shared.sessions.leave(id);

@@ -68,7 +68,7 @@ pub(super) async fn serve(socket: TcpStream, peer: SocketAddr, port: &Port, hous
         timeout: shared.config.load().server.login_timeout,
     };
     let place = house.lobby.enter(peer.ip());
-    let greeting = match timeout(door.timeout, greeting(port, house)).await {
+    let greeting = match timeout(door.timeout, Box::pin(greeting(port, house))).await {
         Ok(Ok(greeting)) => greeting,
         Ok(Err(error)) => {
             tracing::warn!(%peer, listener = %port.config.name, %error, "a client could not be greeted");
@@ -84,7 +84,8 @@ pub(super) async fn serve(socket: TcpStream, peer: SocketAddr, port: &Port, hous
         collation: greeting.collation,
     };
     let mut entered = tokio::select! {
-        entered = login(socket, peer.ip(), &welcome, &door, desk(house)) => entered,
+        // Boxed, so that nothing of a login's size stays with the session.
+        entered = Box::pin(login(socket, peer.ip(), &welcome, &door, desk(house))) => entered,
         () = place.displaced() => Err(LoginEnd::Crowded),
     };
     drop(place);
@@ -94,9 +95,9 @@ pub(super) async fn serve(socket: TcpStream, peer: SocketAddr, port: &Port, hous
             Err(end) => return refused(end, peer, port, house),
         };
         let startup = logged_in.login.startup.clone();
-        match admit(logged_in, welcome.connection, origin_of(&port.config, peer), port, house).await {
+        match Box::pin(admit(logged_in, welcome.connection, origin_of(&port.config, peer), port, house)).await {
             Some(Ended { goodbye: Goodbye::Relogin, client, leftover }) => {
-                entered = relogin(client, leftover, peer.ip(), &startup, &door, desk(house)).await;
+                entered = Box::pin(relogin(client, leftover, peer.ip(), &startup, &door, desk(house))).await;
             }
             Some(_) | None => return,
         }
@@ -193,7 +194,7 @@ async fn admit(mut logged_in: LoggedIn, connection: u32, origin: Origin, port: &
         application: logged_in.login.startup.application().map(Arc::from),
         ..origin
     };
-    let (target, database) = match welcome(&logged_in.login, port, house, &mut origin).await {
+    let (target, database) = match Box::pin(welcome(&logged_in.login, port, house, &mut origin)).await {
         Ok(welcome) => welcome,
         Err(error) => {
             login_failed(house, origin, &error);
@@ -321,7 +322,7 @@ async fn converse(begun: Begun, origin: &Arc<Origin>, house: &House) -> Ended {
         connection,
         order: if stream.is_compressed() { Order::Loose } else { Order::Checked },
     });
-    let mut relay = Relay::new(
+    let relay = Relay::new(
         stream,
         leftover,
         Machine::new(Arc::clone(&settings)),
@@ -330,6 +331,7 @@ async fn converse(begun: Begun, origin: &Arc<Origin>, house: &House) -> Ended {
         signals,
         Arc::clone(&house.desk),
     );
+    let mut relay = Box::new(relay);
     relay.expires(expires);
     super::run(relay, origin, house).await
 }

@@ -56,12 +56,13 @@ pub(super) async fn serve(socket: TcpStream, peer: SocketAddr, port: &Port, hous
     };
     let place = house.lobby.enter(peer.ip());
     let entered = tokio::select! {
-        entered = login(socket, peer.ip(), &door) => entered,
+        // Boxed, so that nothing of a login's size stays with the session.
+        entered = Box::pin(login(socket, peer.ip(), &door)) => entered,
         () = place.displaced() => Err(LoginEnd::Crowded),
     };
     drop(place);
     match entered {
-        Ok(logged_in) => admit(logged_in, origin_of(&port.config, peer), port, house).await,
+        Ok(logged_in) => Box::pin(admit(logged_in, origin_of(&port.config, peer), port, house)).await,
         Err(LoginEnd::Cancel(key)) => shared.sessions.cancel(key.process, &key.secret),
         Err(LoginEnd::Refused { user, database, error }) => {
             let origin = Origin {
@@ -101,7 +102,7 @@ async fn admit(mut logged_in: LoggedIn, origin: Origin, port: &Port, house: &Hou
         application: startup.setting("application_name").map(Arc::from),
         ..origin
     };
-    let welcome = match welcome(&logged_in, port, house, &mut origin).await {
+    let welcome = match Box::pin(welcome(&logged_in, port, house, &mut origin)).await {
         Ok(welcome) => welcome,
         Err(error) => {
             login_failed(house, origin, &error);
@@ -204,8 +205,8 @@ async fn run(logged_in: LoggedIn, welcome: Welcome, origin: Arc<Origin>, port: &
     let search_path = login.startup.setting("search_path").unwrap_or(&catalog.catalog.default_search_path);
     let dialect = Dialect::Postgres(Names { search_path: Arc::from(search_path) });
     let gate = Gate::new(standing(target, login.principal, &origin, running, port, house), dialect);
-    let mut relay =
-        Relay::new(stream, leftover, machine, gate, login.startup.settings, signals, Arc::clone(&house.desk));
+    let relay = Relay::new(stream, leftover, machine, gate, login.startup.settings, signals, Arc::clone(&house.desk));
+    let mut relay = Box::new(relay);
     relay.expires(login.expires);
     if let Some(upstream) = upstream {
         relay.attach(upstream, OPEN);
