@@ -3,7 +3,7 @@
 
 use pg_query::{
     Node, NodeEnum,
-    protobuf::{AExpr, AExprKind, BoolTestType},
+    protobuf::{AExpr, AExprKind, BoolTestType, TypeName},
 };
 
 use super::{
@@ -72,7 +72,8 @@ pub(super) fn comparison(walk: &mut Walk<'_>, scope: &Scope<'_>, operation: &AEx
         sides.extend(node::boxed(side.as_ref()).map(parts).into_iter().flatten());
     }
     match how {
-        Compares::Equality => equality(walk, scope, &sides),
+        Compares::Equality if !lists_a_range(operation) => equality(walk, scope, &sides),
+        Compares::Equality => sides.into_iter().try_for_each(|side| infer(walk, scope, side)),
         Compares::Otherwise => sides.into_iter().try_for_each(|side| infer(walk, scope, side)),
     }
 }
@@ -124,9 +125,34 @@ fn is_constant(value: &NodeEnum) -> bool {
         NodeEnum::MinMaxExpr(expr) => all(&expr.args),
         NodeEnum::AExpr(operation) => inside(operation.lexpr.as_ref()) && inside(operation.rexpr.as_ref()),
         NodeEnum::FuncCall(call) => {
-            all(&call.args) && call.agg_order.is_empty() && call.over.is_none() && !call.agg_star
+            let same = node::strings(&call.funcname).is_ok_and(|path| !function::is_volatile(&path));
+            same && all(&call.args) && call.agg_order.is_empty() && call.over.is_none() && !call.agg_star
         }
         NodeEnum::NamedArgExpr(named) => inside(named.arg.as_ref()),
+        _ => false,
+    }
+}
+
+/// Whether the array of `= ANY (array)` is made by more than writing its elements down: a few words make one of all
+/// the numbers between two, and to be one of those is an order.
+fn lists_a_range(operation: &AExpr) -> bool {
+    let Ok(AExprKind::AexprOpAny | AExprKind::AexprOpAll) = AExprKind::try_from(operation.kind) else { return false };
+    let array = node::boxed(operation.rexpr.as_ref());
+    array.is_some_and(|array| is_constant(array) && !is_written(array))
+}
+
+/// Whether `array` is a constant, a parameter, or a list of what each stands in the text, as clients send lists.
+fn is_written(array: &NodeEnum) -> bool {
+    let inside = |value: Option<&Box<Node>>| node::boxed(value).is_some_and(is_written);
+    match array {
+        NodeEnum::AConst(_) | NodeEnum::ParamRef(_) | NodeEnum::AArrayExpr(_) => true,
+        NodeEnum::TypeCast(cast) => inside(cast.arg.as_ref()),
+        NodeEnum::FuncCall(call) => {
+            let splits = ["string_to_array", "regexp_split_to_array"]
+                .iter()
+                .any(|name| function::plain_call(array, name).is_some());
+            splits && node::all(&call.args).all(is_written)
+        }
         _ => false,
     }
 }
@@ -171,9 +197,7 @@ fn is_equality(walk: &mut Walk<'_>, operation: &AExpr) -> Result<Compares, Refus
 pub(super) fn comparand(walk: &mut Walk<'_>, scope: &Scope<'_>, side: &NodeEnum) -> Result<Lineage, Refusal> {
     if let NodeEnum::TypeCast(cast) = side
         && let (Some(name), Some(inner @ NodeEnum::ColumnRef(_))) = (&cast.type_name, node::boxed(cast.arg.as_ref()))
-        && is_plain_text(&node::strings(&name.names)?)
-        && name.typmods.is_empty()
-        && name.array_bounds.is_empty()
+        && is_bare_text(name)
     {
         let purity = function::cast(walk, name)?;
         let lineage = expression(walk, scope, inner)?;
@@ -185,10 +209,13 @@ pub(super) fn comparand(walk: &mut Walk<'_>, scope: &Scope<'_>, side: &NodeEnum)
     expression(walk, scope, side)
 }
 
-fn is_plain_text(path: &[String]) -> bool {
-    match path {
+/// Whether a type is text or varchar, of any length, by its built-in name.
+pub(super) fn is_bare_text(name: &TypeName) -> bool {
+    let Ok(path) = node::strings(&name.names) else { return false };
+    let text = match path.as_slice() {
         [name] => matches!(name.as_str(), "text" | "varchar"),
         [schema, name] => schema == "pg_catalog" && matches!(name.as_str(), "text" | "varchar"),
         _ => false,
-    }
+    };
+    text && name.typmods.is_empty() && name.array_bounds.is_empty()
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use pg_query::{
     Node, NodeEnum,
     protobuf::{
-        DeleteStmt, InferClause, InsertStmt, OnConflictAction, OnConflictClause, RangeVar, ReturningClause,
+        AExprKind, DeleteStmt, InferClause, InsertStmt, OnConflictAction, OnConflictClause, RangeVar, ReturningClause,
         ReturningOptionKind, UpdateStmt, WithClause,
     },
 };
@@ -14,7 +14,7 @@ use pg_query::{
 use super::{
     condition::{self, condition},
     expression::expression,
-    from, merge, node, query,
+    from, function, merge, node, query,
     reach::{self, Filter},
     relation,
     scope::{Entry, Field, Reachable, Scope},
@@ -23,8 +23,50 @@ use super::{
 };
 use crate::{
     catalog::Relation,
-    statement::{Action, Lineage, Object, Reach, Refusal, RefusalKind, Usage},
+    statement::{Action, Lineage, Object, Reach, Refusal, RefusalKind, Usage, Via},
 };
+
+/// Whether what is written is known to keep the values it is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kept {
+    /// Each is written as it is, but for case and space around it, or left out for another.
+    Whole,
+    /// Nobody knows.
+    Unknown,
+}
+
+/// Whether `value` keeps the columns in it: COALESCE, CASE, NULLIF, and what puts a text into a common form.
+fn keeps(value: &NodeEnum) -> Kept {
+    let all = |values: &[Node]| node::all(values).all(|value| keeps(value) == Kept::Whole);
+    let whole = match value {
+        NodeEnum::AConst(_)
+        | NodeEnum::ParamRef(_)
+        | NodeEnum::ColumnRef(_)
+        | NodeEnum::SqlvalueFunction(_)
+        | NodeEnum::SetToDefault(_) => true,
+        NodeEnum::CoalesceExpr(expr) => all(&expr.args),
+        NodeEnum::TypeCast(cast) => {
+            let text = cast.type_name.as_ref().is_some_and(condition::is_bare_text);
+            text && node::boxed(cast.arg.as_ref()).is_some_and(|arg| keeps(arg) == Kept::Whole)
+        }
+        NodeEnum::CaseExpr(case) => {
+            let results = node::all(&case.args).filter_map(|arm| match arm {
+                NodeEnum::CaseWhen(arm) => node::boxed(arm.result.as_ref()),
+                _ => None,
+            });
+            results.chain(node::boxed(case.defresult.as_ref())).all(|result| keeps(result) == Kept::Whole)
+        }
+        NodeEnum::AExpr(operation) if operation.kind == AExprKind::AexprNullif as i32 => {
+            node::boxed(operation.lexpr.as_ref()).is_some_and(|value| keeps(value) == Kept::Whole)
+        }
+        NodeEnum::FuncCall(_) => ["lower", "upper", "btrim", "ltrim", "rtrim"]
+            .iter()
+            .filter_map(|name| function::plain_call(value, name))
+            .any(|args| args.len() == 1 && all(args)),
+        _ => false,
+    };
+    if whole { Kept::Whole } else { Kept::Unknown }
+}
 
 /// What a statement writes to.
 pub(super) struct Target {
@@ -112,12 +154,19 @@ impl Target {
         })
     }
 
-    /// `value` is put into the column at `at`: what is in it but that column itself has travelled.
-    pub(super) fn write(&mut self, walk: &mut Walk<'_>, at: usize, value: &Lineage) {
+    /// `value` is put into the column at `at`: what is in it but that column itself has travelled. What is made of the
+    /// column itself can be compared afterwards, a part of a value or the greater of two as well as the whole: only what
+    /// keeps the value as it is gives no more to compare than was there.
+    pub(super) fn write(&mut self, walk: &mut Walk<'_>, at: usize, value: &Lineage, kept: Kept) {
         walk.computed(value);
         let (Some(column), Some(field)) = (self.relation.columns.get(at), self.entry.fields.get(at)) else { return };
         let mut foreign = value.clone();
         foreign.columns.retain(|source, _| !field.lineage.columns.contains_key(source));
+        if kept == Kept::Unknown {
+            let mut made = value.clone();
+            made.columns.retain(|source, via| *via != Via::Copy && field.lineage.columns.contains_key(source));
+            walk.used(&made, &Usage::Inference);
+        }
         if !foreign.columns.is_empty() {
             let place = Arc::from(format!("{}.{}", self.relation.name, column.name));
             walk.used(&foreign, &Usage::Travel(place));
@@ -215,7 +264,7 @@ pub(super) fn write_row(
         return Err(Refusal::new(RefusalKind::Unsupported, "INSERT has more expressions than target columns"));
     }
     for (at, value) in columns.iter().zip(values) {
-        target.write(walk, *at, value);
+        target.write(walk, *at, value, Kept::Unknown);
     }
     Ok(())
 }
@@ -255,7 +304,7 @@ fn excluded(target: &Target) -> Entry {
     }
     let columns = target.relation.columns.iter().zip(&target.written);
     let fields = columns.map(|(column, written)| match &column.generated {
-        Some(_) => Field::new(&column.name, every.clone().through(crate::statement::Via::Partial)),
+        Some(_) => Field::new(&column.name, every.clone().through(Via::Partial)),
         None => Field::new(&column.name, written.clone()),
     });
     Entry { relation: Some(Arc::clone(&target.relation)), ..Entry::new("excluded", fields.collect()) }
@@ -297,7 +346,8 @@ pub(super) fn assignments(
         let NodeEnum::ResTarget(assigned) = item else { return Err(node::unexpected(item, "SET")) };
         let at = target.position(&assigned.name)?;
         subscripts(walk, scope, &assigned.indirection)?;
-        let value = match node::required(assigned.val.as_ref(), "SET")? {
+        let assigned = node::required(assigned.val.as_ref(), "SET")?;
+        let value = match assigned {
             NodeEnum::SetToDefault(_) => Lineage::constant(),
             NodeEnum::MultiAssignRef(part) => {
                 let source = node::required(part.source.as_ref(), "SET")?;
@@ -305,7 +355,7 @@ pub(super) fn assignments(
             }
             value => expression(walk, scope, value)?,
         };
-        target.write(walk, at, &value);
+        target.write(walk, at, &value, keeps(assigned));
     }
     Ok(())
 }
@@ -325,7 +375,7 @@ fn one_of_row(walk: &mut Walk<'_>, scope: &Scope<'_>, source: &NodeEnum, number:
             let fields = query::subquery(walk, scope, body)?.fields;
             fields.get(at).map(|field| Lineage::clone(&field.lineage)).ok_or_else(too_short)
         }
-        _ => expression(walk, scope, source).map(|row| row.through(crate::statement::Via::Total)),
+        _ => expression(walk, scope, source).map(|row| row.through(Via::Total)),
     }
 }
 

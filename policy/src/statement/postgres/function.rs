@@ -6,12 +6,13 @@ use std::sync::Arc;
 use pg_query::{NodeEnum, protobuf};
 
 use super::{
-    function_list::{COMPUTE, NULLNESS, PARTIAL_FORMS, TOTAL},
+    constant::{self, Value},
+    function_list::{COMPUTE, NULLNESS, PARTIAL_FORMS, TOTAL, VOLATILE},
     node,
     walk::Walk,
 };
 use crate::{
-    catalog::{Cast, Function, FunctionKind, QualifiedName},
+    catalog::{Cast, Function, FunctionKind, QualifiedName, UserTypeKind},
     statement::{
         Action, Object, Refusal, RefusalKind,
         inband::{self, SCHEMA},
@@ -54,6 +55,10 @@ const TOTAL_OPERATORS: &[&str] = &[
     "=", "<>", "!=", "<", ">", "<=", ">=", "||", "->", "->>", "#>", "#>>", "@>", "<@", "?", "?|", "?&", "&&", "^@",
     "~<~", "~<=~", "~>=~", "~>~",
 ];
+
+/// Types that immutable casts make of numbers and of TRUE and FALSE.
+const FROM_NUMBERS: &[&str] =
+    &["bool", "float4", "float8", "int2", "int4", "int8", "numeric", "text", "varchar", "bpchar", "oid"];
 
 /// Functions that make JSON of a value, by the cast to `json` of its type if somebody made one.
 const JSON_MAKERS: &[&str] = &[
@@ -222,6 +227,32 @@ fn is_user_type(walk: &Walk<'_>, schema: Option<&str>, name: &str) -> bool {
     }
 }
 
+/// Whether a function called `path` may say something else at each row. Of users' functions nobody knows; whoever lets
+/// one be called trusts it.
+pub(super) fn is_volatile(path: &[String]) -> bool {
+    path.last().is_some_and(|name| VOLATILE.binary_search(&name.as_str()).is_ok())
+}
+
+/// Whether a cast of a constant to `type_name` is done with, or fails, before any row is read: the server reads a string
+/// with the input function of a type as it reads the text, and computes what immutable casts make of a number. What a
+/// domain checks, and casts that depend on settings or run a user's code, wait for their row.
+pub(super) fn is_done_at_once(walk: &Walk<'_>, type_name: &protobuf::TypeName, constant: &protobuf::AConst) -> bool {
+    let Ok(names) = node::strings(&type_name.names) else { return false };
+    let Ok((schema, name)) = split(&names, "type") else { return false };
+    let mut of_user = walk.schemas().chain(schema).filter(|s| schema.is_none_or(|schema| schema == *s));
+    let of_user = of_user.find_map(|schema| walk.catalog.types.get(&QualifiedName::new(schema, without_array(name))));
+    let number = match constant::value(constant) {
+        Value::Null => return true,
+        Value::Text(_) | Value::Bits => false,
+        Value::Boolean(_) | Value::Integer(_) | Value::Number(_) | Value::Absent => true,
+    };
+    match of_user {
+        Some(of_user) => !number && matches!(of_user.kind, UserTypeKind::Enum),
+        None if number => FROM_NUMBERS.contains(&name),
+        None => schema.is_none_or(|schema| schema == "pg_catalog"),
+    }
+}
+
 fn of_user(walk: &mut Walk<'_>, function: &QualifiedName, extension: Option<&Arc<str>>) -> Purity {
     if !trusted(extension) {
         // A view's author answers for what it reads, but where a function takes its values from nobody can tell.
@@ -386,7 +417,7 @@ mod tests {
 
     #[test]
     fn lists_are_sorted_for_their_search() {
-        for list in [TOTAL, NULLNESS, COMPUTE, TRUSTED_EXTENSIONS] {
+        for list in [TOTAL, NULLNESS, COMPUTE, VOLATILE, TRUSTED_EXTENSIONS] {
             assert!(list.is_sorted());
         }
         for list in [TOTAL, NULLNESS, COMPUTE] {

@@ -23,6 +23,19 @@ pub(super) const TOTAL: &[&str] = &[
 /// number, a shift of time.
 pub(super) const PARTIAL_FORMS: &[(&str, usize)] = &[("length", 2), ("random", 1), ("uuidv7", 1)];
 
+/// Of all these, what may say something else at each row: compared with a stored value it is a guess for each row.
+#[rustfmt::skip]
+pub(super) const VOLATILE: &[&str] = &[
+    "array_sample", "array_shuffle", "clock_timestamp", "current_query", "currval", "gen_random_uuid", "lastval",
+    "nextval", "pg_collation_actual_version", "pg_current_wal_flush_lsn", "pg_current_wal_insert_lsn",
+    "pg_current_wal_lsn", "pg_database_collation_actual_version", "pg_database_size", "pg_get_sequence_data",
+    "pg_get_wait_events", "pg_get_wal_replay_pause_state", "pg_indexes_size", "pg_is_in_recovery",
+    "pg_is_wal_replay_paused", "pg_jit_available", "pg_last_wal_receive_lsn", "pg_last_wal_replay_lsn",
+    "pg_last_xact_replay_timestamp", "pg_partition_ancestors", "pg_partition_tree", "pg_relation_size",
+    "pg_sequence_last_value", "pg_table_size", "pg_tablespace_size", "pg_total_relation_size", "pg_xact_status",
+    "random", "random_normal", "setseed", "setval", "timeofday", "txid_status", "uuidv4", "uuidv7",
+];
+
 /// Tell only whether their arguments are null.
 #[rustfmt::skip]
 pub(super) const NULLNESS: &[&str] = &[

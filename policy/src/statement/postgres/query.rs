@@ -12,7 +12,7 @@ use super::{
     condition::{self, infer},
     constant::{self, Value},
     expression, from, node, output_name,
-    scope::{Entry, Field, Scope},
+    scope::{Entry, Field, Own, Scope},
     survey,
     walk::Walk,
     with,
@@ -269,12 +269,14 @@ fn group_item(walk: &mut Walk<'_>, scope: &Scope<'_>, fields: &[Field], item: &N
                 walk.used(&lineage, &Usage::Inference);
                 return Ok(());
             }
-            let input = match single_name(item) {
-                Some(name) => scope.column(walk, name)?.0,
-                None => None,
-            };
-            match by_name(fields, item) {
-                Some(lineage) if input.is_none() => walk.used(&lineage, &Usage::Inference),
+            // The server looks for an input column of the name at this level only, then for an output.
+            let own = single_name(item).map_or(Own::No, |name| scope.own_column(name));
+            match (own, by_name(fields, item)) {
+                (Own::No, Some(lineage)) => walk.used(&lineage, &Usage::Inference),
+                (Own::Perhaps, Some(lineage)) => {
+                    walk.used(&lineage, &Usage::Inference);
+                    infer(walk, scope, item)?;
+                }
                 _ => infer(walk, scope, item)?,
             }
             Ok(())

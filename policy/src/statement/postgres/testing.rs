@@ -7,7 +7,7 @@ use pg_query::NodeEnum;
 
 use super::{row_statement, walk::Walk};
 use crate::{
-    catalog::{Catalog, Column, Function, FunctionKind, QualifiedName, Relation, RelationKind},
+    catalog::{Catalog, Column, Function, FunctionKind, QualifiedName, Relation, RelationKind, UserType, UserTypeKind},
     statement::{ColumnUse, Lineage, Outputs, Reach, Refusal, Usage, Via},
 };
 
@@ -98,6 +98,10 @@ pub(crate) fn catalog() -> Catalog {
     };
     for (at, (dotted, kind, columns)) in RELATIONS.iter().enumerate() {
         catalog.add_relation(relation(16_384 + u32::try_from(at).expect("few"), dotted, *kind, columns));
+    }
+    let checked = UserTypeKind::Domain { base: 25 };
+    for (oid, dotted, kind) in [(90_001, "shop.checked", checked), (90_002, "shop.mood", UserTypeKind::Enum)] {
+        catalog.types.insert(name(dotted), UserType { oid, name: name(dotted), kind, extension: None });
     }
     for (dotted, arguments) in FUNCTIONS {
         catalog.add_function(Function {
