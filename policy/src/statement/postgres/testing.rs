@@ -115,7 +115,8 @@ pub(crate) fn catalog() -> Catalog {
     catalog
 }
 
-fn relation(oid: u32, dotted: &str, kind: RelationKind, columns: &str) -> Relation {
+/// A relation whose columns are all text.
+pub(crate) fn relation(oid: u32, dotted: &str, kind: RelationKind, columns: &str) -> Relation {
     let columns = columns.split(' ').zip(1..).map(|(column, number)| Column {
         name: Arc::from(column),
         number,
