@@ -3,12 +3,12 @@
 
 use pg_query::{
     Node, NodeEnum,
-    protobuf::{AExpr, AExprKind, BoolTestType, TypeName},
+    protobuf::{AExpr, AExprKind, BoolTestType, SubLink, SubLinkType, TypeName},
 };
 
 use super::{
     expression::{self, expression, nullness},
-    function::{self, Purity},
+    function::{self, Casts, Purity},
     node,
     scope::Scope,
     sublink,
@@ -46,6 +46,12 @@ pub(super) fn condition(walk: &mut Walk<'_>, scope: &Scope<'_>, value: &NodeEnum
             }
         }
         NodeEnum::SubLink(link) => sublink::condition(walk, scope, link),
+        // Which of several conditions counts is told by others, and by whether one of them is null.
+        NodeEnum::CoalesceExpr(expr) => node::all(&expr.args).try_for_each(|part| condition(walk, scope, part)),
+        NodeEnum::CaseExpr(case) => {
+            let results = expression::branches(walk, scope, case)?;
+            results.into_iter().try_for_each(|result| condition(walk, scope, result))
+        }
         _ => infer(walk, scope, value),
     }
 }
@@ -56,6 +62,7 @@ pub(super) fn condition(walk: &mut Walk<'_>, scope: &Scope<'_>, value: &NodeEnum
 /// When something in it is not understood.
 pub(super) fn infer(walk: &mut Walk<'_>, scope: &Scope<'_>, value: &NodeEnum) -> Result<(), Refusal> {
     let lineage = expression(walk, scope, value)?;
+    function::converted(walk, &lineage, Casts::Implied);
     walk.used(&lineage, &Usage::Inference);
     Ok(())
 }
@@ -98,6 +105,7 @@ pub(super) fn equality(walk: &mut Walk<'_>, scope: &Scope<'_>, sides: &[&NodeEnu
     for side in sides {
         let lineage = comparand(walk, scope, side)?;
         one_value &= lineage.is_stored() || is_constant(side);
+        function::converted(walk, &lineage, Casts::Implied);
         lineages.push(lineage);
     }
     for lineage in &lineages {
@@ -110,8 +118,8 @@ pub(super) fn equality(walk: &mut Walk<'_>, scope: &Scope<'_>, sides: &[&NodeEnu
     Ok(())
 }
 
-/// Whether `value` names no column and asks no query: constants, parameters, and what is computed from them.
-fn is_constant(value: &NodeEnum) -> bool {
+/// Whether `value` names no column and asks no table: constants, parameters, and what is computed from them.
+pub(super) fn is_constant(value: &NodeEnum) -> bool {
     let all = |values: &[Node]| node::all(values).all(is_constant);
     let inside = |value: Option<&Box<Node>>| node::boxed(value).is_none_or(is_constant);
     match value {
@@ -129,8 +137,22 @@ fn is_constant(value: &NodeEnum) -> bool {
             same && all(&call.args) && call.agg_order.is_empty() && call.over.is_none() && !call.agg_star
         }
         NodeEnum::NamedArgExpr(named) => inside(named.arg.as_ref()),
+        NodeEnum::SubLink(link) if link.sub_link_type == SubLinkType::ExprSublink as i32 => {
+            targets_alone(link).is_some_and(|mut targets| targets.all(is_constant))
+        }
         _ => false,
     }
+}
+
+/// What a subquery selects that has nothing else: `(SELECT 'x')`.
+pub(super) fn targets_alone(link: &SubLink) -> Option<impl Iterator<Item = &NodeEnum>> {
+    let Some(NodeEnum::SelectStmt(select)) = node::boxed(link.subselect.as_ref()) else { return None };
+    let alone = node::only_targets(select) && select.from_clause.is_empty() && select.where_clause.is_none();
+    let values = node::all(&select.target_list).filter_map(|target| match target {
+        NodeEnum::ResTarget(target) => node::boxed(target.val.as_ref()),
+        _ => None,
+    });
+    alone.then_some(values)
 }
 
 /// Whether the array of `= ANY (array)` is made by more than writing its elements down: a few words make one of all
@@ -142,7 +164,7 @@ fn lists_a_range(operation: &AExpr) -> bool {
 }
 
 /// Whether `array` is a constant, a parameter, or a list of what each stands in the text, as clients send lists.
-fn is_written(array: &NodeEnum) -> bool {
+pub(super) fn is_written(array: &NodeEnum) -> bool {
     let inside = |value: Option<&Box<Node>>| node::boxed(value).is_some_and(is_written);
     match array {
         NodeEnum::AConst(_) | NodeEnum::ParamRef(_) | NodeEnum::AArrayExpr(_) => true,
@@ -201,10 +223,19 @@ pub(super) fn comparand(walk: &mut Walk<'_>, scope: &Scope<'_>, side: &NodeEnum)
     {
         let purity = function::cast(walk, name)?;
         let lineage = expression(walk, scope, inner)?;
+        let written = function::converted(walk, &lineage, Casts::Asked);
         return Ok(match purity {
-            Purity::Total => lineage,
-            Purity::Compute | Purity::Nullness => lineage.through(Via::Partial),
+            Purity::Total if !written => lineage,
+            Purity::Total | Purity::Compute | Purity::Nullness => lineage.through(Via::Partial),
         });
+    }
+    if let NodeEnum::CoalesceExpr(expr) = side
+        && let Some((Node { node: Some(first) }, others)) = expr.args.split_first()
+        && node::all(others).all(is_constant)
+    {
+        // As the column, or as null is.
+        expression(walk, scope, side)?;
+        return comparand(walk, scope, first);
     }
     expression(walk, scope, side)
 }

@@ -14,7 +14,9 @@ use pg_query::{
 use super::{
     condition::{self, condition},
     expression::expression,
-    from, function, merge, node, query,
+    from,
+    function::{self, Casts},
+    merge, node, query,
     reach::{self, Filter},
     relation,
     scope::{Entry, Field, Reachable, Scope},
@@ -160,6 +162,9 @@ impl Target {
     pub(super) fn write(&mut self, walk: &mut Walk<'_>, at: usize, value: &Lineage, kept: Kept) {
         walk.computed(value);
         let (Some(column), Some(field)) = (self.relation.columns.get(at), self.entry.fields.get(at)) else { return };
+        if !function::is_of_type(walk, value, column.type_oid) {
+            function::converted(walk, value, Casts::Implied);
+        }
         let mut foreign = value.clone();
         foreign.columns.retain(|source, _| !field.lineage.columns.contains_key(source));
         if kept == Kept::Unknown {
@@ -195,12 +200,16 @@ fn insert(walk: &mut Walk<'_>, outer: Option<&Scope<'_>>, insert: &InsertStmt) -
     let columns = insert_columns(walk, &scope, &target, &insert.cols)?;
     match node::boxed(insert.select_stmt.as_ref()) {
         Some(NodeEnum::SelectStmt(select)) => {
+            let rows = select.values_lists.iter().filter_map(|row| node::optional(Some(row)));
+            let rows =
+                rows.filter_map(|row| if let NodeEnum::List(row) = row { Some(row.items.as_slice()) } else { None });
             let source = query::select(walk, Some(&scope), select)?.fields;
+            left_to_defaults(walk, &target, columns.get(..source.len()).unwrap_or(&columns), rows)?;
             let values: Vec<Lineage> = source.iter().map(|field| Lineage::clone(&field.lineage)).collect();
             write_row(walk, &mut target, &columns, &values)?;
         }
         Some(other) => return Err(node::unexpected(other, "INSERT")),
-        None => {}
+        None => left_to_defaults(walk, &target, &[], std::iter::empty())?,
     }
     if let Some(conflict) = &insert.on_conflict_clause {
         on_conflict(walk, &scope, &mut target, conflict)?;
@@ -208,6 +217,20 @@ fn insert(walk: &mut Walk<'_>, outer: Option<&Scope<'_>>, insert: &InsertStmt) -
     let mut scope = scope;
     scope.entries.push(target.returned());
     returning(walk, &mut scope, &target, insert.returning_clause.as_ref())
+}
+
+/// The columns that are not at the positions `given` take their defaults, and any may where a row says DEFAULT.
+///
+/// # Errors
+/// When one is not understood.
+pub(super) fn left_to_defaults<'n>(
+    walk: &mut Walk<'_>,
+    target: &Target,
+    given: &[usize],
+    mut rows: impl Iterator<Item = &'n [Node]>,
+) -> Result<(), Refusal> {
+    let any = rows.any(|row| node::all(row).any(|value| matches!(value, NodeEnum::SetToDefault(_))));
+    relation::defaults(walk, &target.relation, |name| any || target.position(name).is_ok_and(|at| !given.contains(&at)))
 }
 
 /// The positions that the values of an INSERT go to.
@@ -343,12 +366,15 @@ pub(super) fn assignments(
     list: &[Node],
 ) -> Result<(), Refusal> {
     for item in node::all(list) {
-        let NodeEnum::ResTarget(assigned) = item else { return Err(node::unexpected(item, "SET")) };
-        let at = target.position(&assigned.name)?;
-        subscripts(walk, scope, &assigned.indirection)?;
-        let assigned = node::required(assigned.val.as_ref(), "SET")?;
+        let NodeEnum::ResTarget(column) = item else { return Err(node::unexpected(item, "SET")) };
+        let at = target.position(&column.name)?;
+        subscripts(walk, scope, &column.indirection)?;
+        let assigned = node::required(column.val.as_ref(), "SET")?;
         let value = match assigned {
-            NodeEnum::SetToDefault(_) => Lineage::constant(),
+            NodeEnum::SetToDefault(_) => {
+                relation::defaults(walk, &target.relation, |name| *name == *column.name)?;
+                Lineage::constant()
+            }
             NodeEnum::MultiAssignRef(part) => {
                 let source = node::required(part.source.as_ref(), "SET")?;
                 one_of_row(walk, scope, source, part.colno)?

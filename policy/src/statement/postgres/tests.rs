@@ -18,7 +18,7 @@ fn check_lineages(cases: &[(&str, &[&str])]) {
 }
 
 /// Every use listed is found, and no other of the columns masked in the shop.
-fn check_uses(cases: &[(&str, &[&str])]) {
+pub(super) fn check_uses(cases: &[(&str, &[&str])]) {
     let masked = ["email", "ssn", "card_number", "salary", "notes"];
     for (sql, expected) in cases {
         let facts = facts(sql).unwrap_or_else(|refusal| panic!("{sql}: {refusal}"));
@@ -240,93 +240,6 @@ fn conditions_are_told_from_equality() {
         ("SELECT id FROM newsletter JOIN customers USING (email)", &["=customers.email"]),
         ("SELECT 1 FROM (SELECT id, email FROM customers) a NATURAL JOIN newsletter", &["=customers.email"]),
         ("SELECT 1 FROM orders o JOIN customers c ON c.id = o.id AND c.ssn > o.note", &["?customers.ssn"]),
-    ]);
-}
-
-#[test]
-fn guesses_made_row_by_row_are_no_equality() {
-    check_uses(&[
-        ("SELECT g FROM customers, generate_series(1, 9) g WHERE salary = g", &["?customers.salary"]),
-        (
-            "SELECT 1 FROM (SELECT g AS salary FROM generate_series(1, 9) g) x JOIN customers USING (salary)",
-            &["?customers.salary"],
-        ),
-        ("SELECT 1 FROM (VALUES ('a'), ('b')) v(ssn) NATURAL JOIN (SELECT ssn FROM customers) c", &["?customers.ssn"]),
-        ("SELECT id FROM customers WHERE ssn IN (SELECT unnest($1::text[]))", &["?customers.ssn"]),
-        ("SELECT id FROM customers WHERE ssn = ANY (ARRAY(SELECT note FROM orders))", &["?customers.ssn"]),
-        ("SELECT 1 FROM customers c, orders o WHERE c.ssn = 'a' || o.note", &["?customers.ssn"]),
-        (
-            "SELECT 1 FROM customers c, (SELECT row_number() OVER () AS n FROM orders) o WHERE c.ssn = o.n",
-            &["?customers.ssn"],
-        ),
-        ("SELECT CASE ssn WHEN (random())::text THEN 1 END FROM customers", &["?customers.ssn"]),
-        ("SELECT g FROM customers, generate_series(1, 9) g WHERE ssn IN (md5(random()::text))", &["?customers.ssn"]),
-        // In a few words all the numbers between two.
-        (
-            "SELECT id FROM customers WHERE salary = ANY (array_positions(array_fill(1, ARRAY[9], ARRAY[500]), 1))",
-            &["?customers.salary"],
-        ),
-        ("SELECT CASE c.ssn WHEN g THEN 1 END FROM customers c, generate_series(1, 9) g", &["?customers.ssn"]),
-        // Guesses under the name of a stored column.
-        (
-            "SELECT 1 FROM customers c JOIN (SELECT note FROM orders UNION ALL SELECT 'a') n ON n.note = c.ssn",
-            &["?customers.ssn"],
-        ),
-        (
-            "SELECT 1 FROM (SELECT id FROM orders FULL JOIN generate_series(1, 9) s(id) USING (id)) x, customers c WHERE c.ssn = x.id::text",
-            &["?customers.ssn"],
-        ),
-        ("SELECT id FROM customers WHERE ssn = (SELECT note FROM orders LIMIT 1)", &["=customers.ssn"]),
-        (
-            "SELECT id FROM customers WHERE ssn = lower($1) OR email = current_setting('app.email')",
-            &["=customers.email", "=customers.ssn"],
-        ),
-        (
-            "SELECT id FROM customers WHERE ssn = ANY (string_to_array($1, ',')) OR ssn = ANY ('{a,b}'::text[])",
-            &["=customers.ssn"],
-        ),
-    ]);
-}
-
-#[test]
-fn what_is_computed_only_sometimes_tells_what_came_before() {
-    check_uses(&[
-        ("SELECT salary > 5 AND 1 / id > 0 FROM customers", &["?customers.salary"]),
-        ("SELECT salary > 5 OR EXISTS (SELECT 1 FROM orders) FROM customers", &["?customers.salary"]),
-        ("SELECT salary > 5 AND x > 0 FROM customers c, LATERAL (SELECT 1 / c.id AS x) s", &["?customers.salary"]),
-        ("SELECT coalesce(notes -> 'a', to_jsonb(1 / id)) FROM customers", &["?customers.notes"]),
-        ("SELECT (salary, 1 / id) < (5, 1) FROM customers", &["?customers.salary"]),
-        (
-            "SELECT salary > 5 AND 'x'::text = city AND status = 5::int8 AND name > '2026-01-01'::date FROM customers",
-            &[],
-        ),
-        // What a domain checks, and a cast that hangs on a setting, wait for their row.
-        ("SELECT salary > 5 AND 1e30::money > 1::money FROM customers", &["?customers.salary"]),
-        ("SELECT salary > 5 AND 'x'::shop.checked = name FROM customers", &["?customers.salary"]),
-        ("SELECT salary > 5 AND 'x'::shop.mood = name FROM customers", &[]),
-        ("SELECT salary > 5 AND city = 'Oslo' AND id IN (1, 2) FROM customers", &[]),
-        ("SELECT coalesce(email, 'none'), coalesce(email, name || 'x', ssn) FROM customers", &[]),
-        ("SELECT NOT (salary > 5) FROM customers", &[]),
-    ]);
-}
-
-#[test]
-fn what_is_made_of_a_column_and_put_into_it_can_be_compared() {
-    check_uses(&[
-        ("UPDATE customers SET ssn = left(ssn, 1) WHERE id = 4", &["?customers.ssn"]),
-        ("UPDATE customers SET salary = greatest(salary, 5) WHERE id = 4", &["?customers.salary"]),
-        ("UPDATE customers SET ssn = substr(ssn, 1, 1)::varchar(3) WHERE id = 4", &["?customers.ssn"]),
-        ("INSERT INTO customers (id, ssn) SELECT 9, left(ssn, 1) FROM customers", &["?customers.ssn"]),
-        (
-            "MERGE INTO customers c USING (VALUES (1)) v(id) ON c.id = v.id WHEN MATCHED THEN UPDATE SET ssn = md5(ssn)",
-            &["?customers.ssn"],
-        ),
-        (
-            "UPDATE customers SET ssn = coalesce(lower(btrim(nullif(ssn, '')::text)), 'none') WHERE id = 4",
-            &["=customers.ssn"],
-        ),
-        ("UPDATE customers SET ssn = CASE WHEN id = 4 THEN upper(ssn) ELSE 'x' END WHERE id = 4", &[]),
-        ("INSERT INTO customers (id, ssn) SELECT 9, ssn FROM customers", &[]),
     ]);
 }
 
