@@ -106,7 +106,7 @@ pub struct Relation {
     pub definition: Option<Arc<str>>,
     /// Changes whenever the definition of a view does (the row version of its rule); `None` for what has none.
     pub revision: Option<Arc<str>>,
-    /// Whether a write to it runs triggers that somebody wrote.
+    /// Whether a write to it runs code that somebody wrote: triggers, and functions in CHECK, indexes, generated columns.
     pub triggered: bool,
     /// Whether rules that somebody wrote turn a write to it into something else.
     pub ruled: bool,
@@ -220,6 +220,18 @@ pub enum UserTypeKind {
     Other,
 }
 
+/// Where code of somebody's runs beside a statement that does not name it, and what the server then says may hold
+/// anything. Postgres' only, but for what [`Relation::triggered`] says.
+#[derive(Clone, Debug, Default)]
+pub struct Beside {
+    /// Foreign keys that write to the second relation when the first is written to: ON DELETE CASCADE, SET NULL and so on.
+    pub cascades: Vec<(QualifiedName, QualifiedName)>,
+    /// Relations whose row security calls functions or reads other relations.
+    pub policed: HashSet<QualifiedName>,
+    /// Whether event triggers run with DDL.
+    pub event_triggers: bool,
+}
+
 /// Everything the gate knows about one target's names at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Catalog {
@@ -253,6 +265,8 @@ pub struct Catalog {
     /// Defaults that call functions outside `pg_catalog`: of which relation, the column, and the expression as the server
     /// prints it with an empty `search_path`.
     pub defaults: HashMap<QualifiedName, Vec<(Arc<str>, Arc<str>)>>,
+    /// Code that runs beside statements.
+    pub beside: Beside,
     /// Types outside `pg_catalog`.
     pub types: HashMap<QualifiedName, UserType>,
 }

@@ -8,7 +8,7 @@ use super::{
     function,
     names::constant_expression,
     node,
-    relation::resolve_relation,
+    relation::{self, Rows, resolve_relation},
     walk::{Walk, column_ref},
 };
 use crate::statement::{Action, Effect, Lineage, Object, Outputs, Refusal, Usage, Verb};
@@ -61,6 +61,11 @@ pub(super) fn maintain(walk: &mut Walk<'_>, statement: &NodeEnum) -> Result<Draf
         }
         NodeEnum::RefreshMatViewStmt(refresh) => {
             one(walk, refresh.relation.as_ref(), Action::Maintain)?;
+            if let Some(name) = &refresh.relation {
+                // It runs the query: what that reads takes part.
+                let view = resolve_relation(walk, name)?;
+                relation::entry(walk, &view, Rows::Inherited)?;
+            }
             "REFRESH MATERIALIZED VIEW"
         }
         NodeEnum::CheckPointStmt(_) => {

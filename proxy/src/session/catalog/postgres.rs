@@ -31,8 +31,8 @@ pub enum CatalogError {
 }
 
 /// What [`build`] is made of, in its order.
-pub const QUERIES: [&str; 10] =
-    [SESSION, SCHEMAS, COLUMNS, RELATIONS, INHERITANCE, FUNCTIONS, OPERATORS, CASTS, TYPES, DEFAULTS];
+pub const QUERIES: [&str; 11] =
+    [SESSION, SCHEMAS, COLUMNS, RELATIONS, INHERITANCE, FUNCTIONS, OPERATORS, CASTS, TYPES, DEFAULTS, BESIDE];
 
 /// Fetches everything the gate knows about the database that `client` is connected to, as version `version`.
 ///
@@ -166,6 +166,16 @@ pub fn build(tables: &[Table], version: u64) -> Result<Catalog, CatalogError> {
         let default = (row.text(2)?.into(), row.text(3)?.into());
         catalog.defaults.entry(row.qualified(0)?).or_default().push(default);
     }
+    for row in answer(10) {
+        let name = row.qualified(1)?;
+        match row.text(0)? {
+            "c" => catalog.beside.cascades.push((name, row.qualified(3)?)),
+            "p" => {
+                catalog.beside.policed.insert(name);
+            }
+            _ => catalog.beside.event_triggers = true,
+        }
+    }
     Ok(catalog)
 }
 
@@ -259,16 +269,30 @@ const SCHEMAS: &str = "SELECT nspname::pg_catalog.text FROM pg_catalog.pg_namesp
 /// Relations, indexes among them, without TOAST and other sessions' temporary ones. The session's own lie in `pg_temp`,
 /// as it may call that schema; on the proxy's own connection there are none.
 const RELATIONS: &str = "
+    WITH own AS (
+        SELECT oid FROM pg_catalog.pg_proc p
+         WHERE oid >= 16384 AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend e
+               WHERE e.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND e.objid = p.oid AND e.deptype = 'e')
+    ), calls AS (
+        SELECT d.classid, d.objid FROM pg_catalog.pg_depend d
+         WHERE d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.refobjid IN (SELECT oid FROM own)
+    ), code AS (
+        SELECT k.conrelid AS relation FROM calls d JOIN pg_catalog.pg_constraint k ON k.oid = d.objid
+         WHERE d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass
+        UNION ALL SELECT i.indrelid FROM calls d JOIN pg_catalog.pg_index i ON i.indexrelid = d.objid
+         WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+        UNION ALL SELECT d.objid FROM calls d WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+        UNION ALL SELECT x.stxrelid FROM calls d JOIN pg_catalog.pg_statistic_ext x ON x.oid = d.objid
+         WHERE d.classid = 'pg_catalog.pg_statistic_ext'::pg_catalog.regclass
+        UNION ALL SELECT f.adrelid FROM calls d JOIN pg_catalog.pg_attrdef f ON f.oid = d.objid
+         WHERE d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass
+    )
     SELECT c.oid, CASE WHEN n.oid = pg_catalog.pg_my_temp_schema() THEN 'pg_temp' ELSE n.nspname::pg_catalog.text END, c.relname::pg_catalog.text, c.relkind::pg_catalog.text,
            CASE WHEN c.relkind IN ('v', 'm') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
                 THEN pg_catalog.pg_get_viewdef(c.oid) END,
            (SELECT pg_catalog.max(r.xmin::pg_catalog.text) FROM pg_catalog.pg_rewrite r
              WHERE r.ev_class = c.oid AND c.relkind = 'v' AND n.nspname NOT IN ('pg_catalog', 'information_schema')),
-           EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal)
-           OR EXISTS (SELECT FROM pg_catalog.pg_constraint k
-                        JOIN pg_catalog.pg_depend x ON x.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND x.objid = k.oid
-                         AND x.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND x.refobjid >= 16384
-                       WHERE k.conrelid = c.oid AND k.contype = 'c'),
+           EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal) OR c.oid IN (SELECT relation FROM code),
            c.reltuples::bigint,
            c.relhasrules AND EXISTS (SELECT FROM pg_catalog.pg_rewrite w WHERE w.ev_class = c.oid AND w.ev_type <> '1')
       FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -372,6 +396,25 @@ const DEFAULTS: &str = "
       JOIN pg_catalog.pg_class c ON c.oid = a.attrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
      WHERE t.typtype = 'd' AND t.typdefaultbin IS NOT NULL AND t.oid >= 16384";
 
+/// Code that runs beside statements (`Beside`): foreign keys that write, row security that calls or reads elsewhere, and
+/// event triggers.
+const BESIDE: &str = "
+    SELECT 'c', pn.nspname::pg_catalog.text, p.relname::pg_catalog.text, cn.nspname::pg_catalog.text, c.relname::pg_catalog.text
+      FROM pg_catalog.pg_constraint k
+      JOIN pg_catalog.pg_class p ON p.oid = k.confrelid JOIN pg_catalog.pg_namespace pn ON pn.oid = p.relnamespace
+      JOIN pg_catalog.pg_class c ON c.oid = k.conrelid JOIN pg_catalog.pg_namespace cn ON cn.oid = c.relnamespace
+     WHERE k.contype = 'f' AND (k.confdeltype IN ('c', 'n', 'd') OR k.confupdtype IN ('c', 'n', 'd'))
+    UNION ALL
+    SELECT 'p', n.nspname::pg_catalog.text, c.relname::pg_catalog.text, '', ''
+      FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+     WHERE c.relrowsecurity AND EXISTS (
+        SELECT FROM pg_catalog.pg_policy y
+          JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_policy'::pg_catalog.regclass AND d.objid = y.oid
+         WHERE y.polrelid = c.oid AND d.refobjid >= 16384 AND d.refobjid <> c.oid
+           AND d.refclassid IN ('pg_catalog.pg_proc'::pg_catalog.regclass, 'pg_catalog.pg_operator'::pg_catalog.regclass, 'pg_catalog.pg_class'::pg_catalog.regclass))
+    UNION ALL
+    SELECT 'e', '', evtname::pg_catalog.text, '', '' FROM pg_catalog.pg_event_trigger WHERE evtenabled <> 'D'";
+
 /// Types outside pg_catalog, row types of relations among them, without arrays.
 const TYPES: &str = "
     SELECT CASE WHEN n.oid = pg_catalog.pg_my_temp_schema() THEN 'pg_temp' ELSE n.nspname::pg_catalog.text END, t.typname::pg_catalog.text, t.typtype::pg_catalog.text, t.typbasetype, e.extname::pg_catalog.text, t.oid
@@ -405,7 +448,11 @@ const FINGERPRINT: &str = "
         UNION ALL SELECT 'cast ' || pg_catalog.md5(COALESCE(pg_catalog.string_agg(oid::text || ' ' || xmin::text, ',' ORDER BY oid), ''))
           FROM pg_catalog.pg_cast WHERE oid >= 16384
         UNION ALL SELECT 'check ' || pg_catalog.md5(COALESCE(pg_catalog.string_agg(oid::text || ' ' || xmin::text, ',' ORDER BY oid), ''))
-          FROM pg_catalog.pg_constraint WHERE contype = 'c' AND oid >= 16384
+          FROM pg_catalog.pg_constraint WHERE contype IN ('c', 'f') AND oid >= 16384
+        UNION ALL SELECT 'policy ' || pg_catalog.md5(COALESCE(pg_catalog.string_agg(oid::text || ' ' || xmin::text, ',' ORDER BY oid), ''))
+          FROM pg_catalog.pg_policy
+        UNION ALL SELECT 'event ' || pg_catalog.md5(COALESCE(pg_catalog.string_agg(oid::text || ' ' || xmin::text, ',' ORDER BY oid), ''))
+          FROM pg_catalog.pg_event_trigger
         UNION ALL SELECT 'trigger ' || pg_catalog.md5(COALESCE(pg_catalog.string_agg(oid::text || ' ' || xmin::text, ',' ORDER BY oid), ''))
           FROM pg_catalog.pg_trigger WHERE NOT tgisinternal
         UNION ALL SELECT 'order ' || pg_catalog.md5(COALESCE(pg_catalog.string_agg(oid::text || ' ' || xmin::text, ',' ORDER BY oid), ''))
