@@ -6,7 +6,7 @@ use std::sync::Arc;
 use pg_query::{
     Node, NodeEnum,
     protobuf::{
-        AExprKind, DeleteStmt, InferClause, InsertStmt, OnConflictAction, OnConflictClause, RangeVar, ReturningClause,
+        DeleteStmt, InferClause, InsertStmt, OnConflictAction, OnConflictClause, RangeVar, ReturningClause,
         ReturningOptionKind, UpdateStmt, WithClause,
     },
 };
@@ -16,6 +16,7 @@ use super::{
     expression::expression,
     from,
     function::{self, Casts},
+    kept::{Kept, keeps},
     merge, node, query,
     reach::{self, Filter},
     relation,
@@ -27,48 +28,6 @@ use crate::{
     catalog::Relation,
     statement::{Action, Lineage, Object, Reach, Refusal, RefusalKind, Usage, Via},
 };
-
-/// Whether what is written is known to keep the values it is made of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kept {
-    /// Each is written as it is, but for case and space around it, or left out for another.
-    Whole,
-    /// Nobody knows.
-    Unknown,
-}
-
-/// Whether `value` keeps the columns in it: COALESCE, CASE, NULLIF, and what puts a text into a common form.
-fn keeps(value: &NodeEnum) -> Kept {
-    let all = |values: &[Node]| node::all(values).all(|value| keeps(value) == Kept::Whole);
-    let whole = match value {
-        NodeEnum::AConst(_)
-        | NodeEnum::ParamRef(_)
-        | NodeEnum::ColumnRef(_)
-        | NodeEnum::SqlvalueFunction(_)
-        | NodeEnum::SetToDefault(_) => true,
-        NodeEnum::CoalesceExpr(expr) => all(&expr.args),
-        NodeEnum::TypeCast(cast) => {
-            let text = cast.type_name.as_ref().is_some_and(condition::is_bare_text);
-            text && node::boxed(cast.arg.as_ref()).is_some_and(|arg| keeps(arg) == Kept::Whole)
-        }
-        NodeEnum::CaseExpr(case) => {
-            let results = node::all(&case.args).filter_map(|arm| match arm {
-                NodeEnum::CaseWhen(arm) => node::boxed(arm.result.as_ref()),
-                _ => None,
-            });
-            results.chain(node::boxed(case.defresult.as_ref())).all(|result| keeps(result) == Kept::Whole)
-        }
-        NodeEnum::AExpr(operation) if operation.kind == AExprKind::AexprNullif as i32 => {
-            node::boxed(operation.lexpr.as_ref()).is_some_and(|value| keeps(value) == Kept::Whole)
-        }
-        NodeEnum::FuncCall(_) => ["lower", "upper", "btrim", "ltrim", "rtrim"]
-            .iter()
-            .filter_map(|name| function::plain_call(value, name))
-            .any(|args| args.len() == 1 && all(args)),
-        _ => false,
-    };
-    if whole { Kept::Whole } else { Kept::Unknown }
-}
 
 /// What a statement writes to.
 pub(super) struct Target {
@@ -381,7 +340,8 @@ pub(super) fn assignments(
             }
             value => expression(walk, scope, value)?,
         };
-        target.write(walk, at, &value, keeps(assigned));
+        let kept = keeps(walk, scope, assigned)?;
+        target.write(walk, at, &value, kept);
     }
     Ok(())
 }

@@ -99,6 +99,11 @@ fn what_is_made_of_a_column_and_put_into_it_can_be_compared() {
     check_uses(&[
         ("UPDATE customers SET ssn = left(ssn, 1) WHERE id = 4", &["?customers.ssn"]),
         ("UPDATE customers SET salary = greatest(salary, 5) WHERE id = 4", &["?customers.salary"]),
+        (
+            "UPDATE customers c SET ssn = q.x FROM (SELECT id, left(ssn, 1) AS x FROM customers) q WHERE q.id = c.id",
+            &["?customers.ssn"],
+        ),
+        ("UPDATE customers SET ssn = coalesce(left(ssn, 1), ssn) WHERE id = 4", &["?customers.ssn"]),
         ("UPDATE customers SET ssn = substr(ssn, 1, 1)::varchar(3) WHERE id = 4", &["?customers.ssn"]),
         ("INSERT INTO customers (id, ssn) SELECT 9, left(ssn, 1) FROM customers", &["?customers.ssn"]),
         (

@@ -13,6 +13,9 @@ use super::{
 };
 use crate::statement::{Action, Effect, Lineage, Object, Outputs, Refusal, Usage, Verb};
 
+/// `AccessShareLock`, as the server numbers its locks.
+const ACCESS_SHARE: i32 = 1;
+
 /// Any of these but CALL.
 ///
 /// # Errors
@@ -28,7 +31,9 @@ pub(super) fn maintain(walk: &mut Walk<'_>, statement: &NodeEnum) -> Result<Draf
             "TRUNCATE TABLE"
         }
         NodeEnum::LockStmt(lock) => {
-            each(walk, &lock.relations, Action::Lock)?;
+            // The weakest lock is the one that reading takes; pg_dump asks for it by name.
+            let action = if lock.mode == ACCESS_SHARE { Action::Select } else { Action::Lock };
+            each(walk, &lock.relations, action)?;
             "LOCK TABLE"
         }
         NodeEnum::VacuumStmt(vacuum) => {

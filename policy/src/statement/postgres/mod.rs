@@ -35,6 +35,7 @@ mod inband;
 mod inference_tests;
 mod join;
 mod json;
+mod kept;
 mod lazy;
 mod maintain;
 mod merge;
