@@ -220,6 +220,15 @@ pub enum UserTypeKind {
     Other,
 }
 
+/// The default of a column.
+#[derive(Clone, Debug)]
+pub struct ColumnDefault {
+    /// The column's name.
+    pub column: Arc<str>,
+    /// The expression, as the server prints it with an empty `search_path`.
+    pub expression: Arc<str>,
+}
+
 /// Where code of somebody's runs beside a statement that does not name it, and what the server then says may hold
 /// anything. Postgres' only, but for what [`Relation::triggered`] says.
 #[derive(Clone, Debug, Default)]
@@ -262,9 +271,8 @@ pub struct Catalog {
     pub operators: HashMap<Arc<str>, Vec<Operator>>,
     /// Casts with a function outside `pg_catalog`, and types with code outside it.
     pub casts: Vec<Cast>,
-    /// Defaults that call functions outside `pg_catalog`: of which relation, the column, and the expression as the server
-    /// prints it with an empty `search_path`.
-    pub defaults: HashMap<QualifiedName, Vec<(Arc<str>, Arc<str>)>>,
+    /// Defaults that call functions outside `pg_catalog`, by relation.
+    pub defaults: HashMap<QualifiedName, Vec<ColumnDefault>>,
     /// Code that runs beside statements.
     pub beside: Beside,
     /// Types outside `pg_catalog`.

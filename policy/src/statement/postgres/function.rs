@@ -351,6 +351,13 @@ fn listed(name: &str) -> Option<Purity> {
 }
 
 fn built_in(walk: &mut Walk<'_>, name: &str, args: usize) -> Purity {
+    if matches!(name, "pg_input_is_valid" | "pg_input_error_info") {
+        // They make a value of a type that a text names: of any.
+        let catalog = walk.catalog;
+        for cast in catalog.casts.iter().filter(|cast| cast.extension.is_none()) {
+            need_cast(walk, cast);
+        }
+    }
     if let Some(purity) = listed(name) {
         let partial = PARTIAL_FORMS.iter().any(|(form, fewest)| *form == name && args >= *fewest);
         return if partial { Purity::Compute } else { purity };

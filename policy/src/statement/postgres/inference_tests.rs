@@ -7,7 +7,7 @@ use super::{
     testing::{self, facts_in, name},
     tests::check_uses,
 };
-use crate::catalog::{Cast, Catalog, Runs};
+use crate::catalog::{Cast, Catalog, ColumnDefault, Runs};
 
 #[test]
 fn guesses_made_row_by_row_are_no_equality() {
@@ -152,7 +152,8 @@ fn with_code(extension: Option<&str>) -> Catalog {
     };
     add("shop.mood", "pg_catalog.text", "shop.telling", Runs::Converting, &[mood, row]);
     add("shop.checked", "shop.checked", "shop.checking", Runs::Making, &[checked]);
-    catalog.defaults.insert(name("shop.vault"), vec![("v".into(), "shop.fn_card(1)".into())]);
+    let default = ColumnDefault { column: "v".into(), expression: "shop.fn_card(1)".into() };
+    catalog.defaults.insert(name("shop.vault"), vec![default]);
     catalog
 }
 
@@ -185,6 +186,7 @@ fn code_behind_a_type_is_needed_where_it_may_run() {
         ("SELECT (null::shop.customers).status || ''", &["telling"]),
         ("SELECT a FROM json_to_record('{}') AS r(a mood)", &["telling"]),
         ("SELECT 'x'::checked", &["checking"]),
+        ("SELECT pg_input_is_valid('x', 'shop.' || 'checked')", &["checking", "telling"]),
         ("SELECT a FROM json_to_record('{}') AS r(a checked[])", &["checking"]),
         ("INSERT INTO vault (id) VALUES (1)", &["fn_card"]),
         ("INSERT INTO vault (id, k, v) VALUES (1, 'k', DEFAULT)", &["fn_card"]),

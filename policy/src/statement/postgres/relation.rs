@@ -229,9 +229,9 @@ pub(super) fn defaults(
 ) -> Result<(), Refusal> {
     let catalog = walk.catalog;
     let of = catalog.defaults.get(&relation.name).map_or(&[][..], Vec::as_slice);
-    for (_, expression) in of.iter().filter(|(column, _)| left(column)) {
+    for default in of.iter().filter(|default| left(&default.column)) {
         walk.views += 1;
-        let called = generated(walk, relation, expression);
+        let called = generated(walk, relation, &default.expression);
         walk.views -= 1;
         called?;
     }

@@ -5,8 +5,8 @@
 use std::{collections::HashMap, sync::Arc};
 
 use hallpass_policy::catalog::{
-    Cast, Catalog, Column, Function, FunctionKind, Operator, QualifiedName, Relation, RelationKind, Runs, UserType,
-    UserTypeKind,
+    Cast, Catalog, Column, ColumnDefault, Function, FunctionKind, Operator, QualifiedName, Relation, RelationKind,
+    Runs, UserType, UserTypeKind,
 };
 use thiserror::Error;
 use tokio_postgres::{Client, SimpleQueryMessage};
@@ -163,7 +163,7 @@ pub fn build(tables: &[Table], version: u64) -> Result<Catalog, CatalogError> {
         catalog.types.insert(name.clone(), UserType { oid: row.number(5)?, name, kind, extension: row.shared(4) });
     }
     for row in answer(9) {
-        let default = (row.text(2)?.into(), row.text(3)?.into());
+        let default = ColumnDefault { column: row.text(2)?.into(), expression: row.text(3)?.into() };
         catalog.defaults.entry(row.qualified(0)?).or_default().push(default);
     }
     for row in answer(10) {
