@@ -106,7 +106,7 @@ pub struct Relation {
     pub definition: Option<Arc<str>>,
     /// Changes whenever the definition of a view does (the row version of its rule); `None` for what has none.
     pub revision: Option<Arc<str>>,
-    /// Whether a write to it runs triggers that somebody wrote.
+    /// Whether a write to it runs code that somebody wrote: triggers, and functions in CHECK, indexes, generated columns.
     pub triggered: bool,
     /// Whether rules that somebody wrote turn a write to it into something else.
     pub ruled: bool,
@@ -162,7 +162,17 @@ pub struct Operator {
     pub extension: Option<Arc<str>>,
 }
 
-/// One cast whose function is outside `pg_catalog`, or one type whose input or output function is.
+/// When code behind a type runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Runs {
+    /// When a value is made of something else, or becomes something else, is compared or ordered: casts, the functions
+    /// of a base type, the operator classes of ranges and other types.
+    Converting,
+    /// When a value is made: what a domain checks.
+    Making,
+}
+
+/// One cast whose function is outside `pg_catalog`; or one type with code outside it: source and target are the same.
 #[derive(Clone, Debug, Serialize)]
 pub struct Cast {
     /// Source type.
@@ -173,9 +183,12 @@ pub struct Cast {
     pub function: QualifiedName,
     /// The extension that owns it.
     pub extension: Option<Arc<str>>,
-    /// Whether a column of some relation holds values of the source type, by itself or inside another type. If none
-    /// does, such a value exists only where a statement names the type.
-    pub stored: bool,
+    /// When it runs.
+    pub runs: Runs,
+    /// `pg_type.oid` of every type whose values hold one of the source type: itself, its arrays, domains, ranges, and
+    /// composite types with a field of it. A value of one comes from a column, from a parameter that is declared so, or
+    /// from where a statement names the type.
+    pub holders: Vec<u32>,
 }
 
 /// A type outside `pg_catalog`: enum, domain, composite, range, base type.
@@ -207,6 +220,27 @@ pub enum UserTypeKind {
     Other,
 }
 
+/// The default of a column.
+#[derive(Clone, Debug)]
+pub struct ColumnDefault {
+    /// The column's name.
+    pub column: Arc<str>,
+    /// The expression, as the server prints it with an empty `search_path`.
+    pub expression: Arc<str>,
+}
+
+/// Where code of somebody's runs beside a statement that does not name it, and what the server then says may hold
+/// anything. Postgres' only, but for what [`Relation::triggered`] says.
+#[derive(Clone, Debug, Default)]
+pub struct Beside {
+    /// Foreign keys that write to the second relation when the first is written to: ON DELETE CASCADE, SET NULL and so on.
+    pub cascades: Vec<(QualifiedName, QualifiedName)>,
+    /// Relations whose row security calls functions or reads other relations.
+    pub policed: HashSet<QualifiedName>,
+    /// Whether event triggers run with DDL.
+    pub event_triggers: bool,
+}
+
 /// Everything the gate knows about one target's names at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Catalog {
@@ -235,8 +269,12 @@ pub struct Catalog {
     pub functions: HashMap<Arc<str>, Vec<Function>>,
     /// Operators outside `pg_catalog` by symbol.
     pub operators: HashMap<Arc<str>, Vec<Operator>>,
-    /// Casts with a function outside `pg_catalog`.
+    /// Casts with a function outside `pg_catalog`, and types with code outside it.
     pub casts: Vec<Cast>,
+    /// Defaults that call functions outside `pg_catalog`, by relation.
+    pub defaults: HashMap<QualifiedName, Vec<ColumnDefault>>,
+    /// Code that runs beside statements.
+    pub beside: Beside,
     /// Types outside `pg_catalog`.
     pub types: HashMap<QualifiedName, UserType>,
 }

@@ -76,7 +76,10 @@ fn judge(sql: &str, catalog: &Catalog, names: &Names, tally: &mut Tally) -> Stri
             }
         }
         Err(refusal) => match refusal.kind {
-            RefusalKind::UnknownRelation | RefusalKind::UnknownColumn | RefusalKind::UnknownFunction => {
+            RefusalKind::UnknownRelation
+            | RefusalKind::UnknownColumn
+            | RefusalKind::UnknownFunction
+            | RefusalKind::UnknownType => {
                 tally.unknown_name += 1;
                 format!("unknown name: {refusal}")
             }

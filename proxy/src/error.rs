@@ -110,6 +110,7 @@ impl ClientError {
                 RefusalKind::UnknownRelation => "42P01",
                 RefusalKind::UnknownColumn => "42703",
                 RefusalKind::UnknownFunction => "42883",
+                RefusalKind::UnknownType => "42704",
                 RefusalKind::Ambiguous => "42702",
                 RefusalKind::Forbidden => "42501",
                 RefusalKind::TooComplex => "54001",

@@ -9,6 +9,7 @@ mod cancel;
 mod catalog;
 mod check;
 mod clients;
+mod code;
 mod copy;
 mod crowd;
 mod denial;

@@ -18,6 +18,16 @@ fn notifications_reach_an_idle_client() {
 }
 
 #[test]
+fn what_others_send_along_is_left_out_where_columns_are_masked() {
+    let shop = Shop::new("notify_masked");
+    let mut alice = shop.alice_as("reader");
+    alice.query("LISTEN orders").ok();
+    shop.database.sql("SELECT pg_notify('orders', email) FROM shop.customers WHERE id = 1");
+    let reply = alice.drain(Duration::from_secs(2));
+    assert_eq!(reply.notifications, [("orders".to_owned(), String::new())]);
+}
+
+#[test]
 fn a_client_knows_its_own_notifications() {
     let shop = Shop::new("notify_own");
     let mut alice = shop.alice_as("owner");

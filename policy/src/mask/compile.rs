@@ -1,6 +1,9 @@
 //! From mask rules and a catalog to the masked columns of one target. Reads names and lineages, never a database.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use super::{
     apply::MaskWith,
@@ -73,9 +76,35 @@ impl Masks {
             masks.mask_samples(catalog);
         }
         masks.index(catalog);
-        let triggered = catalog.relations.values().filter(|relation| relation.triggered);
-        masks.triggered = triggered.map(|relation| relation.name.clone()).collect();
+        masks.find_code(catalog);
         Compiled { masks, unused }
+    }
+
+    /// What runs beside statements: a write runs the triggers of the relation, of its children, of what its foreign keys
+    /// cascade to, and of whatever a view writes to; and a cascade to a masked relation may fail there.
+    fn find_code(&mut self, catalog: &Catalog) {
+        let runs = |relation: &&Arc<Relation>| {
+            relation.triggered || relation.kind == RelationKind::View || self.relations.contains(&relation.name)
+        };
+        let mut reached: HashSet<QualifiedName> =
+            catalog.relations.values().filter(runs).map(|relation| relation.name.clone()).collect();
+        let inherits = catalog.relations.values().flat_map(|child| child.parents.iter().map(move |p| (p, &child.name)));
+        let cascades = catalog.beside.cascades.iter().map(|(parent, child)| (parent, child));
+        let mut above: HashMap<&QualifiedName, Vec<&QualifiedName>> = HashMap::new();
+        for (parent, child) in inherits.chain(cascades) {
+            above.entry(child).or_default().push(parent);
+        }
+        let mut next: Vec<QualifiedName> = reached.iter().cloned().collect();
+        while let Some(child) = next.pop() {
+            for parent in above.get(&child).into_iter().flatten() {
+                if reached.insert((*parent).clone()) {
+                    next.push((*parent).clone());
+                }
+            }
+        }
+        self.triggered = reached;
+        self.policed.clone_from(&catalog.beside.policed);
+        self.ddl_runs_code = catalog.beside.event_triggers;
     }
 
     /// Masks what the rules name; the globs that named something.

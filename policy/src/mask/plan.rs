@@ -14,7 +14,7 @@ use crate::{
     catalog::{ColumnRef, QualifiedName},
     ids::TargetName,
     role::glob,
-    statement::{Action, Effect, Lineage, Object, Outputs, Statement, Usage, Via, inner},
+    statement::{Action, Effect, Lineage, Need, Object, Outputs, Statement, Usage, Via, inner},
 };
 
 /// Whether a masked column may take part in a comparison: `in_predicates`.
@@ -106,6 +106,10 @@ pub struct Masks {
     pub(super) relations: HashSet<QualifiedName>,
     /// Relations whose writes run triggers that somebody wrote: what those say nobody can tell.
     pub(super) triggered: HashSet<QualifiedName>,
+    /// Relations whose row security runs code or reads elsewhere.
+    pub(super) policed: HashSet<QualifiedName>,
+    /// Whether DDL runs event triggers.
+    pub(super) ddl_runs_code: bool,
     /// The same by OID, for whole-row values.
     pub(super) rows: HashSet<u32>,
     /// Every column of a user's relation that the catalog knows: what is not among them is newer than these masks.
@@ -273,11 +277,13 @@ impl Masks {
         if self.columns.is_empty() {
             return false;
         }
-        let masked = |name: &QualifiedName| self.relations.contains(name);
+        let masked = |name: &QualifiedName| self.relations.contains(name) || self.policed.contains(name);
         let risky = statement.needs.iter().any(|need| match &need.object {
             Object::Relation(name) => masked(name) || (need.action.writes() && self.triggered.contains(name)),
             Object::Function(_) => true,
-            Object::Catalog(_) | Object::Listing(_) | Object::Session(_) => need.action == Action::Admin,
+            Object::Catalog(_) | Object::Listing(_) => need.action == Action::Admin,
+            // Maintenance of all there is.
+            Object::Session(_) => matches!(need.action, Action::Admin | Action::Maintain),
         });
         let inner = match &statement.effect {
             Effect::Prepare { statement, .. } | Effect::Declare { statement, .. } => self.scrubs(statement),
@@ -300,7 +306,8 @@ impl Masks {
             | Effect::Inband(_)
             | Effect::CopyOut => statement.verb == "SET CONSTRAINTS",
         };
-        risky || inner || statement.touches.iter().any(masked)
+        let events = |need: &Need| self.ddl_runs_code && matches!(need.action, Action::Ddl | Action::Maintain);
+        risky || inner || statement.needs.iter().any(events) || statement.touches.iter().any(masked)
     }
 
     /// The masked columns that feed `outputs`: `shop.customers.email,shop.customers.ssn`, for the audit. Columns masked

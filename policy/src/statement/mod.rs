@@ -467,6 +467,8 @@ pub enum RefusalKind {
     UnknownColumn,
     /// A function that the catalog does not know (42883).
     UnknownFunction,
+    /// A type that the catalog does not know (42704).
+    UnknownType,
     /// A name that may mean two things (42702).
     Ambiguous,
     /// Forbidden to everybody, whatever the grant (42501).

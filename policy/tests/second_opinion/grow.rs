@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use hallpass_policy::{
-    catalog::{Catalog, Column, Function, FunctionKind, QualifiedName, Relation, RelationKind},
+    catalog::{Catalog, Column, Function, FunctionKind, QualifiedName, Relation, RelationKind, UserType, UserTypeKind},
     statement::{Names, Object, Refusal, RefusalKind, Statement, postgres::understand},
 };
 
@@ -75,6 +75,14 @@ fn grown(text: &str, catalog: &Catalog, names: &Names, refusal: &Refusal) -> Opt
                 .filter(|one| one.column(column).is_none())
                 .map(|one| with(catalog, one, column))
                 .collect()
+        }
+        RefusalKind::UnknownType => {
+            let (schema, name) = missing.split_once('.').unwrap_or(("public", missing));
+            let name = QualifiedName::new(schema, name.trim_start_matches('_'));
+            let mut wider = catalog.clone();
+            let kind = UserTypeKind::Other;
+            wider.types.insert(name.clone(), UserType { oid: 0, name, kind, extension: None });
+            vec![wider]
         }
         RefusalKind::UnknownFunction => {
             let path = refusal.message.split(' ').nth(1).unwrap_or_default().trim_end_matches("()");

@@ -5,18 +5,20 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{
     sync::mpsc,
-    time::{MissedTickBehavior, interval},
+    time::{Instant, MissedTickBehavior, interval},
 };
 
 use super::{
     catalog::Reader,
     registry::Signal,
-    target::{FetchRequest, Target},
+    target::{Fetch, FetchRequest, Target},
 };
 use crate::shared::Shared;
 
 /// How often names are compared with the server's while sessions are open.
 const WATCH: Duration = Duration::from_secs(2);
+/// How soon they are looked at again where sessions come and go one after the other.
+const SETTLED: Duration = Duration::from_millis(200);
 
 /// Tells every session when grants change, and serves the fetches of every target, those of later configurations too.
 pub async fn keep(shared: Arc<Shared>) {
@@ -45,6 +47,7 @@ async fn serve(shared: Arc<Shared>, target: Arc<Target>, mut requests: mpsc::Rec
     let mut reader = Reader::default();
     let mut watch = interval(WATCH);
     watch.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut looked = Instant::now();
     loop {
         let mut waiting: Vec<FetchRequest> = Vec::new();
         tokio::select! {
@@ -56,6 +59,7 @@ async fn serve(shared: Arc<Shared>, target: Arc<Target>, mut requests: mpsc::Rec
                 if !target.is_attended() {
                     continue;
                 }
+                looked = Instant::now();
                 if !reader.has_changed().await {
                     continue;
                 }
@@ -65,12 +69,25 @@ async fn serve(shared: Arc<Shared>, target: Arc<Target>, mut requests: mpsc::Rec
         while let Ok(next) = requests.try_recv() {
             waiting.push(next);
         }
+        let look = !waiting.is_empty() && waiting.iter().all(|asked| asked.fetch == Fetch::IfChanged);
+        if look {
+            let settled = looked.elapsed() < SETTLED;
+            if !settled {
+                looked = Instant::now();
+            }
+            if settled || !reader.has_changed().await {
+                for asked in waiting {
+                    let _ = asked.done.send(Ok(()));
+                }
+                continue;
+            }
+        }
         target.begin_fetch();
         let fetched = reader.fetch(&target).await;
         let outcome = fetched.map(|(catalog, dialect)| target.learn(catalog, dialect, &shared.config.load().policy));
         for asked in waiting {
             // Whoever asked may have left meanwhile.
-            let _ = asked.send(outcome.clone());
+            let _ = asked.done.send(outcome.clone());
         }
     }
 }

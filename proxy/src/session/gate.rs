@@ -17,7 +17,7 @@ use hallpass_policy::{
     ids::{GrantId, Principal, RoleName, Timestamp, UserName},
     mask::{apply::HashKey, plan::MaskPlan},
     role::Limits,
-    statement::{Dialect, Effect, Names, Outputs, Refusal, RefusalKind, Statement},
+    statement::{Action, Dialect, Effect, Names, Outputs, Refusal, RefusalKind, Statement},
 };
 
 use super::{
@@ -459,6 +459,19 @@ impl Gate {
             GrantKind::Statement(approved) => {
                 approved.max_rows_affected.is_some() && config.policy.statement_writes.is_some()
             }
+        })
+    }
+
+    /// Whether any active grant of the user allows `admin` here: what its code does, and lets it see, masks do not hold.
+    pub fn may_administer(&self) -> bool {
+        let now = self.shared.clock.now();
+        let config = self.shared.config.load();
+        let grants = self.shared.grants.of(&self.principal.user);
+        grants.iter().filter(|grant| grant.active(self.target.name(), now)).any(|grant| match &grant.kind {
+            GrantKind::Role(role) => {
+                config.policy.roles.get(role).is_some_and(|role| role.allow.contains(&Action::Admin))
+            }
+            GrantKind::Statement(_) => false,
         })
     }
 

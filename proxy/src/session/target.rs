@@ -18,7 +18,10 @@ use hallpass_policy::{
     mask::plan::Masks,
     statement::{Dialect, Names, Refusal, mysql::MysqlNames},
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::timeout,
+};
 
 pub use super::texts::{Understanding, ViewRevision};
 use super::{texts::Texts, upstream::connector::Connector};
@@ -34,6 +37,8 @@ use crate::{
 
 /// A catalog younger than this is not fetched again for an unknown name.
 const FRESH_FOR: Duration = Duration::from_secs(1);
+/// How long a session that finds nobody there waits for a look at the names.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The names and masks of a target at one moment.
 #[derive(Debug)]
@@ -217,17 +222,29 @@ impl Target {
         Timestamp(self.fetched.load(Ordering::Acquire)).until(self.clock.now()) > FRESH_FOR
     }
 
+    /// A session comes: if nobody was there to watch, looks whether names have changed meanwhile, and waits for that, but
+    /// not for long. A server that does not answer is noticed by who needs it.
+    pub async fn look_again(&self) {
+        if !self.is_attended() {
+            let _ = timeout(PATIENCE, self.ask(Fetch::IfChanged)).await;
+        }
+    }
+
     /// Fetches the catalog now and waits for it.
     ///
     /// # Errors
     /// [`ClientError::UpstreamUnavailable`] when the target cannot be asked.
     pub async fn refresh(&self) -> Result<(), ClientError> {
+        self.ask(Fetch::Now).await
+    }
+
+    async fn ask(&self, fetch: Fetch) -> Result<(), ClientError> {
         let (done, outcome) = oneshot::channel();
         let unavailable = || ClientError::UpstreamUnavailable {
             target: self.name.to_string(),
             reason: "its catalog cannot be read".into(),
         };
-        self.fetch.send(done).await.map_err(|_| unavailable())?;
+        self.fetch.send(FetchRequest { fetch, done }).await.map_err(|_| unavailable())?;
         outcome.await.map_err(|_| unavailable())?
     }
 
@@ -313,8 +330,23 @@ impl Target {
     }
 }
 
-/// Asks for one fetch; the answer comes back when it is done.
-pub type FetchRequest = oneshot::Sender<Result<(), ClientError>>;
+/// Whether the names are read again whatever the server says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fetch {
+    /// They are.
+    Now,
+    /// Only if the server says that they are others.
+    IfChanged,
+}
+
+/// What a session asks its target's fetcher.
+#[derive(Debug)]
+pub struct FetchRequest {
+    /// For what.
+    pub fetch: Fetch,
+    /// Told when it is done.
+    pub done: oneshot::Sender<Result<(), ClientError>>,
+}
 
 /// All targets.
 #[derive(Debug, Default)]

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
+    catalog::Catalog,
     fixtures::{
         CONTACTS, CUSTOMERS, KEEP, OPAQUE, ORDERS, PEOPLE, catalog, column, lineage_of, masks, name, rule, shop_masks,
         statement,
@@ -222,6 +223,39 @@ fn errors_are_scrubbed_where_a_masked_column_may_take_part() {
         assert_eq!(masks.scrubs(&statement), expected, "{statement:?}");
         assert!(!Masks::default().scrubs(&statement));
     }
+}
+
+#[test]
+fn errors_are_scrubbed_where_code_runs_beside_the_statement() {
+    let mut catalog = catalog();
+    let mut guests = (*catalog.relations[&name("shop.guests")]).clone();
+    guests.triggered = true;
+    catalog.add_relation(guests);
+    // orders -> vault -> people, whose child has the trigger.
+    let edge = |parent: &str, child: &str| (name(parent), name(child));
+    catalog.beside.cascades = vec![edge("shop.orders", "shop.vault"), edge("shop.vault", "shop.people")];
+    let rules = [rule("shop/shop.customers.ssn", KEEP, InPredicates::None)];
+    let compile = |catalog: &Catalog| Masks::compile(&rules, &TargetName::new("shop"), catalog, lineage_of).masks;
+    let masks = compile(&catalog);
+    for (relation, written) in [
+        ("shop.guests", true),
+        ("shop.people", true),
+        ("shop.vault", true),
+        ("shop.orders", true),
+        ("shop.employees", false),
+    ] {
+        assert_eq!(masks.scrubs(&statement("UPDATE").needing(Action::Update, relation)), written, "{relation}");
+        assert!(!masks.scrubs(&statement("SELECT").needing(Action::Select, relation)), "{relation}");
+    }
+    catalog.beside.policed.insert(name("shop.employees"));
+    let create = statement("CREATE TABLE").needing(Action::Ddl, "shop.new");
+    assert!(!masks.scrubs(&create));
+    catalog.beside.event_triggers = true;
+    let masks = compile(&catalog);
+    assert!(masks.scrubs(&statement("SELECT").needing(Action::Select, "shop.employees")));
+    assert!(masks.scrubs(&create));
+    let all = statement("ANALYZE").needing_object(Action::Maintain, Object::Session("database".into()));
+    assert!(masks.scrubs(&all));
 }
 
 #[test]

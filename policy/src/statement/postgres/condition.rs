@@ -3,12 +3,12 @@
 
 use pg_query::{
     Node, NodeEnum,
-    protobuf::{AExpr, AExprKind, BoolTestType},
+    protobuf::{AExpr, AExprKind, BoolTestType, SubLink, SubLinkType, TypeName},
 };
 
 use super::{
     expression::{self, expression, nullness},
-    function::{self, Purity},
+    function::{self, Casts, Purity},
     node,
     scope::Scope,
     sublink,
@@ -46,6 +46,12 @@ pub(super) fn condition(walk: &mut Walk<'_>, scope: &Scope<'_>, value: &NodeEnum
             }
         }
         NodeEnum::SubLink(link) => sublink::condition(walk, scope, link),
+        // Which of several conditions counts is told by others, and by whether one of them is null.
+        NodeEnum::CoalesceExpr(expr) => node::all(&expr.args).try_for_each(|part| condition(walk, scope, part)),
+        NodeEnum::CaseExpr(case) => {
+            let results = expression::branches(walk, scope, case)?;
+            results.into_iter().try_for_each(|result| condition(walk, scope, result))
+        }
         _ => infer(walk, scope, value),
     }
 }
@@ -56,6 +62,7 @@ pub(super) fn condition(walk: &mut Walk<'_>, scope: &Scope<'_>, value: &NodeEnum
 /// When something in it is not understood.
 pub(super) fn infer(walk: &mut Walk<'_>, scope: &Scope<'_>, value: &NodeEnum) -> Result<(), Refusal> {
     let lineage = expression(walk, scope, value)?;
+    function::converted(walk, &lineage, Casts::Implied);
     walk.used(&lineage, &Usage::Inference);
     Ok(())
 }
@@ -72,7 +79,8 @@ pub(super) fn comparison(walk: &mut Walk<'_>, scope: &Scope<'_>, operation: &AEx
         sides.extend(node::boxed(side.as_ref()).map(parts).into_iter().flatten());
     }
     match how {
-        Compares::Equality => equality(walk, scope, &sides),
+        Compares::Equality if !lists_a_range(operation) => equality(walk, scope, &sides),
+        Compares::Equality => sides.into_iter().try_for_each(|side| infer(walk, scope, side)),
         Compares::Otherwise => sides.into_iter().try_for_each(|side| infer(walk, scope, side)),
     }
 }
@@ -97,6 +105,7 @@ pub(super) fn equality(walk: &mut Walk<'_>, scope: &Scope<'_>, sides: &[&NodeEnu
     for side in sides {
         let lineage = comparand(walk, scope, side)?;
         one_value &= lineage.is_stored() || is_constant(side);
+        function::converted(walk, &lineage, Casts::Implied);
         lineages.push(lineage);
     }
     for lineage in &lineages {
@@ -109,8 +118,8 @@ pub(super) fn equality(walk: &mut Walk<'_>, scope: &Scope<'_>, sides: &[&NodeEnu
     Ok(())
 }
 
-/// Whether `value` names no column and asks no query: constants, parameters, and what is computed from them.
-fn is_constant(value: &NodeEnum) -> bool {
+/// Whether `value` names no column and asks no table: constants, parameters, and what is computed from them.
+pub(super) fn is_constant(value: &NodeEnum) -> bool {
     let all = |values: &[Node]| node::all(values).all(is_constant);
     let inside = |value: Option<&Box<Node>>| node::boxed(value).is_none_or(is_constant);
     match value {
@@ -124,9 +133,48 @@ fn is_constant(value: &NodeEnum) -> bool {
         NodeEnum::MinMaxExpr(expr) => all(&expr.args),
         NodeEnum::AExpr(operation) => inside(operation.lexpr.as_ref()) && inside(operation.rexpr.as_ref()),
         NodeEnum::FuncCall(call) => {
-            all(&call.args) && call.agg_order.is_empty() && call.over.is_none() && !call.agg_star
+            let same = node::strings(&call.funcname).is_ok_and(|path| !function::is_volatile(&path));
+            same && all(&call.args) && call.agg_order.is_empty() && call.over.is_none() && !call.agg_star
         }
         NodeEnum::NamedArgExpr(named) => inside(named.arg.as_ref()),
+        NodeEnum::SubLink(link) if link.sub_link_type == SubLinkType::ExprSublink as i32 => {
+            targets_alone(link).is_some_and(|mut targets| targets.all(is_constant))
+        }
+        _ => false,
+    }
+}
+
+/// What a subquery selects that has nothing else: `(SELECT 'x')`.
+pub(super) fn targets_alone(link: &SubLink) -> Option<impl Iterator<Item = &NodeEnum>> {
+    let Some(NodeEnum::SelectStmt(select)) = node::boxed(link.subselect.as_ref()) else { return None };
+    let alone = node::only_targets(select) && select.from_clause.is_empty() && select.where_clause.is_none();
+    let values = node::all(&select.target_list).filter_map(|target| match target {
+        NodeEnum::ResTarget(target) => node::boxed(target.val.as_ref()),
+        _ => None,
+    });
+    alone.then_some(values)
+}
+
+/// Whether the array of `= ANY (array)` is made by more than writing its elements down: a few words make one of all
+/// the numbers between two, and to be one of those is an order.
+fn lists_a_range(operation: &AExpr) -> bool {
+    let Ok(AExprKind::AexprOpAny | AExprKind::AexprOpAll) = AExprKind::try_from(operation.kind) else { return false };
+    let array = node::boxed(operation.rexpr.as_ref());
+    array.is_some_and(|array| is_constant(array) && !is_written(array))
+}
+
+/// Whether `array` is a constant, a parameter, or a list of what each stands in the text, as clients send lists.
+pub(super) fn is_written(array: &NodeEnum) -> bool {
+    let inside = |value: Option<&Box<Node>>| node::boxed(value).is_some_and(is_written);
+    match array {
+        NodeEnum::AConst(_) | NodeEnum::ParamRef(_) | NodeEnum::AArrayExpr(_) => true,
+        NodeEnum::TypeCast(cast) => inside(cast.arg.as_ref()),
+        NodeEnum::FuncCall(call) => {
+            let splits = ["string_to_array", "regexp_split_to_array"]
+                .iter()
+                .any(|name| function::plain_call(array, name).is_some());
+            splits && node::all(&call.args).all(is_written)
+        }
         _ => false,
     }
 }
@@ -171,24 +219,34 @@ fn is_equality(walk: &mut Walk<'_>, operation: &AExpr) -> Result<Compares, Refus
 pub(super) fn comparand(walk: &mut Walk<'_>, scope: &Scope<'_>, side: &NodeEnum) -> Result<Lineage, Refusal> {
     if let NodeEnum::TypeCast(cast) = side
         && let (Some(name), Some(inner @ NodeEnum::ColumnRef(_))) = (&cast.type_name, node::boxed(cast.arg.as_ref()))
-        && is_plain_text(&node::strings(&name.names)?)
-        && name.typmods.is_empty()
-        && name.array_bounds.is_empty()
+        && is_bare_text(name)
     {
         let purity = function::cast(walk, name)?;
         let lineage = expression(walk, scope, inner)?;
+        let written = function::converted(walk, &lineage, Casts::Asked);
         return Ok(match purity {
-            Purity::Total => lineage,
-            Purity::Compute | Purity::Nullness => lineage.through(Via::Partial),
+            Purity::Total if !written => lineage,
+            Purity::Total | Purity::Compute | Purity::Nullness => lineage.through(Via::Partial),
         });
+    }
+    if let NodeEnum::CoalesceExpr(expr) = side
+        && let Some((Node { node: Some(first) }, others)) = expr.args.split_first()
+        && node::all(others).all(is_constant)
+    {
+        // As the column, or as null is.
+        expression(walk, scope, side)?;
+        return comparand(walk, scope, first);
     }
     expression(walk, scope, side)
 }
 
-fn is_plain_text(path: &[String]) -> bool {
-    match path {
+/// Whether a type is text or varchar, of any length, by its built-in name.
+pub(super) fn is_bare_text(name: &TypeName) -> bool {
+    let Ok(path) = node::strings(&name.names) else { return false };
+    let text = match path.as_slice() {
         [name] => matches!(name.as_str(), "text" | "varchar"),
         [schema, name] => schema == "pg_catalog" && matches!(name.as_str(), "text" | "varchar"),
         _ => false,
-    }
+    };
+    text && name.typmods.is_empty() && name.array_bounds.is_empty()
 }

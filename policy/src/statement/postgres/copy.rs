@@ -8,7 +8,7 @@ use super::{
     catalogs,
     dispatch::{self, Draft, Manner},
     node,
-    relation::{relation_expression, resolve_relation},
+    relation::{self, relation_expression, resolve_relation},
     walk::Walk,
 };
 use crate::statement::{Action, Effect, Object, Outputs, Refusal, Usage};
@@ -36,6 +36,8 @@ fn copy_in(walk: &mut Walk<'_>, copy: &protobuf::CopyStmt, on_server: bool) -> R
         relation_expression(walk, &relation, condition)?;
         walk.uses.clear();
     }
+    let given = node::strings(&copy.attlist)?;
+    relation::defaults(walk, &relation, |name| !given.is_empty() && given.iter().all(|column| column != name))?;
     let effect = if on_server { Effect::None } else { Effect::CopyIn };
     Ok(Draft::of("COPY").effect(effect))
 }

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     catalog::Catalog,
-    statement::{Action, Effect, Object, Outputs, Reach, Refusal, Statement, Verb},
+    statement::{Effect, Outputs, Reach, Refusal, Statement, Verb},
 };
 
 /// What a statement is besides what its walk has found.
@@ -69,6 +69,7 @@ impl Draft {
 pub(super) fn statement(node: &NodeEnum, catalog: &Catalog, path: &SearchPath) -> Result<Statement, Refusal> {
     let mut walk = Walk::new(catalog, &path.schemas);
     walk.creation.clone_from(&path.creation);
+    walk.new_types = path.new_types;
     let draft = draft(&mut walk, node)?;
     Ok(finish(walk, draft, node))
 }
@@ -80,6 +81,7 @@ pub(super) fn statement(node: &NodeEnum, catalog: &Catalog, path: &SearchPath) -
 pub(super) fn inner(walk: &mut Walk<'_>, node: &NodeEnum) -> Result<Statement, Refusal> {
     let mut within = Walk::new(walk.catalog, walk.search_path);
     within.creation.clone_from(&walk.creation);
+    within.new_types = walk.new_types;
     let draft = rows(&mut within, node)?;
     let statement = finish(within, draft, node);
     walk.needs.extend(statement.needs.iter().cloned());
@@ -89,11 +91,6 @@ pub(super) fn inner(walk: &mut Walk<'_>, node: &NodeEnum) -> Result<Statement, R
 }
 
 fn finish(mut walk: Walk<'_>, draft: Draft, node: &NodeEnum) -> Statement {
-    if !walk.touches.is_empty() {
-        for function in std::mem::take(&mut walk.casts) {
-            walk.need(Action::Call, Object::Function(function));
-        }
-    }
     let outputs = match &draft.outputs {
         Outputs::Columns(columns) => columns.as_slice(),
         Outputs::None | Outputs::Server | Outputs::OfPrepared(_) | Outputs::OfCursor(_) => &[],

@@ -14,7 +14,10 @@ use pg_query::{
 use super::{
     condition::{self, condition},
     expression::expression,
-    from, merge, node, query,
+    from,
+    function::{self, Casts},
+    kept::{Kept, keeps},
+    merge, node, query,
     reach::{self, Filter},
     relation,
     scope::{Entry, Field, Reachable, Scope},
@@ -23,7 +26,7 @@ use super::{
 };
 use crate::{
     catalog::Relation,
-    statement::{Action, Lineage, Object, Reach, Refusal, RefusalKind, Usage},
+    statement::{Action, Lineage, Object, Reach, Refusal, RefusalKind, Usage, Via},
 };
 
 /// What a statement writes to.
@@ -112,12 +115,22 @@ impl Target {
         })
     }
 
-    /// `value` is put into the column at `at`: what is in it but that column itself has travelled.
-    pub(super) fn write(&mut self, walk: &mut Walk<'_>, at: usize, value: &Lineage) {
+    /// `value` is put into the column at `at`: what is in it but that column itself has travelled. What is made of the
+    /// column itself can be compared afterwards, a part of a value or the greater of two as well as the whole: only what
+    /// keeps the value as it is gives no more to compare than was there.
+    pub(super) fn write(&mut self, walk: &mut Walk<'_>, at: usize, value: &Lineage, kept: Kept) {
         walk.computed(value);
         let (Some(column), Some(field)) = (self.relation.columns.get(at), self.entry.fields.get(at)) else { return };
+        if !function::is_of_type(walk, value, column.type_oid) {
+            function::converted(walk, value, Casts::Implied);
+        }
         let mut foreign = value.clone();
         foreign.columns.retain(|source, _| !field.lineage.columns.contains_key(source));
+        if kept == Kept::Unknown {
+            let mut made = value.clone();
+            made.columns.retain(|source, via| *via != Via::Copy && field.lineage.columns.contains_key(source));
+            walk.used(&made, &Usage::Inference);
+        }
         if !foreign.columns.is_empty() {
             let place = Arc::from(format!("{}.{}", self.relation.name, column.name));
             walk.used(&foreign, &Usage::Travel(place));
@@ -146,12 +159,16 @@ fn insert(walk: &mut Walk<'_>, outer: Option<&Scope<'_>>, insert: &InsertStmt) -
     let columns = insert_columns(walk, &scope, &target, &insert.cols)?;
     match node::boxed(insert.select_stmt.as_ref()) {
         Some(NodeEnum::SelectStmt(select)) => {
+            let rows = select.values_lists.iter().filter_map(|row| node::optional(Some(row)));
+            let rows =
+                rows.filter_map(|row| if let NodeEnum::List(row) = row { Some(row.items.as_slice()) } else { None });
             let source = query::select(walk, Some(&scope), select)?.fields;
+            left_to_defaults(walk, &target, columns.get(..source.len()).unwrap_or(&columns), rows)?;
             let values: Vec<Lineage> = source.iter().map(|field| Lineage::clone(&field.lineage)).collect();
             write_row(walk, &mut target, &columns, &values)?;
         }
         Some(other) => return Err(node::unexpected(other, "INSERT")),
-        None => {}
+        None => left_to_defaults(walk, &target, &[], std::iter::empty())?,
     }
     if let Some(conflict) = &insert.on_conflict_clause {
         on_conflict(walk, &scope, &mut target, conflict)?;
@@ -159,6 +176,20 @@ fn insert(walk: &mut Walk<'_>, outer: Option<&Scope<'_>>, insert: &InsertStmt) -
     let mut scope = scope;
     scope.entries.push(target.returned());
     returning(walk, &mut scope, &target, insert.returning_clause.as_ref())
+}
+
+/// The columns that are not at the positions `given` take their defaults, and any may where a row says DEFAULT.
+///
+/// # Errors
+/// When one is not understood.
+pub(super) fn left_to_defaults<'n>(
+    walk: &mut Walk<'_>,
+    target: &Target,
+    given: &[usize],
+    mut rows: impl Iterator<Item = &'n [Node]>,
+) -> Result<(), Refusal> {
+    let any = rows.any(|row| node::all(row).any(|value| matches!(value, NodeEnum::SetToDefault(_))));
+    relation::defaults(walk, &target.relation, |name| any || target.position(name).is_ok_and(|at| !given.contains(&at)))
 }
 
 /// The positions that the values of an INSERT go to.
@@ -215,7 +246,7 @@ pub(super) fn write_row(
         return Err(Refusal::new(RefusalKind::Unsupported, "INSERT has more expressions than target columns"));
     }
     for (at, value) in columns.iter().zip(values) {
-        target.write(walk, *at, value);
+        target.write(walk, *at, value, Kept::Unknown);
     }
     Ok(())
 }
@@ -255,7 +286,7 @@ fn excluded(target: &Target) -> Entry {
     }
     let columns = target.relation.columns.iter().zip(&target.written);
     let fields = columns.map(|(column, written)| match &column.generated {
-        Some(_) => Field::new(&column.name, every.clone().through(crate::statement::Via::Partial)),
+        Some(_) => Field::new(&column.name, every.clone().through(Via::Partial)),
         None => Field::new(&column.name, written.clone()),
     });
     Entry { relation: Some(Arc::clone(&target.relation)), ..Entry::new("excluded", fields.collect()) }
@@ -294,18 +325,23 @@ pub(super) fn assignments(
     list: &[Node],
 ) -> Result<(), Refusal> {
     for item in node::all(list) {
-        let NodeEnum::ResTarget(assigned) = item else { return Err(node::unexpected(item, "SET")) };
-        let at = target.position(&assigned.name)?;
-        subscripts(walk, scope, &assigned.indirection)?;
-        let value = match node::required(assigned.val.as_ref(), "SET")? {
-            NodeEnum::SetToDefault(_) => Lineage::constant(),
+        let NodeEnum::ResTarget(column) = item else { return Err(node::unexpected(item, "SET")) };
+        let at = target.position(&column.name)?;
+        subscripts(walk, scope, &column.indirection)?;
+        let assigned = node::required(column.val.as_ref(), "SET")?;
+        let value = match assigned {
+            NodeEnum::SetToDefault(_) => {
+                relation::defaults(walk, &target.relation, |name| *name == *column.name)?;
+                Lineage::constant()
+            }
             NodeEnum::MultiAssignRef(part) => {
                 let source = node::required(part.source.as_ref(), "SET")?;
                 one_of_row(walk, scope, source, part.colno)?
             }
             value => expression(walk, scope, value)?,
         };
-        target.write(walk, at, &value);
+        let kept = keeps(walk, scope, assigned)?;
+        target.write(walk, at, &value, kept);
     }
     Ok(())
 }
@@ -325,7 +361,7 @@ fn one_of_row(walk: &mut Walk<'_>, scope: &Scope<'_>, source: &NodeEnum, number:
             let fields = query::subquery(walk, scope, body)?.fields;
             fields.get(at).map(|field| Lineage::clone(&field.lineage)).ok_or_else(too_short)
         }
-        _ => expression(walk, scope, source).map(|row| row.through(crate::statement::Via::Total)),
+        _ => expression(walk, scope, source).map(|row| row.through(Via::Total)),
     }
 }
 

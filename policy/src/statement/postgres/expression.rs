@@ -10,7 +10,7 @@ use pg_query::{
 
 use super::{
     call, condition, constant,
-    function::{self, Purity},
+    function::{self, Casts, Purity},
     json, lazy, node,
     scope::{Field, Found, Scope, unknown_column_of},
     sublink, table_function,
@@ -32,6 +32,23 @@ pub(super) fn via(purity: Purity) -> Via {
 /// When something in it is not understood.
 pub(super) fn expression(walk: &mut Walk<'_>, scope: &Scope<'_>, value: &NodeEnum) -> Result<Lineage, Refusal> {
     walk.step()?;
+    let lineage = of_kind(walk, scope, value)?;
+    let which = match value {
+        NodeEnum::ColumnRef(_) | NodeEnum::RowExpr(_) => return Ok(lineage),
+        NodeEnum::FuncCall(call) if !function::makes_json(&node::strings(&call.funcname)?) => Casts::Implied,
+        NodeEnum::AExpr(_) | NodeEnum::AIndirection(_) | NodeEnum::CaseExpr(_) | NodeEnum::CoalesceExpr(_) => {
+            Casts::Implied
+        }
+        NodeEnum::MinMaxExpr(_) | NodeEnum::AArrayExpr(_) | NodeEnum::SubLink(_) | NodeEnum::BoolExpr(_) => {
+            Casts::Implied
+        }
+        _ => Casts::Asked,
+    };
+    function::converted(walk, &lineage, which);
+    Ok(lineage)
+}
+
+fn of_kind(walk: &mut Walk<'_>, scope: &Scope<'_>, value: &NodeEnum) -> Result<Lineage, Refusal> {
     match value {
         NodeEnum::AConst(constant) => {
             // Where a constant of a definition stands says nothing about the text.
@@ -118,6 +135,7 @@ fn column(walk: &mut Walk<'_>, scope: &Scope<'_>, reference: &ColumnRef) -> Resu
 
 /// `t.f` where `t` has no column `f`: the server calls function `f` with the row.
 fn of_row(walk: &mut Walk<'_>, row: Lineage, name: &str, table: &str) -> Result<Lineage, Refusal> {
+    function::converted(walk, &row, Casts::Asked);
     match function::call(walk, &[name.to_owned()], 1) {
         Ok(purity) => Ok(row.through(via(purity))),
         Err(refusal) if refusal.kind == RefusalKind::UnknownFunction => Err(unknown_column_of(table, name)),
@@ -156,7 +174,8 @@ fn type_cast(walk: &mut Walk<'_>, scope: &Scope<'_>, cast: &TypeCast) -> Result<
     let lineage = one(walk, scope, cast.arg.as_ref(), Via::Copy)?;
     let Some(name) = &cast.type_name else { return Err(node::unsupported("a cast to no type")) };
     let purity = function::cast(walk, name)?;
-    Ok(lineage.through(via(purity)))
+    let written = function::converted(walk, &lineage, Casts::Asked);
+    Ok(lineage.through(if written { Via::Partial } else { via(purity) }))
 }
 
 fn operation(walk: &mut Walk<'_>, scope: &Scope<'_>, operation: &AExpr) -> Result<Lineage, Refusal> {
@@ -209,10 +228,26 @@ pub(super) fn operator(walk: &mut Walk<'_>, operation: &AExpr) -> Result<Via, Re
 
 fn case(walk: &mut Walk<'_>, scope: &Scope<'_>, case: &CaseExpr) -> Result<Lineage, Refusal> {
     let mut lineage = Lineage::constant();
+    for result in branches(walk, scope, case)? {
+        lineage.merge(&expression(walk, scope, result)?);
+    }
+    Ok(lineage.through(Via::Total))
+}
+
+/// What CASE may come to, its conditions walked.
+///
+/// # Errors
+/// When something in these is not understood.
+pub(super) fn branches<'n>(
+    walk: &mut Walk<'_>,
+    scope: &Scope<'_>,
+    case: &'n CaseExpr,
+) -> Result<Vec<&'n NodeEnum>, Refusal> {
     let subject = node::boxed(case.arg.as_ref());
     if subject.is_some() {
         function::operator(walk, &["=".to_owned()])?;
     }
+    let mut results = Vec::with_capacity(case.args.len() + 1);
     for arm in node::all(&case.args) {
         let NodeEnum::CaseWhen(arm) = arm else { return Err(node::unexpected(arm, "CASE")) };
         let when = node::required(arm.expr.as_ref(), "CASE")?;
@@ -220,12 +255,10 @@ fn case(walk: &mut Walk<'_>, scope: &Scope<'_>, case: &CaseExpr) -> Result<Linea
             Some(subject) => condition::equality(walk, scope, &[subject, when])?,
             None => condition::condition(walk, scope, when)?,
         }
-        lineage.merge(&one(walk, scope, arm.result.as_ref(), Via::Total)?);
+        results.push(node::required(arm.result.as_ref(), "CASE")?);
     }
-    if let Some(otherwise) = node::boxed(case.defresult.as_ref()) {
-        lineage.merge(&expression(walk, scope, otherwise)?);
-    }
-    Ok(lineage.through(Via::Total))
+    results.extend(node::boxed(case.defresult.as_ref()));
+    Ok(results)
 }
 
 /// `(row).field`, `array[1]`, `json['key']`, and chains of them.

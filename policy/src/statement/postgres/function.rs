@@ -6,14 +6,15 @@ use std::sync::Arc;
 use pg_query::{NodeEnum, protobuf};
 
 use super::{
-    function_list::{COMPUTE, NULLNESS, PARTIAL_FORMS, TOTAL},
+    constant::{self, Value},
+    function_list::{COMPUTE, NULLNESS, PARTIAL_FORMS, TOTAL, TYPES, VOLATILE},
     node,
     walk::Walk,
 };
 use crate::{
-    catalog::{Cast, Function, FunctionKind, QualifiedName},
+    catalog::{Cast, Catalog, ColumnRef, Function, FunctionKind, QualifiedName, Runs, UserTypeKind},
     statement::{
-        Action, Object, Refusal, RefusalKind,
+        Action, Lineage, Object, Refusal, RefusalKind, Via,
         inband::{self, SCHEMA},
     },
 };
@@ -54,6 +55,10 @@ const TOTAL_OPERATORS: &[&str] = &[
     "=", "<>", "!=", "<", ">", "<=", ">=", "||", "->", "->>", "#>", "#>>", "@>", "<@", "?", "?|", "?&", "&&", "^@",
     "~<~", "~<=~", "~>=~", "~>~",
 ];
+
+/// Types that immutable casts make of numbers and of TRUE and FALSE.
+const FROM_NUMBERS: &[&str] =
+    &["bool", "float4", "float8", "int2", "int4", "int8", "numeric", "text", "varchar", "bpchar", "oid"];
 
 /// Functions that make JSON of a value, by the cast to `json` of its type if somebody made one.
 const JSON_MAKERS: &[&str] = &[
@@ -173,6 +178,7 @@ pub(super) fn cast(walk: &mut Walk<'_>, type_name: &protobuf::TypeName) -> Resul
     }
     let names = node::strings(&type_name.names)?;
     let (schema, name) = split(&names, "type")?;
+    known(walk, schema, name)?;
     let needs_function = user_casts(walk, schema, name);
     let text = matches!(name, "text" | "varchar" | "bpchar" | "name")
         && schema.is_none_or(|schema| schema == "pg_catalog")
@@ -181,32 +187,99 @@ pub(super) fn cast(walk: &mut Walk<'_>, type_name: &protobuf::TypeName) -> Resul
     Ok(if text && bare && !needs_function { Purity::Total } else { Purity::Compute })
 }
 
-/// Adds what the casts with functions of users need which may take part in a cast to `name`: those from or to a type
-/// of that name, and those to it from a type whose values lie in some relation. The latter count only if the statement
-/// turns out to read one.
+/// A type that the catalog does not know may have code behind it.
+fn known(walk: &Walk<'_>, schema: Option<&str>, name: &str) -> Result<(), Refusal> {
+    let bare = without_array(name);
+    let of_system = schema.is_none_or(|schema| schema == "pg_catalog")
+        && (schema.is_some()
+            || TYPES.binary_search(&bare).is_ok()
+            || walk.catalog.relation("pg_catalog", name).is_some());
+    if of_system || walk.new_types || is_user_type(walk, schema, name) || is_user_type(walk, schema, bare) {
+        return Ok(());
+    }
+    let shown = schema.map_or_else(|| name.to_owned(), |schema| format!("{schema}.{name}"));
+    Err(Refusal::new(RefusalKind::UnknownType, format!("type \"{shown}\" does not exist"))
+        .hint("check the name, its schema and search_path; a type made just now is known after a moment"))
+}
+
+/// Adds what the code of users needs that may run where a statement names the type `name`: casts from it, what makes its
+/// values. What casts to it run comes from the columns that are cast, by [`converted`].
 fn user_casts(walk: &mut Walk<'_>, schema: Option<&str>, name: &str) -> bool {
     let name = without_array(name);
     let catalog = walk.catalog;
     let here = |found: &QualifiedName| {
         without_array(&found.name) == name && schema.is_none_or(|schema| &*found.schema == schema)
     };
+    let schemas = walk.schemas().chain(schema).filter(|s| schema.is_none_or(|schema| schema == *s));
+    let named: Vec<u32> =
+        schemas.filter_map(|s| catalog.types.get(&QualifiedName::new(s, name))).map(|named| named.oid).collect();
     let mut found = false;
-    for cast in catalog.casts.iter().filter(|cast| here(&cast.target) || here(&cast.source)) {
-        if trusted(cast.extension.as_ref()) || (!here(&cast.source) && !cast.stored) {
-            continue;
+    for cast in catalog.casts.iter().filter(|cast| !trusted(cast.extension.as_ref())) {
+        if here(&cast.source) || cast.holders.iter().any(|holder| named.contains(holder)) {
+            need_cast(walk, cast);
+            found = true;
         }
-        if here(&cast.source) {
-            need_cast(walk, cast)
-        } else {
-            walk.casts.insert(cast.function.clone());
-        }
-        found = true;
     }
     found
 }
 
+/// Which casts may take part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Casts {
+    /// Those that the statement asks for: by a cast, and by what makes JSON.
+    Asked,
+    /// Those that the server may put in by itself. What an extension's own casts do with its own types, its installer
+    /// answers for.
+    Implied,
+}
+
+/// A value of `lineage` becomes something else, or is compared: adds what the code needs that somebody wrote for the
+/// types of its columns, and says whether there is any. No types are inferred: whatever may run is needed.
+pub(super) fn converted(walk: &mut Walk<'_>, lineage: &Lineage, which: Casts) -> bool {
+    let catalog = walk.catalog;
+    let mut found = false;
+    for cast in &catalog.casts {
+        let takes_part = cast.runs == Runs::Converting
+            && match which {
+                Casts::Asked => !trusted(cast.extension.as_ref()),
+                Casts::Implied => cast.extension.is_none(),
+            };
+        if takes_part && lineage.columns.keys().any(|column| is_held(catalog, column, cast)) {
+            need_cast(walk, cast);
+            found = true;
+        }
+    }
+    found
+}
+
+fn is_held(catalog: &Catalog, column: &ColumnRef, cast: &Cast) -> bool {
+    let relation = catalog.relations.get(&column.relation);
+    let of = relation.and_then(|relation| relation.column(&column.column));
+    of.is_some_and(|column| cast.holders.contains(&column.type_oid))
+}
+
+/// Whether all of `lineage` arrives as it is stored, in columns of that type: nothing converts it.
+pub(super) fn is_of_type(walk: &Walk<'_>, lineage: &Lineage, type_oid: u32) -> bool {
+    lineage.columns.iter().all(|(column, via)| {
+        let relation = walk.catalog.relations.get(&column.relation);
+        let of = relation.and_then(|relation| relation.column(&column.column));
+        *via == Via::Copy && of.is_some_and(|of| of.type_oid == type_oid)
+    })
+}
+
+/// The function of a user's that may run where a parameter is declared to be of the type with that OID.
+pub fn behind_parameter(catalog: &Catalog, type_oid: u32) -> Option<&QualifiedName> {
+    let mut casts = catalog.casts.iter().filter(|cast| cast.extension.is_none());
+    casts.find(|cast| cast.holders.contains(&type_oid)).map(|cast| &cast.function)
+}
+
 fn need_cast(walk: &mut Walk<'_>, cast: &Cast) {
-    walk.need(Action::Call, Object::Function(cast.function.clone()));
+    walk.need_of_view(Action::Call, Object::Function(cast.function.clone()));
+}
+
+/// Whether a function makes JSON of its arguments.
+pub(super) fn makes_json(path: &[String]) -> bool {
+    path.last().is_some_and(|name| JSON_MAKERS.contains(&name.as_str()))
 }
 
 /// `_int4` is the array of `int4`.
@@ -219,6 +292,32 @@ fn is_user_type(walk: &Walk<'_>, schema: Option<&str>, name: &str) -> bool {
     match schema {
         Some(schema) => known(schema),
         None => walk.schemas().any(known),
+    }
+}
+
+/// Whether a function called `path` may say something else at each row. Of users' functions nobody knows; whoever lets
+/// one be called trusts it.
+pub(super) fn is_volatile(path: &[String]) -> bool {
+    path.last().is_some_and(|name| VOLATILE.binary_search(&name.as_str()).is_ok())
+}
+
+/// Whether a cast of a constant to `type_name` is done with, or fails, before any row is read: the server reads a string
+/// with the input function of a type as it reads the text, and computes what immutable casts make of a number. What a
+/// domain checks, and casts that depend on settings or run a user's code, wait for their row.
+pub(super) fn is_done_at_once(walk: &Walk<'_>, type_name: &protobuf::TypeName, constant: &protobuf::AConst) -> bool {
+    let Ok(names) = node::strings(&type_name.names) else { return false };
+    let Ok((schema, name)) = split(&names, "type") else { return false };
+    let mut of_user = walk.schemas().chain(schema).filter(|s| schema.is_none_or(|schema| schema == *s));
+    let of_user = of_user.find_map(|schema| walk.catalog.types.get(&QualifiedName::new(schema, without_array(name))));
+    let number = match constant::value(constant) {
+        Value::Null => return true,
+        Value::Text(_) | Value::Bits => false,
+        Value::Boolean(_) | Value::Integer(_) | Value::Number(_) | Value::Absent => true,
+    };
+    match of_user {
+        Some(of_user) => !number && matches!(of_user.kind, UserTypeKind::Enum),
+        None if number => FROM_NUMBERS.contains(&name),
+        None => schema.is_none_or(|schema| schema == "pg_catalog"),
     }
 }
 
@@ -252,11 +351,10 @@ fn listed(name: &str) -> Option<Purity> {
 }
 
 fn built_in(walk: &mut Walk<'_>, name: &str, args: usize) -> Purity {
-    if JSON_MAKERS.contains(&name) {
+    if matches!(name, "pg_input_is_valid" | "pg_input_error_info") {
+        // They make a value of a type that a text names: of any.
         let catalog = walk.catalog;
-        for cast in
-            catalog.casts.iter().filter(|cast| &*cast.target.name == "json" && !trusted(cast.extension.as_ref()))
-        {
+        for cast in catalog.casts.iter().filter(|cast| cast.extension.is_none()) {
             need_cast(walk, cast);
         }
     }
@@ -386,7 +484,7 @@ mod tests {
 
     #[test]
     fn lists_are_sorted_for_their_search() {
-        for list in [TOTAL, NULLNESS, COMPUTE, TRUSTED_EXTENSIONS] {
+        for list in [TOTAL, NULLNESS, COMPUTE, VOLATILE, TYPES, TRUSTED_EXTENSIONS] {
             assert!(list.is_sorted());
         }
         for list in [TOTAL, NULLNESS, COMPUTE] {

@@ -1,4 +1,5 @@
-//! Built-in functions that only compute or only tell names, by name: what every client may call without a grant.
+//! Built-in functions that only compute or only tell names, by name: what every client may call without a grant; and
+//! built-in types.
 //! Data only, sorted, made from `pg_proc` of Postgres 15 and 18. What is not listed here needs `admin`.
 
 /// Never fail, whatever the values of their arguments.
@@ -22,6 +23,19 @@ pub(super) const TOTAL: &[&str] = &[
 /// Forms of the above that may fail, by their fewest arguments: an encoding to read bytes in, the bounds of a random
 /// number, a shift of time.
 pub(super) const PARTIAL_FORMS: &[(&str, usize)] = &[("length", 2), ("random", 1), ("uuidv7", 1)];
+
+/// Of all these, what may say something else at each row: compared with a stored value it is a guess for each row.
+#[rustfmt::skip]
+pub(super) const VOLATILE: &[&str] = &[
+    "array_sample", "array_shuffle", "clock_timestamp", "current_query", "currval", "gen_random_uuid", "lastval",
+    "nextval", "pg_collation_actual_version", "pg_current_wal_flush_lsn", "pg_current_wal_insert_lsn",
+    "pg_current_wal_lsn", "pg_database_collation_actual_version", "pg_database_size", "pg_get_sequence_data",
+    "pg_get_wait_events", "pg_get_wal_replay_pause_state", "pg_indexes_size", "pg_is_in_recovery",
+    "pg_is_wal_replay_paused", "pg_jit_available", "pg_last_wal_receive_lsn", "pg_last_wal_replay_lsn",
+    "pg_last_xact_replay_timestamp", "pg_partition_ancestors", "pg_partition_tree", "pg_relation_size",
+    "pg_sequence_last_value", "pg_table_size", "pg_tablespace_size", "pg_total_relation_size", "pg_xact_status",
+    "random", "random_normal", "setseed", "setval", "timeofday", "txid_status", "uuidv4", "uuidv7",
+];
 
 /// Tell only whether their arguments are null.
 #[rustfmt::skip]
@@ -121,4 +135,23 @@ pub(super) const COMPUTE: &[&str] = &[
     "xml_is_well_formed", "xml_is_well_formed_content", "xml_is_well_formed_document", "xmlagg", "xmlcomment",
     "xmlconcat", "xmlelement", "xmlexists", "xmlforest", "xmlparse", "xmlpi", "xmlroot", "xmlserialize", "xmltext",
     "xpath", "xpath_exists",
+];
+
+/// Built-in types by their names in `pg_type`, without arrays and row types.
+#[rustfmt::skip]
+pub(super) const TYPES: &[&str] = &[
+    "aclitem", "any", "anyarray", "anycompatible", "anycompatiblearray", "anycompatiblemultirange",
+    "anycompatiblenonarray", "anycompatiblerange", "anyelement", "anyenum", "anymultirange", "anynonarray",
+    "anyrange", "bit", "bool", "box", "bpchar", "bytea", "char", "cid", "cidr", "circle", "cstring", "date",
+    "datemultirange", "daterange", "event_trigger", "fdw_handler", "float4", "float8", "gtsvector",
+    "index_am_handler", "inet", "int2", "int2vector", "int4", "int4multirange", "int4range", "int8",
+    "int8multirange", "int8range", "internal", "interval", "json", "jsonb", "jsonpath", "language_handler", "line",
+    "lseg", "macaddr", "macaddr8", "money", "name", "numeric", "nummultirange", "numrange", "oid", "oid8",
+    "oidvector", "path", "pg_brin_bloom_summary", "pg_brin_minmax_multi_summary", "pg_ddl_command",
+    "pg_dependencies", "pg_lsn", "pg_mcv_list", "pg_ndistinct", "pg_node_tree", "pg_snapshot", "point", "polygon",
+    "record", "refcursor", "regclass", "regcollation", "regconfig", "regdatabase", "regdictionary", "regnamespace",
+    "regoper", "regoperator", "regproc", "regprocedure", "regrole", "regtype", "table_am_handler", "text", "tid",
+    "time", "timestamp", "timestamptz", "timetz", "trigger", "tsm_handler", "tsmultirange", "tsquery", "tsrange",
+    "tstzmultirange", "tstzrange", "tsvector", "txid_snapshot", "unknown", "uuid", "varbit", "varchar", "void",
+    "xid", "xid8", "xml",
 ];

@@ -9,6 +9,7 @@ use super::{
     condition::condition,
     expression,
     from::{aliased, item, lateral},
+    function::{self, Casts},
     node,
     scope::{Entry, Field, Reachable, Scope},
     walk::Walk,
@@ -40,6 +41,9 @@ pub(super) fn join(walk: &mut Walk<'_>, scope: &mut Scope<'_>, join: &JoinExpr) 
     let mut merged = Vec::with_capacity(shared.len());
     for name in &shared {
         let (left, right) = (only(&one, name)?, only(&other, name)?);
+        for side in [&left, &right] {
+            function::converted(walk, side, Casts::Implied);
+        }
         walk.matched([&left, &right]);
         let lineage = Lineage::clone(&left).or(&right);
         merged.push(Field { name: Arc::clone(name), lineage: Arc::new(lineage) });

@@ -9,7 +9,7 @@ use pg_query::{
 use super::{
     condition::comparand,
     expression::{expression, operator},
-    node,
+    function, node,
     scope::Scope,
     walk::Walk,
 };
@@ -90,7 +90,10 @@ fn is_harmless(walk: &mut Walk<'_>, scope: &Scope<'_>, value: &NodeEnum) -> Resu
         // A column of a subquery may be computed just here.
         NodeEnum::ColumnRef(_) => expression(walk, scope, value)?.is_stored(),
         NodeEnum::TypeCast(cast) => match node::required(cast.arg.as_ref(), "expression")? {
-            NodeEnum::AConst(_) => true,
+            NodeEnum::AConst(constant) => match &cast.type_name {
+                Some(name) => function::is_done_at_once(walk, name, constant),
+                None => false,
+            },
             NodeEnum::ColumnRef(_) => comparand(walk, scope, value)?.is_stored(),
             _ => false,
         },

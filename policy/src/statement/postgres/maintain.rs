@@ -8,10 +8,13 @@ use super::{
     function,
     names::constant_expression,
     node,
-    relation::resolve_relation,
+    relation::{self, Rows, resolve_relation},
     walk::{Walk, column_ref},
 };
 use crate::statement::{Action, Effect, Lineage, Object, Outputs, Refusal, Usage, Verb};
+
+/// `AccessShareLock`, as the server numbers its locks.
+const ACCESS_SHARE: i32 = 1;
 
 /// Any of these but CALL.
 ///
@@ -28,7 +31,9 @@ pub(super) fn maintain(walk: &mut Walk<'_>, statement: &NodeEnum) -> Result<Draf
             "TRUNCATE TABLE"
         }
         NodeEnum::LockStmt(lock) => {
-            each(walk, &lock.relations, Action::Lock)?;
+            // The weakest lock is the one that reading takes; pg_dump asks for it by name.
+            let action = if lock.mode == ACCESS_SHARE { Action::Select } else { Action::Lock };
+            each(walk, &lock.relations, action)?;
             "LOCK TABLE"
         }
         NodeEnum::VacuumStmt(vacuum) => {
@@ -61,6 +66,11 @@ pub(super) fn maintain(walk: &mut Walk<'_>, statement: &NodeEnum) -> Result<Draf
         }
         NodeEnum::RefreshMatViewStmt(refresh) => {
             one(walk, refresh.relation.as_ref(), Action::Maintain)?;
+            if let Some(name) = &refresh.relation {
+                // It runs the query: what that reads takes part.
+                let view = resolve_relation(walk, name)?;
+                relation::entry(walk, &view, Rows::Inherited)?;
+            }
             "REFRESH MATERIALIZED VIEW"
         }
         NodeEnum::CheckPointStmt(_) => {

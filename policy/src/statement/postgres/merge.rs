@@ -104,6 +104,8 @@ fn action(
             target.need(walk, Action::Insert);
             let columns = dml::insert_columns(walk, scope, target, &clause.target_list)?;
             let values = query::value_row(walk, scope, &clause.values)?;
+            let given = columns.get(..values.len()).unwrap_or(&columns);
+            dml::left_to_defaults(walk, target, given, std::iter::once(clause.values.as_slice()))?;
             dml::write_row(walk, target, &columns, &values)
         }
         Ok(CmdType::CmdNothing) => Ok(()),

@@ -31,8 +31,11 @@ mod function;
 mod function_list;
 mod identity;
 mod inband;
+#[cfg(test)]
+mod inference_tests;
 mod join;
 mod json;
+mod kept;
 mod lazy;
 mod maintain;
 mod merge;
@@ -64,6 +67,8 @@ mod text;
 mod utility_tests;
 mod walk;
 mod with;
+
+pub use function::behind_parameter;
 
 /// Understands `text`, all of its statements, with the names of `catalog` under `names`.
 ///

@@ -11,8 +11,10 @@ use pg_query::{
 use super::{
     condition::{self, infer},
     constant::{self, Value},
-    expression, from, node, output_name,
-    scope::{Entry, Field, Scope},
+    expression, from,
+    function::{self, Casts},
+    node, output_name,
+    scope::{Entry, Field, Own, Scope},
     survey,
     walk::Walk,
     with,
@@ -142,6 +144,8 @@ fn values(walk: &mut Walk<'_>, scope: &mut Scope<'_>, select: &SelectStmt) -> Re
             columns = row;
         } else if row.len() == columns.len() {
             for (column, value) in columns.iter_mut().zip(&row) {
+                function::converted(walk, value, Casts::Implied);
+                function::converted(walk, column, Casts::Implied);
                 *column = std::mem::take(column).or(value);
             }
         } else {
@@ -191,6 +195,7 @@ fn set_operation(walk: &mut Walk<'_>, scope: &mut Scope<'_>, select: &SelectStmt
         if !appends {
             walk.used(&lineage, &Usage::Inference);
         }
+        function::converted(walk, &lineage, Casts::Implied);
         fields.push(Field { name: one.name, lineage: Arc::new(lineage) });
     }
     order_outputs(walk, scope, select, &fields)?;
@@ -233,7 +238,7 @@ fn sort_item(walk: &mut Walk<'_>, scope: &Scope<'_>, fields: &[Field], item: &No
     sort_operator(walk, sort)?;
     let value = node::required(sort.node.as_ref(), "ORDER BY")?;
     if let Some(lineage) = by_position(fields, value).or_else(|| by_name(fields, value)) {
-        walk.used(&lineage, &Usage::Inference);
+        decides(walk, &lineage);
         return Ok(());
     }
     infer(walk, scope, value)
@@ -243,9 +248,15 @@ fn sort_item(walk: &mut Walk<'_>, scope: &Scope<'_>, fields: &[Field], item: &No
 pub(super) fn sort_operator(walk: &mut Walk<'_>, sort: &SortBy) -> Result<(), Refusal> {
     if !sort.use_op.is_empty() {
         let path = node::strings(&sort.use_op)?;
-        super::function::operator(walk, &path)?;
+        function::operator(walk, &path)?;
     }
     Ok(())
+}
+
+/// An output orders or groups the rows.
+fn decides(walk: &mut Walk<'_>, lineage: &Lineage) {
+    function::converted(walk, lineage, Casts::Implied);
+    walk.used(lineage, &Usage::Inference);
 }
 
 /// One item of GROUP BY: an input column's name, an output's name, its position, or an expression.
@@ -266,15 +277,17 @@ fn group_item(walk: &mut Walk<'_>, scope: &Scope<'_>, fields: &[Field], item: &N
         }
         _ => {
             if let Some(lineage) = by_position(fields, item) {
-                walk.used(&lineage, &Usage::Inference);
+                decides(walk, &lineage);
                 return Ok(());
             }
-            let input = match single_name(item) {
-                Some(name) => scope.column(walk, name)?.0,
-                None => None,
-            };
-            match by_name(fields, item) {
-                Some(lineage) if input.is_none() => walk.used(&lineage, &Usage::Inference),
+            // The server looks for an input column of the name at this level only, then for an output.
+            let own = single_name(item).map_or(Own::No, |name| scope.own_column(name));
+            match (own, by_name(fields, item)) {
+                (Own::No, Some(lineage)) => decides(walk, &lineage),
+                (Own::Perhaps, Some(lineage)) => {
+                    decides(walk, &lineage);
+                    infer(walk, scope, item)?;
+                }
                 _ => infer(walk, scope, item)?,
             }
             Ok(())
@@ -289,12 +302,12 @@ fn distinct(walk: &mut Walk<'_>, scope: &Scope<'_>, select: &SelectStmt, fields:
     let on: Vec<&NodeEnum> = node::all(&select.distinct_clause).collect();
     if on.is_empty() {
         for field in fields {
-            walk.used(&field.lineage, &Usage::Inference);
+            decides(walk, &field.lineage);
         }
     }
     for value in on {
         match by_position(fields, value).or_else(|| by_name(fields, value)) {
-            Some(lineage) => walk.used(&lineage, &Usage::Inference),
+            Some(lineage) => decides(walk, &lineage),
             None => infer(walk, scope, value)?,
         }
     }

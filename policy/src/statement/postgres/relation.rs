@@ -217,6 +217,27 @@ fn generated(walk: &mut Walk<'_>, relation: &Arc<Relation>, text: &str) -> Resul
     }
 }
 
+/// The columns of `relation` among `left` are left to their defaults: what those call is needed, as if it were written
+/// into the statement.
+///
+/// # Errors
+/// When a default is not understood.
+pub(super) fn defaults(
+    walk: &mut Walk<'_>,
+    relation: &Arc<Relation>,
+    left: impl Fn(&str) -> bool,
+) -> Result<(), Refusal> {
+    let catalog = walk.catalog;
+    let of = catalog.defaults.get(&relation.name).map_or(&[][..], Vec::as_slice);
+    for default in of.iter().filter(|default| left(&default.column)) {
+        walk.views += 1;
+        let called = generated(walk, relation, &default.expression);
+        walk.views -= 1;
+        called?;
+    }
+    Ok(())
+}
+
 /// The lineage of an expression over one relation's own columns: generated columns, CHECK, index expressions,
 /// ALTER … USING, COPY … WHERE.
 ///

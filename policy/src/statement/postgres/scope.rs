@@ -187,6 +187,17 @@ pub(super) enum Found<'s> {
     OfRow(&'s Entry, &'s str),
 }
 
+/// Whether a level itself has a column of some name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Own {
+    /// It has.
+    Yes,
+    /// It has a function whose columns nobody knows.
+    Perhaps,
+    /// It has not.
+    No,
+}
+
 impl<'s> Scope<'s> {
     /// A level without a level around it.
     pub(super) fn top() -> Self {
@@ -276,6 +287,19 @@ impl<'s> Scope<'s> {
             read(walk, entry);
         }
         Ok(entry)
+    }
+
+    /// Whether an item of this level, none further out, has a column called `name`.
+    pub(super) fn own_column(&self, name: &str) -> Own {
+        let mut own = Own::No;
+        for entry in self.in_reach().filter(|entry| entry.by_column()) {
+            match entry.field(name) {
+                Ok(None) if entry.opaque.is_some() => own = Own::Perhaps,
+                Ok(None) => {}
+                Ok(Some(_)) | Err(_) => return Own::Yes,
+            }
+        }
+        own
     }
 
     /// The items that a bare `*` expands to.

@@ -15,6 +15,8 @@ pub(super) struct SearchPath {
     pub(super) schemas: Vec<Arc<str>>,
     /// Where an unqualified CREATE goes; `None`: nowhere.
     pub(super) creation: Option<Arc<str>>,
+    /// Whether an earlier statement of the text may have made types that the catalog cannot know.
+    pub(super) new_types: bool,
 }
 
 impl SearchPath {
@@ -38,7 +40,7 @@ impl SearchPath {
         if !schemas.iter().any(|schema| &**schema == "pg_catalog") {
             schemas.insert(0, "pg_catalog".into());
         }
-        Ok(Self { schemas, creation })
+        Ok(Self { schemas, creation, new_types: false })
     }
 }
 

@@ -59,7 +59,8 @@ pub(super) fn read(walk: &mut Walk<'_>, select: &protobuf::SelectStmt) -> Result
 enum Source {
     /// No FROM.
     Nothing,
-    /// `FROM pg_settings WHERE name = '…'`: the column `name` is that constant.
+    /// `FROM pg_settings WHERE name = '…'`: the column `name` is that constant, which is a setting's name as the server
+    /// writes it. Another would find no row, and nothing would be set.
     Settings(String),
 }
 
@@ -67,18 +68,47 @@ fn source(walk: &mut Walk<'_>, select: &protobuf::SelectStmt) -> Result<Option<S
     let condition = node::boxed(select.where_clause.as_ref());
     match (select.from_clause.as_slice(), condition) {
         ([], None) => Ok(Some(Source::Nothing)),
-        ([Node { node: Some(NodeEnum::RangeVar(table)) }], Some(NodeEnum::AExpr(comparison))) => {
-            let relation = resolve_relation(walk, table)?;
-            let of_server = &*relation.name.schema == "pg_catalog" && &*relation.name.name == "pg_settings";
+        ([Node { node: Some(item) }], Some(NodeEnum::AExpr(comparison))) => {
+            let of_server = lists_settings(walk, item)?;
             let equals = protobuf::AExprKind::try_from(comparison.kind) == Ok(protobuf::AExprKind::AexprOp)
                 && node::strings(&comparison.name)? == ["="];
             let column = node::boxed(comparison.lexpr.as_ref()).is_some_and(is_column_name);
             let value = node::boxed(comparison.rexpr.as_ref()).and_then(constant);
             function::operator(walk, &["=".to_owned()])?;
-            Ok(value.filter(|_| of_server && equals && column && table.alias.is_none()).map(Source::Settings))
+            let value = value.filter(|name| as_the_server_writes(name));
+            Ok(value.filter(|_| of_server && equals && column).map(Source::Settings))
         }
         _ => Ok(None),
     }
+}
+
+/// Whether a FROM item is `pg_settings`, or the function behind it, which pgAdmin calls.
+fn lists_settings(walk: &mut Walk<'_>, item: &NodeEnum) -> Result<bool, Refusal> {
+    match item {
+        NodeEnum::RangeVar(table) => {
+            let relation = resolve_relation(walk, table)?;
+            let of_server = &*relation.name.schema == "pg_catalog" && &*relation.name.name == "pg_settings";
+            Ok(of_server && table.alias.is_none())
+        }
+        NodeEnum::RangeFunction(function) => {
+            let [Node { node: Some(NodeEnum::List(pair)) }] = function.functions.as_slice() else { return Ok(false) };
+            let call = pair.items.first().and_then(|call| call.node.as_ref());
+            let plain = function.alias.is_none() && function.coldeflist.is_empty() && !function.ordinality;
+            let path = vec!["pg_show_all_settings".to_owned()];
+            let call = call.and_then(|call| function::plain_call(call, "pg_show_all_settings"));
+            let named = plain && call.is_some_and(<[Node]>::is_empty);
+            // Whatever else is called so, it has to be allowed.
+            Ok(named && function::call(walk, &path, 0)? == function::Purity::Compute)
+        }
+        _ => Ok(false),
+    }
+}
+
+/// Whether `name` is spelled as in `pg_settings`: a few names there have capitals.
+fn as_the_server_writes(name: &str) -> bool {
+    matches!(name, "DateStyle" | "IntervalStyle" | "TimeZone")
+        || (!name.bytes().any(|byte| byte.is_ascii_uppercase())
+            && !matches!(name, "datestyle" | "intervalstyle" | "timezone"))
 }
 
 /// Whether the column is called `name`, without a table before it.
@@ -94,6 +124,7 @@ fn assignment(walk: &mut Walk<'_>, arguments: &[Node], source: &Source) -> Resul
     let name = match (source, constant(name)) {
         (Source::Nothing, Some(name)) => name,
         (Source::Settings(pinned), None) if is_column_name(name) => pinned.clone(),
+        (Source::Settings(pinned), Some(name)) if *pinned == name => name,
         (Source::Nothing, None) | (Source::Settings(_), _) => return Ok(None),
     };
     let name = name.to_ascii_lowercase();
@@ -102,6 +133,7 @@ fn assignment(walk: &mut Walk<'_>, arguments: &[Node], source: &Source) -> Resul
         (Some(text), _) => {
             setting::change(walk, &name, Value::Text(&text))?;
             let value = Setting::To(text.into());
+            // A setting that this server does not have is not set; the one that is followed they all have.
             Ok(Some(Effect::Set { name: name.into(), value, local }))
         }
         (None, NodeEnum::ParamRef(_)) => {
@@ -138,16 +170,19 @@ fn reads_setting(walk: &mut Walk<'_>, target: &protobuf::ResTarget) -> Result<bo
 
 #[cfg(test)]
 mod tests {
-    use super::super::understand;
+    use super::super::{testing::relation, understand};
     use crate::{
-        catalog::Catalog,
-        statement::{Effect, Names, Setting},
+        catalog::{Catalog, RelationKind},
+        statement::{Effect, Names, Object, Setting},
     };
 
     fn effect(text: &str) -> Option<Effect> {
-        let catalog = Catalog { schemas: vec!["public".into()], ..Catalog::default() };
+        let mut catalog = Catalog { schemas: vec!["public".into()], ..Catalog::default() };
+        let settings = relation(3_000, "pg_catalog.pg_settings", RelationKind::View, "name setting");
+        catalog.add_relation(settings);
         let understood = understand(text, &catalog, &Names { search_path: "public".into() }).ok()?;
-        assert!(understood.statements[0].needs.is_empty(), "{text}");
+        let needs = &understood.statements[0].needs;
+        assert!(needs.iter().all(|need| matches!(need.object, Object::Catalog(_))), "{text}");
         Some(understood.statements[0].effect.clone())
     }
 
@@ -163,7 +198,23 @@ mod tests {
             set("jit", "off", false)
         );
         assert_eq!(effect("SELECT set_config('jit', $1, false)"), Some(Effect::None));
+        let settings = "FROM pg_settings WHERE name = 'search_path'";
+        assert_eq!(effect(&format!("SELECT set_config(name, 'x', false) {settings}")), set("search_path", "x", false));
+        assert_eq!(
+            effect(&format!("SELECT set_config('search_path', 'x', false) {settings}")),
+            set("search_path", "x", false)
+        );
+        assert_eq!(
+            effect(
+                "SELECT set_config('bytea_output','hex',false) FROM pg_show_all_settings() WHERE name = 'bytea_output'"
+            ),
+            set("bytea_output", "hex", false)
+        );
         for refused in [
+            // It finds no row, or another than it sets.
+            "SELECT set_config(name, 'x', false) FROM pg_settings WHERE name = 'SEARCH_PATH'",
+            "SELECT set_config('search_path', 'x', false) FROM pg_settings WHERE name = 'jit'",
+            "SELECT set_config('jit', 'off', false) FROM pg_settings WHERE name = 'timezone'",
             "SELECT set_config('search_path', $1, false)",
             "SELECT set_config('role', 'postgres', false)",
             "SELECT set_config($1, 'x', false)",

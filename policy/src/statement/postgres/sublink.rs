@@ -3,12 +3,15 @@
 
 use std::sync::Arc;
 
-use pg_query::protobuf::{SubLink, SubLinkType};
+use pg_query::{
+    NodeEnum,
+    protobuf::{SetOperation, SubLink, SubLinkType},
+};
 
 use super::{
     condition::{self, comparand},
     expression::{self, expression},
-    function::{self, Purity},
+    function::{self, Casts, Purity},
     node, query,
     scope::{Field, Scope},
     walk::Walk,
@@ -63,11 +66,17 @@ pub(super) fn condition(walk: &mut Walk<'_>, scope: &Scope<'_>, link: &SubLink) 
                 return Ok(());
             }
             let asked = fields(walk, scope, link)?;
+            let listed = is_listed(link);
             let tests = node::boxed(link.testexpr.as_ref()).map(condition::parts).unwrap_or_default();
             for (at, test) in tests.into_iter().enumerate() {
                 let test = comparand(walk, scope, test)?;
+                function::converted(walk, &test, Casts::Implied);
                 match asked.get(at) {
-                    Some(field) => walk.matched([&test, &field.lineage]),
+                    Some(_) if listed => walk.compared(&test),
+                    Some(field) => {
+                        function::converted(walk, &field.lineage, Casts::Implied);
+                        walk.matched([&test, &field.lineage]);
+                    }
                     None => walk.used(&test, &Usage::Inference),
                 }
             }
@@ -79,6 +88,28 @@ pub(super) fn condition(walk: &mut Walk<'_>, scope: &Scope<'_>, link: &SubLink) 
             Ok(())
         }
     }
+}
+
+/// Whether the subquery only lists what is written in the text, VALUES or `SELECT unnest($1)`: which of them it was, that
+/// a value is among them does not tell.
+fn is_listed(link: &SubLink) -> bool {
+    if let Some(mut targets) = condition::targets_alone(link) {
+        let unnested =
+            |target| function::plain_call(target, "unnest").map(|args| node::all(args).map(condition::is_written));
+        return targets.all(|target| unnested(target).is_some_and(|mut written| written.all(|written| written)));
+    }
+    let Some(NodeEnum::SelectStmt(select)) = node::boxed(link.subselect.as_ref()) else { return false };
+    let values = !select.values_lists.is_empty()
+        && select.op == SetOperation::SetopNone as i32
+        && select.with_clause.is_none()
+        && select.sort_clause.is_empty()
+        && select.limit_count.is_none()
+        && select.limit_offset.is_none();
+    values
+        && node::all(&select.values_lists).all(|row| match row {
+            NodeEnum::List(row) => node::all(&row.items).all(condition::is_constant),
+            _ => false,
+        })
 }
 
 /// EXISTS looks at no column, but a function among them may make rows or none, and may fail.

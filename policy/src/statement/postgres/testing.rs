@@ -7,7 +7,7 @@ use pg_query::NodeEnum;
 
 use super::{row_statement, walk::Walk};
 use crate::{
-    catalog::{Catalog, Column, Function, FunctionKind, QualifiedName, Relation, RelationKind},
+    catalog::{Catalog, Column, Function, FunctionKind, QualifiedName, Relation, RelationKind, UserType, UserTypeKind},
     statement::{ColumnUse, Lineage, Outputs, Reach, Refusal, Usage, Via},
 };
 
@@ -99,6 +99,10 @@ pub(crate) fn catalog() -> Catalog {
     for (at, (dotted, kind, columns)) in RELATIONS.iter().enumerate() {
         catalog.add_relation(relation(16_384 + u32::try_from(at).expect("few"), dotted, *kind, columns));
     }
+    let checked = UserTypeKind::Domain { base: 25 };
+    for (oid, dotted, kind) in [(90_001, "shop.checked", checked), (90_002, "shop.mood", UserTypeKind::Enum)] {
+        catalog.types.insert(name(dotted), UserType { oid, name: name(dotted), kind, extension: None });
+    }
     for (dotted, arguments) in FUNCTIONS {
         catalog.add_function(Function {
             name: name(dotted),
@@ -111,7 +115,8 @@ pub(crate) fn catalog() -> Catalog {
     catalog
 }
 
-fn relation(oid: u32, dotted: &str, kind: RelationKind, columns: &str) -> Relation {
+/// A relation whose columns are all text.
+pub(crate) fn relation(oid: u32, dotted: &str, kind: RelationKind, columns: &str) -> Relation {
     let columns = columns.split(' ').zip(1..).map(|(column, number)| Column {
         name: Arc::from(column),
         number,

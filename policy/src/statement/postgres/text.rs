@@ -74,7 +74,9 @@ impl Course {
         let Some(path) = &self.path else {
             let nowhere = SearchPath::read("", catalog)?;
             let statement = dispatch::statement(node, catalog, &nowhere).map_err(|refusal| match refusal.kind {
-                RefusalKind::UnknownRelation | RefusalKind::UnknownFunction => apart("search_path was reset"),
+                RefusalKind::UnknownRelation | RefusalKind::UnknownFunction | RefusalKind::UnknownType => {
+                    apart("search_path was reset")
+                }
                 RefusalKind::Unparsed
                 | RefusalKind::Unsupported
                 | RefusalKind::UnknownColumn
@@ -99,6 +101,10 @@ impl Course {
     }
 
     fn follow(&mut self, statement: &Statement, only_parts: bool, catalog: &Catalog) -> Result<(), Refusal> {
+        let unread = statement.needs.iter().any(|need| need.action == Action::Admin);
+        if let Some(path) = &mut self.path {
+            path.new_types |= unread || matches!(statement.effect, Effect::ChangesCatalog);
+        }
         match &statement.effect {
             Effect::Set { name, value, local } if &**name == "search_path" => {
                 self.path = match value {

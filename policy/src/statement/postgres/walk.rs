@@ -27,6 +27,8 @@ pub(super) struct Walk<'a> {
     pub(super) search_path: &'a [Arc<str>],
     /// Where an unqualified CREATE goes: the first schema of the setting; `None`: nowhere.
     pub(super) creation: Option<Arc<str>>,
+    /// Whether an earlier statement of the text may have made types that the catalog cannot know.
+    pub(super) new_types: bool,
     /// Permissions found so far.
     pub(super) needs: BTreeSet<Need>,
     /// Uses found so far.
@@ -55,8 +57,6 @@ pub(super) struct Walk<'a> {
     pub(super) blocked: Option<u32>,
     /// The first column of each scalar subquery walked, by the address of its node: it names an output.
     pub(super) scalar_names: HashMap<usize, Arc<str>>,
-    /// Functions of casts from stored types that may take part; needed if any of the user's relations is read.
-    pub(super) casts: BTreeSet<QualifiedName>,
     /// Above zero inside the definition of a view.
     pub(super) views: u32,
     /// Columns of relations expanded so far.
@@ -70,6 +70,7 @@ impl<'a> Walk<'a> {
             catalog,
             search_path,
             creation: None,
+            new_types: false,
             needs: BTreeSet::new(),
             uses: BTreeSet::new(),
             touches: BTreeSet::new(),
@@ -83,7 +84,6 @@ impl<'a> Walk<'a> {
             next_with: 0,
             blocked: None,
             scalar_names: HashMap::new(),
-            casts: BTreeSet::new(),
             views: 0,
             shapes: HashMap::new(),
         }

@@ -95,6 +95,7 @@ fn script(node: &Node<'_>, file: &Path, protocol: Protocol) -> Vec<ListedStateme
                 RefusalKind::UnknownRelation
                 | RefusalKind::UnknownColumn
                 | RefusalKind::UnknownFunction
+                | RefusalKind::UnknownType
                 | RefusalKind::Ambiguous => {}
                 RefusalKind::Unsupported => node.warn(
                     format!("`{shown}`, line {}: this will be refused: {}", line(at), said(refusal)),

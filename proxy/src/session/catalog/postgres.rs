@@ -5,8 +5,8 @@
 use std::{collections::HashMap, sync::Arc};
 
 use hallpass_policy::catalog::{
-    Cast, Catalog, Column, Function, FunctionKind, Operator, QualifiedName, Relation, RelationKind, UserType,
-    UserTypeKind,
+    Cast, Catalog, Column, ColumnDefault, Function, FunctionKind, Operator, QualifiedName, Relation, RelationKind,
+    Runs, UserType, UserTypeKind,
 };
 use thiserror::Error;
 use tokio_postgres::{Client, SimpleQueryMessage};
@@ -31,7 +31,8 @@ pub enum CatalogError {
 }
 
 /// What [`build`] is made of, in its order.
-pub const QUERIES: [&str; 9] = [SESSION, SCHEMAS, COLUMNS, RELATIONS, INHERITANCE, FUNCTIONS, OPERATORS, CASTS, TYPES];
+pub const QUERIES: [&str; 11] =
+    [SESSION, SCHEMAS, COLUMNS, RELATIONS, INHERITANCE, FUNCTIONS, OPERATORS, CASTS, TYPES, DEFAULTS, BESIDE];
 
 /// Fetches everything the gate knows about the database that `client` is connected to, as version `version`.
 ///
@@ -146,8 +147,10 @@ pub fn build(tables: &[Table], version: u64) -> Result<Catalog, CatalogError> {
     }
     for row in answer(7) {
         let (source, target, function) = (row.qualified(0)?, row.qualified(2)?, row.qualified(4)?);
-        let stored = row.text(7)? == "t";
-        catalog.casts.push(Cast { source, target, function, extension: row.shared(6), stored });
+        let runs = if row.text(7)? == "m" { Runs::Making } else { Runs::Converting };
+        let holders = row.text(8)?.split(',').map(str::parse).collect::<Result<_, _>>();
+        let holders = holders.map_err(|_| CatalogError::Missing { query: 7, column: 8 })?;
+        catalog.casts.push(Cast { source, target, function, extension: row.shared(6), runs, holders });
     }
     for row in answer(8) {
         let name = row.qualified(0)?;
@@ -158,6 +161,20 @@ pub fn build(tables: &[Table], version: u64) -> Result<Catalog, CatalogError> {
             _ => UserTypeKind::Other,
         };
         catalog.types.insert(name.clone(), UserType { oid: row.number(5)?, name, kind, extension: row.shared(4) });
+    }
+    for row in answer(9) {
+        let default = ColumnDefault { column: row.text(2)?.into(), expression: row.text(3)?.into() };
+        catalog.defaults.entry(row.qualified(0)?).or_default().push(default);
+    }
+    for row in answer(10) {
+        let name = row.qualified(1)?;
+        match row.text(0)? {
+            "c" => catalog.beside.cascades.push((name, row.qualified(3)?)),
+            "p" => {
+                catalog.beside.policed.insert(name);
+            }
+            _ => catalog.beside.event_triggers = true,
+        }
     }
     Ok(catalog)
 }
@@ -252,12 +269,30 @@ const SCHEMAS: &str = "SELECT nspname::pg_catalog.text FROM pg_catalog.pg_namesp
 /// Relations, indexes among them, without TOAST and other sessions' temporary ones. The session's own lie in `pg_temp`,
 /// as it may call that schema; on the proxy's own connection there are none.
 const RELATIONS: &str = "
+    WITH own AS (
+        SELECT oid FROM pg_catalog.pg_proc p
+         WHERE oid >= 16384 AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend e
+               WHERE e.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND e.objid = p.oid AND e.deptype = 'e')
+    ), calls AS (
+        SELECT d.classid, d.objid FROM pg_catalog.pg_depend d
+         WHERE d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.refobjid IN (SELECT oid FROM own)
+    ), code AS (
+        SELECT k.conrelid AS relation FROM calls d JOIN pg_catalog.pg_constraint k ON k.oid = d.objid
+         WHERE d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass
+        UNION ALL SELECT i.indrelid FROM calls d JOIN pg_catalog.pg_index i ON i.indexrelid = d.objid
+         WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+        UNION ALL SELECT d.objid FROM calls d WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+        UNION ALL SELECT x.stxrelid FROM calls d JOIN pg_catalog.pg_statistic_ext x ON x.oid = d.objid
+         WHERE d.classid = 'pg_catalog.pg_statistic_ext'::pg_catalog.regclass
+        UNION ALL SELECT f.adrelid FROM calls d JOIN pg_catalog.pg_attrdef f ON f.oid = d.objid
+         WHERE d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass
+    )
     SELECT c.oid, CASE WHEN n.oid = pg_catalog.pg_my_temp_schema() THEN 'pg_temp' ELSE n.nspname::pg_catalog.text END, c.relname::pg_catalog.text, c.relkind::pg_catalog.text,
            CASE WHEN c.relkind IN ('v', 'm') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
                 THEN pg_catalog.pg_get_viewdef(c.oid) END,
            (SELECT pg_catalog.max(r.xmin::pg_catalog.text) FROM pg_catalog.pg_rewrite r
              WHERE r.ev_class = c.oid AND c.relkind = 'v' AND n.nspname NOT IN ('pg_catalog', 'information_schema')),
-           EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal),
+           EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal) OR c.oid IN (SELECT relation FROM code),
            c.reltuples::bigint,
            c.relhasrules AND EXISTS (SELECT FROM pg_catalog.pg_rewrite w WHERE w.ev_class = c.oid AND w.ev_type <> '1')
       FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -295,40 +330,90 @@ const OPERATORS: &str = "
       LEFT JOIN pg_catalog.pg_extension e ON e.oid = x.refobjid
      WHERE n.nspname <> 'pg_catalog' OR pn.nspname <> 'pg_catalog'";
 
-/// Casts with a function outside pg_catalog; and casts by input and output of a type whose functions are outside it
-/// (a cast from or to it runs them).
+/// Code outside pg_catalog that runs by itself where values of a type are made or become something else (`Runs`): casts;
+/// the functions of base types; what domains check; the comparisons of ranges, and those that types are ordered by. With
+/// every type that may hold such values.
 const CASTS: &str = "
-    WITH held AS (
-        SELECT DISTINCT a.atttypid AS type
+    WITH RECURSIVE code AS (
+        SELECT 'c' AS runs, castsource AS source, casttarget AS target, castfunc AS function, 'pg_catalog.pg_cast'::pg_catalog.regclass AS class, oid AS object
+          FROM pg_catalog.pg_cast WHERE castfunc <> 0
+        UNION ALL SELECT 'c', t.oid, t.oid, p.oid, 'pg_catalog.pg_type'::pg_catalog.regclass, t.oid
+          FROM pg_catalog.pg_type t JOIN pg_catalog.pg_proc p ON p.oid IN (t.typinput, t.typoutput)
+         WHERE t.typnamespace <> 'pg_catalog'::pg_catalog.regnamespace
+        UNION ALL SELECT 'm', k.contypid, k.contypid, COALESCE(o.oprcode, d.refobjid), 'pg_catalog.pg_proc'::pg_catalog.regclass, COALESCE(o.oprcode, d.refobjid)
+          FROM pg_catalog.pg_constraint k
+          JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND d.objid = k.oid
+           AND d.refclassid IN ('pg_catalog.pg_proc'::pg_catalog.regclass, 'pg_catalog.pg_operator'::pg_catalog.regclass)
+          LEFT JOIN pg_catalog.pg_operator o ON d.refclassid = 'pg_catalog.pg_operator'::pg_catalog.regclass AND o.oid = d.refobjid
+         WHERE k.contypid <> 0
+        UNION ALL SELECT 'c', r.rngtypid, r.rngtypid, a.amproc::pg_catalog.oid, 'pg_catalog.pg_opclass'::pg_catalog.regclass, c.oid
+          FROM pg_catalog.pg_range r JOIN pg_catalog.pg_opclass c ON c.oid = r.rngsubopc
+          JOIN pg_catalog.pg_amproc a ON a.amprocfamily = c.opcfamily AND a.amproclefttype = c.opcintype
+        UNION ALL SELECT 'c', c.opcintype, c.opcintype, a.amproc::pg_catalog.oid, 'pg_catalog.pg_opclass'::pg_catalog.regclass, c.oid
+          FROM pg_catalog.pg_opclass c JOIN pg_catalog.pg_amproc a ON a.amprocfamily = c.opcfamily AND a.amproclefttype = c.opcintype
+         WHERE c.opcdefault AND c.oid >= 16384
+    ), foreign_code AS (
+        SELECT DISTINCT runs, source, target, function, class, object
+          FROM code JOIN pg_catalog.pg_proc p ON p.oid = function WHERE p.pronamespace <> 'pg_catalog'::pg_catalog.regnamespace
+    ), parts AS (
+        SELECT typelem AS part, oid AS whole FROM pg_catalog.pg_type WHERE typelem <> 0
+        UNION ALL SELECT typbasetype, oid FROM pg_catalog.pg_type WHERE typtype = 'd'
+        UNION ALL SELECT a.atttypid, k.reltype
           FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class k ON k.oid = a.attrelid
-         WHERE a.attnum > 0 AND NOT a.attisdropped AND k.relkind IN ('r', 'p', 'v', 'm', 'f', 'c')
-        UNION SELECT k.reltype FROM pg_catalog.pg_class k WHERE k.relkind IN ('r', 'p', 'v', 'm', 'f')
-    ), whole AS (
-        SELECT type FROM held
-        UNION SELECT e.typelem FROM held JOIN pg_catalog.pg_type e ON e.oid = type
-        UNION SELECT d.typbasetype FROM held JOIN pg_catalog.pg_type d ON d.oid = type
+         WHERE a.attnum > 0 AND NOT a.attisdropped AND k.reltype <> 0 AND k.oid >= 16384
+        UNION ALL SELECT rngsubtype, rngtypid FROM pg_catalog.pg_range WHERE rngtypid >= 16384
+        UNION ALL SELECT rngtypid, (pg_catalog.to_jsonb(r) ->> 'rngmultitypid')::pg_catalog.oid FROM pg_catalog.pg_range r WHERE rngtypid >= 16384
+    ), holds AS (
+        SELECT DISTINCT source, source AS holder FROM foreign_code
+        UNION SELECT h.source, p.whole FROM holds h JOIN parts p ON p.part = h.holder
     )
     SELECT sn.nspname::pg_catalog.text, s.typname::pg_catalog.text, tn.nspname::pg_catalog.text, t.typname::pg_catalog.text, pn.nspname::pg_catalog.text, p.proname::pg_catalog.text,
-           e.extname::pg_catalog.text, s.oid IN (SELECT type FROM whole)
-      FROM pg_catalog.pg_cast c
-      JOIN pg_catalog.pg_type s ON s.oid = c.castsource JOIN pg_catalog.pg_namespace sn ON sn.oid = s.typnamespace
-      JOIN pg_catalog.pg_type t ON t.oid = c.casttarget JOIN pg_catalog.pg_namespace tn ON tn.oid = t.typnamespace
-      JOIN pg_catalog.pg_proc p ON p.oid = c.castfunc JOIN pg_catalog.pg_namespace pn ON pn.oid = p.pronamespace
-      LEFT JOIN pg_catalog.pg_depend x ON x.classid = 'pg_catalog.pg_cast'::pg_catalog.regclass AND x.objid = c.oid
+           e.extname::pg_catalog.text, c.runs,
+           (SELECT pg_catalog.string_agg(h.holder::pg_catalog.text, ',') FROM holds h WHERE h.source = c.source)
+      FROM foreign_code c
+      JOIN pg_catalog.pg_type s ON s.oid = c.source JOIN pg_catalog.pg_namespace sn ON sn.oid = s.typnamespace
+      JOIN pg_catalog.pg_type t ON t.oid = c.target JOIN pg_catalog.pg_namespace tn ON tn.oid = t.typnamespace
+      JOIN pg_catalog.pg_proc p ON p.oid = c.function JOIN pg_catalog.pg_namespace pn ON pn.oid = p.pronamespace
+      LEFT JOIN pg_catalog.pg_depend x ON x.classid = c.class AND x.objid = c.object
                                       AND x.deptype = 'e' AND x.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass
-      LEFT JOIN pg_catalog.pg_extension e ON e.oid = x.refobjid
-     WHERE pn.nspname <> 'pg_catalog'
+      LEFT JOIN pg_catalog.pg_extension e ON e.oid = x.refobjid";
+
+/// Defaults of columns that call functions outside pg_catalog, and those of domains.
+const DEFAULTS: &str = "
+    SELECT CASE WHEN n.oid = pg_catalog.pg_my_temp_schema() THEN 'pg_temp' ELSE n.nspname::pg_catalog.text END, c.relname::pg_catalog.text,
+           a.attname::pg_catalog.text, pg_catalog.pg_get_expr(d.adbin, d.adrelid)
+      FROM pg_catalog.pg_attrdef d
+      JOIN pg_catalog.pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
+      JOIN pg_catalog.pg_class c ON c.oid = d.adrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+     WHERE a.attgenerated = '' AND EXISTS (
+        SELECT FROM pg_catalog.pg_depend x WHERE x.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass AND x.objid = d.oid
+           AND x.refobjid >= 16384
+           AND x.refclassid IN ('pg_catalog.pg_proc'::pg_catalog.regclass, 'pg_catalog.pg_operator'::pg_catalog.regclass, 'pg_catalog.pg_type'::pg_catalog.regclass))
     UNION ALL
-    SELECT n.nspname::pg_catalog.text, t.typname::pg_catalog.text, n.nspname::pg_catalog.text, t.typname::pg_catalog.text, pn.nspname::pg_catalog.text, p.proname::pg_catalog.text,
-           e.extname::pg_catalog.text, t.oid IN (SELECT type FROM whole)
-      FROM pg_catalog.pg_type t
-      JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
-      JOIN pg_catalog.pg_proc p ON p.oid IN (t.typinput, t.typoutput)
-      JOIN pg_catalog.pg_namespace pn ON pn.oid = p.pronamespace
-      LEFT JOIN pg_catalog.pg_depend x ON x.classid = 'pg_catalog.pg_type'::pg_catalog.regclass AND x.objid = t.oid
-                                      AND x.deptype = 'e' AND x.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass
-      LEFT JOIN pg_catalog.pg_extension e ON e.oid = x.refobjid
-     WHERE pn.nspname <> 'pg_catalog'";
+    SELECT CASE WHEN n.oid = pg_catalog.pg_my_temp_schema() THEN 'pg_temp' ELSE n.nspname::pg_catalog.text END, c.relname::pg_catalog.text,
+           a.attname::pg_catalog.text, pg_catalog.pg_get_expr(t.typdefaultbin, 0)
+      FROM pg_catalog.pg_type t JOIN pg_catalog.pg_attribute a ON a.atttypid = t.oid AND NOT a.atthasdef AND a.attnum > 0
+      JOIN pg_catalog.pg_class c ON c.oid = a.attrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+     WHERE t.typtype = 'd' AND t.typdefaultbin IS NOT NULL AND t.oid >= 16384";
+
+/// Code that runs beside statements (`Beside`): foreign keys that write, row security that calls or reads elsewhere, and
+/// event triggers.
+const BESIDE: &str = "
+    SELECT 'c', pn.nspname::pg_catalog.text, p.relname::pg_catalog.text, cn.nspname::pg_catalog.text, c.relname::pg_catalog.text
+      FROM pg_catalog.pg_constraint k
+      JOIN pg_catalog.pg_class p ON p.oid = k.confrelid JOIN pg_catalog.pg_namespace pn ON pn.oid = p.relnamespace
+      JOIN pg_catalog.pg_class c ON c.oid = k.conrelid JOIN pg_catalog.pg_namespace cn ON cn.oid = c.relnamespace
+     WHERE k.contype = 'f' AND (k.confdeltype IN ('c', 'n', 'd') OR k.confupdtype IN ('c', 'n', 'd'))
+    UNION ALL
+    SELECT 'p', n.nspname::pg_catalog.text, c.relname::pg_catalog.text, '', ''
+      FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+     WHERE c.relrowsecurity AND EXISTS (
+        SELECT FROM pg_catalog.pg_policy y
+          JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_policy'::pg_catalog.regclass AND d.objid = y.oid
+         WHERE y.polrelid = c.oid AND d.refobjid >= 16384 AND d.refobjid <> c.oid
+           AND d.refclassid IN ('pg_catalog.pg_proc'::pg_catalog.regclass, 'pg_catalog.pg_operator'::pg_catalog.regclass, 'pg_catalog.pg_class'::pg_catalog.regclass))
+    UNION ALL
+    SELECT 'e', '', evtname::pg_catalog.text, '', '' FROM pg_catalog.pg_event_trigger WHERE evtenabled <> 'D'";
 
 /// Types outside pg_catalog, row types of relations among them, without arrays.
 const TYPES: &str = "
@@ -362,6 +447,16 @@ const FINGERPRINT: &str = "
           FROM pg_catalog.pg_operator WHERE oid >= 16384
         UNION ALL SELECT 'cast ' || pg_catalog.md5(COALESCE(pg_catalog.string_agg(oid::text || ' ' || xmin::text, ',' ORDER BY oid), ''))
           FROM pg_catalog.pg_cast WHERE oid >= 16384
+        UNION ALL SELECT 'check ' || pg_catalog.md5(COALESCE(pg_catalog.string_agg(oid::text || ' ' || xmin::text, ',' ORDER BY oid), ''))
+          FROM pg_catalog.pg_constraint WHERE contype IN ('c', 'f') AND oid >= 16384
+        UNION ALL SELECT 'policy ' || pg_catalog.md5(COALESCE(pg_catalog.string_agg(oid::text || ' ' || xmin::text, ',' ORDER BY oid), ''))
+          FROM pg_catalog.pg_policy
+        UNION ALL SELECT 'event ' || pg_catalog.md5(COALESCE(pg_catalog.string_agg(oid::text || ' ' || xmin::text, ',' ORDER BY oid), ''))
+          FROM pg_catalog.pg_event_trigger
+        UNION ALL SELECT 'trigger ' || pg_catalog.md5(COALESCE(pg_catalog.string_agg(oid::text || ' ' || xmin::text, ',' ORDER BY oid), ''))
+          FROM pg_catalog.pg_trigger WHERE NOT tgisinternal
+        UNION ALL SELECT 'order ' || pg_catalog.md5(COALESCE(pg_catalog.string_agg(oid::text || ' ' || xmin::text, ',' ORDER BY oid), ''))
+          FROM pg_catalog.pg_opclass WHERE oid >= 16384
         UNION ALL SELECT 'type ' || pg_catalog.md5(COALESCE(pg_catalog.string_agg(oid::text || ' ' || xmin::text, ',' ORDER BY oid), ''))
           FROM pg_catalog.pg_type WHERE oid >= 16384
         UNION ALL SELECT 'extension ' || pg_catalog.md5(COALESCE(pg_catalog.string_agg(oid::text || ' ' || xmin::text, ',' ORDER BY oid), ''))

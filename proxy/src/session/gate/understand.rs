@@ -109,7 +109,10 @@ impl Gate {
         };
         let by_name = matches!(
             refusal.kind,
-            RefusalKind::UnknownRelation | RefusalKind::UnknownColumn | RefusalKind::UnknownFunction
+            RefusalKind::UnknownRelation
+                | RefusalKind::UnknownColumn
+                | RefusalKind::UnknownFunction
+                | RefusalKind::UnknownType
         );
         let of_target = self.private.as_ref().is_none_or(|private| private.why == Why::Overlaid);
         if by_name && of_target && !retried && self.target.may_be_stale() {

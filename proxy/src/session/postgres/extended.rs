@@ -4,7 +4,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use hallpass_policy::statement::{Effect, Refusal, RefusalKind};
+use hallpass_policy::statement::{Effect, Refusal, RefusalKind, postgres::behind_parameter};
 
 use super::{
     End, HeldParse, Machine, Wait,
@@ -26,10 +26,26 @@ use crate::{
         target::Understanding,
     },
     wire::postgres::{
-        codec::Frame,
+        codec::{Frame, Oids},
         frontend::{self, Bind, Execute, Named, Parse},
     },
 };
+
+/// Whether parameters may be declared to be of these types: what a text does not name nobody has understood, and a value
+/// of a type with code of somebody's behind it runs that code wherever it becomes something else.
+fn takes_types(gate: &Gate, types: Oids<'_>) -> Result<(), ClientError> {
+    let known = gate.known();
+    let function = types.iter().find_map(|oid| behind_parameter(&known.catalog, oid));
+    function.map_or(Ok(()), |function| {
+        Err(ClientError::Refused(
+            Refusal::new(RefusalKind::Forbidden, "permission denied for a parameter's declared type")
+                .detail(format!("values of that type run {function}"))
+                .hint(
+                    "leave the parameter's type to the server, and name the type in the statement where it is needed",
+                ),
+        ))
+    })
+}
 
 impl Machine {
     /// A Parse message.
@@ -56,7 +72,7 @@ impl Machine {
                 });
             }
         };
-        if let Err(error) = self.fits_batch(&of) {
+        if let Err(error) = self.fits_batch(&of).and_then(|()| takes_types(gate, parse.types)) {
             return Ok(self.deny_batch(gate, &of.text, error));
         }
         match questions(&of.understood.statements).map(|questions| questions.and_then(|mut all| all.pop())) {

@@ -70,7 +70,7 @@ impl Machine {
         match frame.tag {
             tag::PARAMETER_STATUS => self.parameter_status(frame),
             tag::NOTICE_RESPONSE => self.notice(frame),
-            tag::NOTIFICATION_RESPONSE => self.notification(frame),
+            tag::NOTIFICATION_RESPONSE => self.notification(gate, frame),
             tag::READY_FOR_QUERY => self.ready(gate, frame),
             _ if self.swallow => Ok(()),
             tag::ERROR_RESPONSE => self.error(gate, frame),
@@ -78,11 +78,16 @@ impl Machine {
         }
     }
 
-    /// A notification goes through; what the session tells itself comes from the number that its client knows it by.
-    fn notification(&mut self, frame: Frame<'_>) -> Result<(), End> {
+    /// A notification goes through; what the session tells itself comes from the number that its client knows it by. What
+    /// others, and triggers, send along nobody can tell: where the target has masked columns it is left out, but for who
+    /// may run any code there.
+    fn notification(&mut self, gate: &Gate, frame: Frame<'_>) -> Result<(), End> {
         let Notification { process, channel, payload } = Notification::decode(frame.body).map_err(theirs)?;
-        if self.processes.upstream == Some(process) {
-            let told = Notification { process: self.processes.client, channel, payload };
+        let masked = !payload.is_empty() && !gate.known().masks.columns.is_empty() && !gate.may_administer();
+        let own = self.processes.upstream == Some(process);
+        if own || masked {
+            let process = if own { self.processes.client } else { process };
+            let told = Notification { process, channel, payload: if masked { b"" } else { payload } };
             encode::notification(&mut self.out.client, told).map_err(|error| End::Upstream(error.to_string()))
         } else {
             self.out.client.extend_from_slice(frame.raw);

@@ -228,7 +228,9 @@ async fn welcome(
     origin: &mut Origin,
 ) -> Result<(Arc<Target>, Arc<str>), ClientError> {
     let target = admitted(&login.principal, None, port, house, origin)?;
-    if !target.is_known() {
+    if target.is_known() {
+        target.look_again().await;
+    } else {
         target.refresh().await?;
     }
     let own: Arc<str> = target.config().database.as_str().into();

@@ -144,7 +144,9 @@ async fn welcome(
 ) -> Result<Welcome, ClientError> {
     let startup = &logged_in.login.startup;
     let target = admitted(&logged_in.login.principal, Some(&startup.database), port, house, origin)?;
-    if !target.is_known() {
+    if target.is_known() {
+        target.look_again().await;
+    } else {
         target.refresh().await?;
     }
     let key: Vec<Setting> =

@@ -44,7 +44,7 @@ pub fn code(error: &ClientError, denied: Denied) -> Code {
             RefusalKind::Unsupported => (1235, *b"42000"),
             RefusalKind::UnknownRelation => (1146, *b"42S02"),
             RefusalKind::UnknownColumn => (1054, *b"42S22"),
-            RefusalKind::UnknownFunction => (1305, *b"42000"),
+            RefusalKind::UnknownFunction | RefusalKind::UnknownType => (1305, *b"42000"),
             RefusalKind::Ambiguous => (1052, *b"23000"),
             RefusalKind::Forbidden => (1227, *b"42000"),
             RefusalKind::TooComplex => (1436, *b"HY000"),
