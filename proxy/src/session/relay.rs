@@ -339,7 +339,8 @@ impl<M: Machine> Relay<M> {
 
     fn poll_client(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Turn>> {
         let held = self.machine.is_waiting() || self.cancelling.is_some() || self.asking.is_some();
-        let full = self.client_in.len() > HIGH_WATER && held;
+        // Whoever does not read its answers asks nothing more: the proxy has answers of its own, too.
+        let full = self.client_in.len() > HIGH_WATER && held || self.to_client.len() > HIGH_WATER;
         if full || self.to_upstream.len() > HIGH_WATER || self.leaving.is_some() {
             return Poll::Pending;
         }

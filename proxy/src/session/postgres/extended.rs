@@ -349,6 +349,7 @@ impl Machine {
             return Ok(Flow::Taken);
         }
         self.settle_held(gate);
+        self.refuse_doomed(gate);
         // One that follows a COPY may be the only one the server answers: it reads those before as part of the copy.
         let forwarded = self.connected && (self.batch_open || self.copy_in_flight());
         if forwarded {

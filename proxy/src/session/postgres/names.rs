@@ -121,10 +121,11 @@ impl UpstreamNames {
         vec![Undo::AllPrepared(before)]
     }
 
-    /// Forgets the portals that end with their transaction. Cursors of DECLARE stay: they may be held beyond it, and
-    /// one that is gone upstream fails there.
-    pub(super) fn end_transaction(&mut self) {
-        self.portals.retain(|_, portal| matches!(portal.prepared.part, Some(Part::Inner(_))));
+    /// Forgets the portals that end with their transaction, but for those `bound_later`, which belong to the next one.
+    /// Cursors of DECLARE stay: they may be held beyond it, and one that is gone upstream fails there.
+    pub(super) fn end_transaction(&mut self, bound_later: impl Fn(&[u8]) -> bool) {
+        let stays = |portal: &Portal| matches!(portal.prepared.part, Some(Part::Inner(_)));
+        self.portals.retain(|name, portal| stays(portal) || bound_later(name));
     }
 
     /// Forgets all portals.

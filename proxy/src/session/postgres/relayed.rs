@@ -76,7 +76,7 @@ impl machine::Machine for Machine {
     fn is_waiting(&self) -> bool {
         // What waits for answers that are in needs no more of them.
         let drained = self.wait == Some(Wait::Drained) && self.pending.is_empty();
-        (self.wait.is_some() && !drained) || self.desk.waits()
+        (self.wait.is_some() && !drained) || self.desk.waits() || self.is_behind()
     }
 
     fn take_cancel(&mut self) -> bool {
