@@ -165,6 +165,9 @@ pub trait Machine: Sized + Send {
     /// Whether frames of the client's wait for the upstream.
     fn is_waiting(&self) -> bool;
 
+    /// Where what runs was stopped: how many bytes of a row are still to go through. All that follows is dropped.
+    fn unwanted(&self) -> Option<usize>;
+
     /// Whether the upstream should cancel what it runs now; says so once for each request.
     fn take_cancel(&mut self) -> bool;
 
