@@ -62,6 +62,11 @@ impl Machine {
             | Effect::ChangesTemporary(_)
             | Effect::ChangesCatalog => ((Arc::clone(of), whole), self.decide(gate, of, whole)?),
         };
+        if let Effect::Prepare { name, .. } = effect {
+            self.names.room_for_prepared(name.as_bytes(), &**of)?;
+        } else if let Effect::Declare { name, .. } = effect {
+            self.names.room_for_portal(name.as_bytes(), &**of)?;
+        }
         let mut run = Run::new(of, index, rows_of, allowance);
         run.undo = self.follow(gate, of, index);
         Ok(run)
