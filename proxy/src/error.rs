@@ -28,6 +28,12 @@ pub enum ClientError {
     /// An Execute, Describe or FETCH names a portal or cursor that does not exist.
     #[error("portal \"{0}\" does not exist")]
     UnknownPortal(String),
+    /// The session keeps as much of a kind as it may.
+    #[error("too many {what} in one session")]
+    HoldsTooMuch {
+        /// `prepared statements`, `portals`.
+        what: &'static str,
+    },
     /// The grant a statement ran under is over.
     #[error("{message}")]
     GrantEnded {
@@ -121,6 +127,7 @@ impl ClientError {
             Self::LimitExceeded { sqlstate, .. }
             | Self::StartupRefused { sqlstate, .. }
             | Self::Asked { sqlstate, .. } => sqlstate,
+            Self::HoldsTooMuch { .. } => "53400",
             Self::Cancelled => "57014",
             Self::AuditUnavailable => "58030",
             Self::UpstreamUnavailable { .. } => "08006",
@@ -140,6 +147,7 @@ impl ClientError {
             Self::AuthenticationFailed { .. }
             | Self::UnknownStatement(_)
             | Self::UnknownPortal(_)
+            | Self::HoldsTooMuch { .. }
             | Self::GrantEnded { .. }
             | Self::LimitExceeded { .. }
             | Self::Asked { .. }
@@ -164,6 +172,9 @@ impl ClientError {
             | Self::LimitExceeded { hint, .. }
             | Self::Asked { hint, .. }
             | Self::StartupRefused { hint, .. } => Some(hint.as_str()),
+            Self::HoldsTooMuch { .. } => {
+                Some("close those that are done with: a session may keep 10000, whose texts and parameters are 8 MiB")
+            }
             Self::AuditUnavailable => Some("tell an administrator: the proxy's data folder is full or not writable"),
             Self::AuthenticationFailed { .. }
             | Self::UnknownStatement(_)

@@ -14,7 +14,8 @@ use hallpass_tests::{
 
 #[test]
 fn direct_attacks_are_real_on_postgres() {
-    direct_attacks_are_real(&*corpus::postgres(), "postgres");
+    let fixture = corpus::postgres();
+    direct_attacks_are_real(&*fixture, &fixture.label());
 }
 
 #[test]

@@ -164,18 +164,24 @@ fn without_an_audit_nothing_is_forwarded<P: Protocol>() {
     shop.database.log_statements();
     let mut alice = shop.alice_as("reader");
     alice.query("SELECT id FROM shop.orders WHERE id = 1").ok();
-    make_unwritable(&shop);
+    limit_files(&shop, "1:unlimited");
     let needle = "SELECT id FROM shop.orders WHERE note = 'must not be forwarded'";
     let reply = alice.query(needle);
     assert!(shop.proxy.alive(), "a full disk ends no proxy");
     reply.fails(Kind::AuditDown);
     assert!(!shop.database.statement_log().iter().any(|text| text.contains("must not be forwarded")));
+    // The same session goes on when there is space again, and what it does is on record.
+    limit_files(&shop, "unlimited:unlimited");
+    let after = "SELECT id FROM shop.orders WHERE id = 2";
+    assert_eq!(alice.query(after).ok().value(), "2");
+    shop.proxy.audit().wait_for_outcome(after);
+    shop.proxy.cli(&["audit", "verify"]).ok();
 }
 
-/// Makes the running proxy's writes to files fail, as on a full disk: no file may grow beyond one byte.
-fn make_unwritable<P: Protocol>(shop: &Shop<P>) {
+/// How long the running proxy's files may become, in bytes: where that is one, writes fail, as on a full disk.
+fn limit_files<P: Protocol>(shop: &Shop<P>, limit: &str) {
     let pid = shop.proxy.pid().to_string();
-    run(Command::new("prlimit").args(["--pid", &pid, "--fsize=1:1"]), "").ok();
+    run(Command::new("prlimit").args(["--pid", &pid, &format!("--fsize={limit}")]), "").ok();
 }
 
 fn the_audit_refuses_changes_and_shows_tampering<P: Protocol>() {

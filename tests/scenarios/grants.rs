@@ -5,7 +5,7 @@ use std::time::Duration;
 use hallpass_tests::{
     both,
     process::wait_for,
-    protocol::{Client as _, Direct as _, Kind, Protocol},
+    protocol::{Client as _, Direct as _, Kind, Postgres, Protocol},
     shop::{PostgresShop, Shop},
     wire::postgres::frame,
 };
@@ -19,6 +19,7 @@ both!(
     a_prepared_statement_that_runs_is_cancelled_too,
     what_was_prepared_under_a_grant_ends_with_it,
     an_open_transaction_of_an_ended_grant_does_not_commit,
+    no_savepoint_revives_the_transaction_of_an_ended_grant,
     a_grant_is_for_its_user_only,
     request_by_is_held,
     grants_survive_a_restart,
@@ -130,6 +131,72 @@ fn an_open_transaction_of_an_ended_grant_does_not_commit<P: Protocol>() {
         (!shop.database.is_locked("shop.orders")).then_some(())
     });
     assert_eq!(shop.database.value("SELECT note FROM shop.orders WHERE id = 3"), "note 3");
+}
+
+fn no_savepoint_revives_the_transaction_of_an_ended_grant<P: Protocol>() {
+    let shop = Shop::<P>::new("savepoint");
+    // The transaction has failed before the grant ends, or because of that.
+    for fails in [false, true] {
+        let grant = shop.grant("fixer");
+        let mut alice = shop.alice();
+        for sql in ["BEGIN", "UPDATE shop.orders SET note = 'gone' WHERE id = 3", "SAVEPOINT s"] {
+            alice.query(sql).ok();
+        }
+        if fails {
+            alice.query("INSERT INTO shop.orders (id) VALUES (1)").fails(Kind::Duplicate);
+        }
+        shop.proxy.revoke(grant);
+        wait_for("the end of the grant", Duration::from_secs(30), || {
+            let listed = shop.proxy.json(&["grants"]);
+            listed.as_array().is_some_and(Vec::is_empty).then_some(())
+        });
+        alice.query("ROLLBACK TO SAVEPOINT s").fails(Kind::Denied);
+        alice.query("COMMIT");
+        drop(alice);
+        wait_for("the row is unlocked", Duration::from_secs(30), || {
+            (!shop.database.is_locked("shop.orders")).then_some(())
+        });
+        assert_eq!(shop.database.value("SELECT note FROM shop.orders WHERE id = 3"), "note 3");
+    }
+}
+
+/// What is still to be kept when the grant ends is lost, whatever runs or waits then: another statement of the
+/// transaction, a batch without its Sync, a transaction in such a batch.
+#[test]
+fn what_is_not_kept_yet_is_lost_with_its_grant() {
+    let shop = PostgresShop::new("not_kept");
+    shop.grant("reader");
+    let run =
+        |sql: &[u8]| [frame::parse("", sql, &[]), frame::bind("", "", &[], &[], 0), frame::execute("", 0)].concat();
+    let update = b"UPDATE shop.orders SET note = 'gone' WHERE id = 3";
+    let scripts = [
+        [frame::query(b"BEGIN"), frame::query(update), frame::query(Postgres::SLOW.as_bytes())].concat(),
+        [run(update), frame::flush()].concat(),
+        [run(b"BEGIN"), run(update), frame::flush()].concat(),
+    ];
+    for (at, script) in scripts.iter().enumerate() {
+        let grant = shop.grant("fixer");
+        let mut alice = shop.alice();
+        alice.send(script);
+        wait_for("the row is changed", Duration::from_secs(30), || {
+            shop.database.is_locked("shop.orders").then_some(())
+        });
+        if at == 0 {
+            wait_for("the other one runs", Duration::from_secs(30), || {
+                shop.database.is_running("generate_series").then_some(())
+            });
+        }
+        shop.proxy.revoke(grant);
+        wait_for("the row is unlocked", Duration::from_secs(30), || {
+            (!shop.database.is_locked("shop.orders")).then_some(())
+        });
+        alice.send(&[frame::sync(), frame::query(b"COMMIT")].concat());
+        let replies: Vec<_> = (0..if at == 0 { 5 } else { 2 }).map(|_| alice.reply()).collect();
+        let mut errors = replies.iter().flat_map(|reply| &reply.errors);
+        assert!(errors.any(|error| error.message().contains("was revoked")), "{replies:?}");
+        assert_eq!(alice.query("SELECT 1").value(), "1");
+        assert_eq!(shop.database.value("SELECT note FROM shop.orders WHERE id = 3"), "note 3");
+    }
 }
 
 fn a_grant_is_for_its_user_only<P: Protocol>() {

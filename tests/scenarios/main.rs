@@ -16,6 +16,7 @@ mod denial;
 mod errors;
 mod extend;
 mod fence;
+mod flood;
 mod grants;
 mod inband;
 mod limits;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hallpass_tests::{
     shop::PostgresShop as Shop,
-    wire::postgres::{Client, Message, frame},
+    wire::postgres::{Client, Message, PATIENCE, frame},
 };
 
 /// Sends the same frames directly and through the proxy; every byte of the answer must be the same.
@@ -97,6 +97,35 @@ fn flush_without_sync_answers() {
     assert_eq!(seen, "2DC");
     alice.send(&frame::sync());
     assert_eq!(alice.reply().shape, "Z");
+}
+
+/// The end of one transaction takes no portal of the next one along, which was bound before the first was over.
+#[test]
+fn a_portal_of_the_next_batch_stays() {
+    let shop = Shop::new("next_batch");
+    let mut alice = shop.alice();
+    let bind = |portal: &str| frame::bind(portal, "s", &[], &[], 0);
+    let batch = [bind(""), frame::execute("", 0), frame::sync()].concat();
+    alice.send(&[frame::parse("s", b"SELECT 1", &[]), batch, bind(""), bind("p"), frame::flush()].concat());
+    assert_eq!(alice.reply().ok().value(), "1");
+    // Both answers to Bind are here, and so the end of the first transaction was.
+    while alice.next(PATIENCE).expect("a message").tag != b'2' {}
+    alice.send(&[frame::execute("", 0), frame::execute("p", 0), frame::sync()].concat());
+    assert_eq!(alice.reply().ok().lines(), ["1", "1"]);
+}
+
+/// The proxy asks for a pipeline's answers in pieces; a client that reads sees nothing of that.
+#[test]
+fn long_pipelines_are_one_conversation() {
+    let shop = Shop::new("pipeline");
+    shop.grant("reader");
+    let prepare = frame::parse("s", b"SELECT id FROM shop.orders WHERE id = 5", &[]);
+    let one = [frame::bind("", "s", &[], &[], 0), frame::execute("", 0)].concat();
+    let fails =
+        [frame::parse("", b"SELECT 1 / 0", &[]), frame::bind("", "", &[], &[], 0), frame::execute("", 0)].concat();
+    let (many, sync) = (one.repeat(1500), frame::sync());
+    same(&shop, &[[prepare, sync.clone()].concat(), [many.clone(), sync.clone()].concat()]);
+    same(&shop, &[[frame::parse("s", b"SELECT 7", &[]), many.clone(), fails, many, sync].concat()]);
 }
 
 #[test]

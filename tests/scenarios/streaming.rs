@@ -1,8 +1,11 @@
 //! Large results and messages are streamed: the proxy's memory does not grow with them.
 
+use std::time::Duration;
+
 use hallpass_tests::{
     both,
-    protocol::{Client as _, Protocol},
+    process::wait_for,
+    protocol::{Client as _, Direct as _, Kind, Protocol},
     shop::{MySqlShop, Shop},
 };
 
@@ -11,6 +14,7 @@ both!(
     masked_results_are_streamed_too,
     one_value_of_40_megabytes_passes,
     a_client_that_does_not_read_does_not_fill_the_proxy,
+    what_nobody_reads_ends_with_its_grant,
 );
 
 const MEGABYTES: u64 = 1024 * 1024;
@@ -71,10 +75,29 @@ fn a_client_that_does_not_read_does_not_fill_the_proxy<P: Protocol>() {
     let mut alice = shop.alice_as("reader");
     let grown = growth(&shop, &mut alice, |alice| {
         alice.start(&wide::<P>(200_000));
-        std::thread::sleep(std::time::Duration::from_secs(2));
+        std::thread::sleep(Duration::from_secs(2));
     });
     assert_little(grown);
     assert_eq!(shop.ask("SELECT 1").value(), "1", "others are not held up");
+}
+
+fn what_nobody_reads_ends_with_its_grant<P: Protocol>() {
+    let shop = Shop::<P>::new("unread_end");
+    let grant = shop.grant("reader");
+    let mut alice = shop.alice();
+    alice.start("SELECT repeat('x', 1000) FROM shop.orders a CROSS JOIN shop.orders b CROSS JOIN shop.orders c");
+    wait_for("the server has it", Duration::from_secs(30), || shop.database.is_running("repeat('x'").then_some(()));
+    // Until all buffers between are full, and the server waits for them.
+    let sent = || std::fs::read_to_string(format!("/proc/{}/io", shop.proxy.pid())).expect("the proxy runs");
+    wait_for("nothing moves", Duration::from_secs(30), || {
+        let before = sent();
+        std::thread::sleep(Duration::from_millis(200));
+        (before == sent()).then_some(())
+    });
+    shop.proxy.revoke(grant);
+    wait_for("the server ends it", Duration::from_secs(30), || (!shop.database.is_running("repeat('x'")).then_some(()));
+    alice.answer().fails(Kind::Denied);
+    assert_eq!(alice.query("SELECT 1").ok().value(), "1");
 }
 
 #[test]

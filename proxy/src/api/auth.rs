@@ -3,12 +3,10 @@
 use std::{net::SocketAddr, sync::Arc, time::Instant};
 
 use axum::{
-    extract::{ConnectInfo, FromRequestParts, connect_info::Connected},
+    extract::{ConnectInfo, FromRequestParts},
     http::{StatusCode, header, request::Parts},
-    serve::IncomingStream,
 };
 use hallpass_audit::event::{Event, Kind, Origin};
-use tokio::net::{TcpListener, UnixListener};
 
 use super::{Api, problem::Problem};
 use crate::store::actor::Actor;
@@ -23,18 +21,6 @@ pub(super) enum Peer {
     },
     /// TCP.
     Remote(SocketAddr),
-}
-
-impl Connected<IncomingStream<'_, UnixListener>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
-        Self::Local { uid: stream.io().peer_cred().ok().map(|found| found.uid()) }
-    }
-}
-
-impl Connected<IncomingStream<'_, TcpListener>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, TcpListener>) -> Self {
-        Self::Remote(*stream.remote_addr())
-    }
 }
 
 /// Somebody who was authenticated.

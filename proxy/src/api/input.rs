@@ -6,12 +6,12 @@ use std::time::Duration;
 use axum::{
     body::Bytes,
     extract::{self, FromRequest, FromRequestParts, Query, Request},
-    http::request::Parts,
+    http::{StatusCode, request::Parts},
 };
 use hallpass_policy::ids::Timestamp;
 use serde::de::DeserializeOwned;
 
-use super::problem::Problem;
+use super::{problem::Problem, serve::PATIENCE};
 use crate::config::units;
 
 /// A JSON body; an empty one is `{}`.
@@ -21,8 +21,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Input<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let bytes =
-            Bytes::from_request(request, state).await.map_err(|error| Problem::bad_request(error.body_text()))?;
+        let read = tokio::time::timeout(PATIENCE, Bytes::from_request(request, state)).await;
+        let read = read.map_err(|_| Problem::new(StatusCode::REQUEST_TIMEOUT, "the body did not come in time"))?;
+        let bytes = read.map_err(|error| Problem::bad_request(error.body_text()))?;
         let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
         serde_json::from_slice(text).map(Self).map_err(|error| Problem::bad_request(format!("the body: {error}")))
     }

@@ -35,12 +35,12 @@ pub mod problem;
 mod query;
 mod requests;
 mod routes;
+mod serve;
 mod sessions;
 #[cfg(test)]
 mod tests;
 mod users;
 
-use auth::Peer;
 pub(crate) use policy::mask_as_written;
 use problem::Problem;
 use routes::Routes;
@@ -163,7 +163,8 @@ pub async fn serve_socket(
     routes: Router,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    axum::serve(listener, routes.into_make_service_with_connect_info::<Peer>()).with_graceful_shutdown(stop).await
+    serve::serve(listener, routes, stop).await;
+    Ok(())
 }
 
 /// Serves TCP until `stop` resolves.
@@ -176,5 +177,6 @@ pub async fn serve_tcp(
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
     tracing::info!(address = %listener.local_addr()?, "API");
-    axum::serve(listener, routes.into_make_service_with_connect_info::<Peer>()).with_graceful_shutdown(stop).await
+    serve::serve(listener, routes, stop).await;
+    Ok(())
 }

@@ -17,6 +17,8 @@ pub enum Goodbye {
     Drained,
     /// The client broke the protocol.
     Violation,
+    /// A statement had to end, and the client did not read what it had shown of a row.
+    Stuck,
     /// The connection goes on as somebody else's.
     Relogin,
 }
@@ -31,6 +33,7 @@ impl Goodbye {
             Self::Expired => "the account ended",
             Self::Drained => "the proxy shut down",
             Self::Violation => "the client broke the protocol",
+            Self::Stuck => "the client read nothing while its statement had to end",
             Self::Relogin => "the client logged in anew",
         }
     }
@@ -39,7 +42,7 @@ impl Goodbye {
     pub(super) fn sqlstate(self) -> &'static str {
         match self {
             // What a server that loses its client notes.
-            Self::Client | Self::Upstream | Self::Relogin => "08006",
+            Self::Client | Self::Upstream | Self::Stuck | Self::Relogin => "08006",
             Self::Killed => ClientError::Killed.sqlstate(),
             Self::Expired => ClientError::Expired.sqlstate(),
             Self::Drained => ClientError::Draining.sqlstate(),

@@ -171,6 +171,9 @@ pub trait Machine: Sized + Send {
     /// Whether it goes on with frames that it took before, once it waits no more: it wants its turn without new ones.
     fn has_own_frames(&self) -> bool;
 
+    /// Where what runs was stopped: how many bytes of a row are still to go through. All that follows is dropped.
+    fn unwanted(&self) -> Option<usize>;
+
     /// Whether the upstream should cancel what it runs now; says so once for each request.
     fn take_cancel(&mut self) -> bool;
 

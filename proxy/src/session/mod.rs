@@ -6,6 +6,7 @@ mod decisions;
 pub mod fetcher;
 pub mod gate;
 pub mod goodbye;
+pub mod hoard;
 pub mod inband;
 pub mod listen;
 pub mod lobby;

@@ -66,13 +66,13 @@ fn recorded(value: &[u8], text: bool) -> Value {
 /// bytes as `{"hex":"…"}`, what was sent in pieces by its start, length and hash.
 pub fn mysql(
     parameters: &[Parameter<'_>],
-    long_data: &[Option<LongData>],
+    long_data: &[Option<Box<LongData>>],
     mode: config::Parameters,
 ) -> Option<Box<str>> {
     if parameters.is_empty() {
         return None;
     }
-    let long = |index: usize| long_data.get(index).and_then(Option::as_ref);
+    let long = |index: usize| long_data.get(index).and_then(Option::as_deref);
     let values = parameters.iter().enumerate().map(|(index, parameter)| mysql_value(parameter, long(index), mode));
     Some(Value::Array(values.collect()).to_string().into_boxed_str())
 }

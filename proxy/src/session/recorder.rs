@@ -16,6 +16,9 @@ use tokio::sync::Notify;
 /// How long an outcome may wait for company.
 const WAIT: Duration = Duration::from_millis(5);
 
+/// How many outcomes wait for company: a turn that ends many would keep all of them till it is over.
+const MOST: usize = 256;
+
 /// One thread's recorder.
 #[derive(Debug)]
 pub struct Recorder {
@@ -55,6 +58,9 @@ impl Recorder {
         waiting.push(event);
         if waiting.len() == 1 {
             self.some.notify_one();
+        }
+        if waiting.len().is_multiple_of(MOST) && self.journal.append(&waiting).is_ok() {
+            waiting.clear();
         }
     }
 

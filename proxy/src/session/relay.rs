@@ -33,6 +33,10 @@ use crate::{error::ClientError, net::stream::Stream};
 const READ: usize = 64 << 10;
 /// Unsent bytes above which the other side is not read: memory stays bounded, TCP does the rest.
 const HIGH_WATER: usize = 256 << 10;
+/// As much of a row that was stopped in the middle is taken for a client that does not read.
+const LITTLE: usize = 1 << 20;
+/// How long a client may keep a statement from being stopped by not reading the rest of a longer one.
+const STUCK: Duration = Duration::from_secs(5);
 /// How long a client that said goodbye may keep an upstream busy.
 const LINGER: Duration = Duration::from_secs(60);
 
@@ -105,6 +109,8 @@ pub struct Relay<M: Machine> {
     asking: Option<Asking>,
     syncing: Option<Durable>,
     leaving: Option<Goodbye>,
+    /// Since when what was stopped cannot end, as the client does not read.
+    stuck: Option<Instant>,
     /// Who ends the session next: an administrator, or the proxy that shuts down.
     killer: Goodbye,
 }
@@ -140,6 +146,7 @@ impl<M: Machine> Relay<M> {
             cancelling: None,
             syncing: None,
             leaving: None,
+            stuck: None,
             killer: Goodbye::Killed,
         }
     }
@@ -178,6 +185,8 @@ impl<M: Machine> Relay<M> {
                     self.recheck();
                     if self.expires.is_some_and(|end| end <= self.gate.now()) {
                         self.fatal(&ClientError::Expired, Goodbye::Expired)
+                    } else if self.is_stuck() {
+                        Some(Goodbye::Stuck)
                     } else {
                         self.leaving
                     }
@@ -193,6 +202,16 @@ impl<M: Machine> Relay<M> {
     /// What the client has sent already.
     fn begin(&mut self) -> Option<Goodbye> {
         self.feed_client(&[]).and_then(|turn| self.turned(turn))
+    }
+
+    /// Whether the client has kept what was stopped from ending for too long. Asked whenever that is cancelled again.
+    fn is_stuck(&mut self) -> bool {
+        let stuck = self.to_client.len() > HIGH_WATER && self.machine.unwanted().is_some_and(|rest| rest > LITTLE);
+        if !stuck {
+            self.stuck = None;
+            return false;
+        }
+        self.stuck.get_or_insert_with(Instant::now).elapsed() >= STUCK
     }
 
     /// What ends a turn of the client's alone.
@@ -308,17 +327,23 @@ impl<M: Machine> Relay<M> {
             tracing::debug!(%error, "writing to the upstream failed");
             self.to_upstream = Unsent::default();
         }
-        if !self.to_client.is_sent()
-            && let Poll::Ready(Err(error)) = self.to_client.poll_write(cx, &mut self.client)
-        {
-            tracing::debug!(%error, "writing to the client failed");
-            return Some(Turn::ClientGone);
+        if !self.to_client.is_sent() {
+            let before = self.to_client.len();
+            if let Poll::Ready(Err(error)) = self.to_client.poll_write(cx, &mut self.client) {
+                tracing::debug!(%error, "writing to the client failed");
+                return Some(Turn::ClientGone);
+            }
+            if self.to_client.len() < before {
+                self.stuck = None;
+            }
         }
         None
     }
 
     fn poll_upstream(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Turn>> {
-        if self.to_client.len() > HIGH_WATER {
+        // A server that cannot write hears of no cancel: what is stopped is read on, as little of it is kept.
+        let wanted = self.machine.unwanted().is_none_or(|rest| rest > LITTLE);
+        if self.to_client.len() > HIGH_WATER && wanted {
             return Poll::Pending;
         }
         if self.upstream.is_none() {
@@ -339,7 +364,8 @@ impl<M: Machine> Relay<M> {
 
     fn poll_client(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Turn>> {
         let held = self.machine.is_waiting() || self.cancelling.is_some() || self.asking.is_some();
-        let full = self.client_in.len() > HIGH_WATER && held;
+        // Whoever does not read its answers asks nothing more: the proxy has answers of its own, too.
+        let full = self.client_in.len() > HIGH_WATER && held || self.to_client.len() > HIGH_WATER;
         if full || self.to_upstream.len() > HIGH_WATER || self.leaving.is_some() {
             return Poll::Pending;
         }

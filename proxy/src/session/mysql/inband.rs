@@ -1,7 +1,7 @@
 //! Questions to the proxy itself, by COM_QUERY and as prepared statements. What is prepared for them is kept here, under
 //! numbers that no server gives; the upstream never hears of it. Asks nobody: the relay does, and brings the answer.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use hallpass_policy::statement::{
     Refusal, RefusalKind, Verb,
@@ -13,6 +13,7 @@ use crate::{
     error::ClientError,
     session::{
         gate::{Gate, Outcome, Permit},
+        hoard::{Hoard, Weigh},
         inband::{Answer, Cell, Table},
         parameters,
         target::Understanding,
@@ -48,6 +49,15 @@ struct Prepared {
 /// The longest parameter that is taken in pieces: statements that are asked for are shorter.
 const LONGEST: usize = 1 << 20;
 
+/// What a parameter is taken to weigh, whatever is sent for it.
+const PARAMETER: usize = 64 << 10;
+
+impl Weigh for Prepared {
+    fn weight(&self) -> usize {
+        self.of.text.len() + self.parameters * PARAMETER
+    }
+}
+
 /// A text that waits for its answer.
 #[derive(Debug)]
 struct Asked {
@@ -58,7 +68,7 @@ struct Asked {
 /// What a session has prepared for the proxy itself, and what it asks now.
 #[derive(Debug, Default)]
 pub(super) struct Desk {
-    prepared: HashMap<u32, Prepared>,
+    prepared: Hoard<u32, Prepared>,
     given: u32,
     asked: Option<Asked>,
 }
@@ -121,10 +131,15 @@ impl Machine {
     }
 
     /// A COM_STMT_PREPARE that asks the proxy.
-    pub(super) fn ask_prepare(&mut self, of: &Arc<Understanding>, inband: Inband) -> Flow {
-        self.desk.given += 1;
-        let number = FIRST + self.desk.given;
+    pub(super) fn ask_prepare(&mut self, gate: &mut Gate, of: &Arc<Understanding>, inband: Inband) -> Flow {
         let (columns, parameters) = (inband.columns(), inband.parameters().len());
+        let prepared =
+            Prepared { of: Arc::clone(of), inband, parameters, types: Vec::new(), long: vec![None; parameters] };
+        let number = FIRST + self.desk.given + 1;
+        if let Err(error) = self.desk.prepared.room(&number, prepared.weight(), "prepared statements") {
+            return self.deny(gate, &of.text, None, error);
+        }
+        self.desk.given += 1;
         let counted = |count: usize| u16::try_from(count).unwrap_or(u16::MAX);
         let ok = PrepareOk {
             statement: number,
@@ -150,8 +165,6 @@ impl Machine {
             encode::definitions_end(out, &mut sequence, status, held);
         }
         self.next = sequence.next();
-        let long = vec![None; parameters];
-        let prepared = Prepared { of: Arc::clone(of), inband, parameters, types: Vec::new(), long };
         self.desk.prepared.insert(number, prepared);
         if held.flavour() == Flavour::MariaDb {
             self.statements.note_last(number);
@@ -179,7 +192,8 @@ impl Machine {
                 Some(None) | None => value(parameter, charset),
             };
             let values = mine.iter().enumerate().map(whole).collect::<Result<Vec<_>, _>>()?;
-            let pieces: Vec<_> = long.iter().map(|bytes| bytes.as_deref().map(LongData::of)).collect();
+            let pieces: Vec<_> =
+                long.iter().map(|bytes| bytes.as_deref().map(|bytes| Box::new(LongData::of(bytes)))).collect();
             let recorded = parameters::mysql(&found, &pieces, gate.parameters());
             Ok((prepared.inband.bound(&values), recorded))
         });

@@ -1,7 +1,7 @@
 //! What the upstream session knows by number and by name: prepared statements of the protocol and of SQL's PREPARE,
 //! with their cursors. Changed only when the upstream has said that it did as told.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use hallpass_policy::{decide::Allowance, statement::Dialect};
 use serde_json::{Value, json};
@@ -9,7 +9,12 @@ use sha2::{Digest, Sha256};
 
 use super::{bound::Bound, job::Run};
 use crate::{
-    session::{run::Part, target::Understanding},
+    error::ClientError,
+    session::{
+        hoard::{Hoard, Weigh},
+        run::Part,
+        target::Understanding,
+    },
     wire::mysql::execute::{Known, ParameterType},
 };
 
@@ -41,7 +46,7 @@ pub(super) struct Statement {
     /// Whether the upstream has these types: not when the execution that bound them was denied.
     pub(super) types_sent: bool,
     /// Parameters that were sent in pieces.
-    pub(super) long_data: Vec<Option<LongData>>,
+    pub(super) long_data: Vec<Option<Box<LongData>>>,
     /// Its open cursor.
     pub(super) cursor: Option<Cursor>,
 }
@@ -72,8 +77,20 @@ impl Statement {
             self.long_data.resize_with(index + 1, || None);
         }
         if let Some(slot) = self.long_data.get_mut(index) {
-            slot.get_or_insert_with(LongData::default).add(data);
+            slot.get_or_insert_default().add(data);
         }
+    }
+}
+
+impl Weigh for Prepared {
+    fn weight(&self) -> usize {
+        self.of.text.len()
+    }
+}
+
+impl Weigh for Statement {
+    fn weight(&self) -> usize {
+        self.prepared.weight()
     }
 }
 
@@ -121,8 +138,8 @@ pub(super) struct Cursor {
 /// All statements of one upstream session.
 #[derive(Debug, Default)]
 pub(super) struct Statements {
-    by_number: HashMap<u32, Statement>,
-    by_name: HashMap<Arc<str>, Prepared>,
+    by_number: Hoard<u32, Statement>,
+    by_name: Hoard<Arc<str>, Prepared>,
     /// What MariaDB's clients mean by 0xffffffff.
     last: Option<u32>,
 }
@@ -149,6 +166,17 @@ impl Statements {
     /// The statement of this number.
     pub(super) fn get_mut(&mut self, number: u32) -> Option<&mut Statement> {
         self.by_number.get_mut(&number)
+    }
+
+    /// Whether the session may keep one more of this text.
+    pub(super) fn room(&self, of: &Understanding) -> Result<(), ClientError> {
+        // Servers give numbers that are not in use.
+        self.by_number.room(&LAST, of.weight(), "prepared statements")
+    }
+
+    /// Whether the session may keep this text under `name`.
+    pub(super) fn room_for_named(&self, name: &str, of: &Understanding) -> Result<(), ClientError> {
+        self.by_name.room(name, of.weight(), "prepared statements")
     }
 
     /// A statement was prepared.

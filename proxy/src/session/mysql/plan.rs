@@ -62,6 +62,9 @@ impl Machine {
             | Effect::ChangesTemporary(_)
             | Effect::ChangesCatalog => ((Arc::clone(of), whole), decide(gate, of, whole)?),
         };
+        if let Effect::Prepare { name, .. } = effect {
+            self.statements.room_for_named(name, of)?;
+        }
         Ok(Run::new(of, index, rows_of, allowance))
     }
 

@@ -45,10 +45,11 @@ impl Machine {
         }
         match questions(&of.understood.statements).map(|questions| questions.and_then(|mut all| all.pop())) {
             Ok(None) => {}
-            Ok(Some((_, question))) => return Ok(self.ask_prepare(&of, question)),
+            Ok(Some((_, question))) => return Ok(self.ask_prepare(gate, &of, question)),
             Err(error) => return Ok(self.deny(gate, &of.text, None, error)),
         }
-        let run = match self.plan(gate, &of, 0) {
+        let room = self.statements.room(&of);
+        let run = match room.and_then(|()| self.plan(gate, &of, 0)) {
             Ok(run) => run,
             Err(error) => return Ok(self.deny(gate, &of.text, of.understood.statements.first(), error)),
         };

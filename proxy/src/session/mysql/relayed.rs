@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Instant};
 
 use hallpass_policy::decide::Fence;
 
-use super::{Login, Machine};
+use super::{
+    Login, Machine,
+    pending::{Owed, Pending},
+};
 use crate::{
     error::ClientError,
     session::{
@@ -75,6 +78,12 @@ impl machine::Machine for Machine {
 
     fn has_own_frames(&self) -> bool {
         self.pieces.is_some()
+    }
+
+    fn unwanted(&self) -> Option<usize> {
+        let stopped = matches!(&self.pending, Some(Pending { owed: Owed::Job(job), .. }) if job.stopped.is_some());
+        // A row of several packets does not say how many there are.
+        stopped.then_some(if self.row_continues { usize::MAX } else { self.upstream_rest })
     }
 
     fn take_cancel(&mut self) -> bool {

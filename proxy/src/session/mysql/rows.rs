@@ -46,7 +46,9 @@ impl Machine {
         let pending = self.pending.as_mut()?;
         let reader = &pending.reader;
         let Owed::Job(job) = &mut pending.owed else { return None };
-        if job.stopped.is_some() || !job.tail.is_empty() {
+        // A row that the client has a part of is brought to its end, whatever stopped it.
+        let stopped = job.stopped.is_some();
+        if stopped && !self.row_continues || !job.tail.is_empty() {
             return None;
         }
         let run = job.run()?;
@@ -62,7 +64,7 @@ impl Machine {
                 self.row_continues || rest.get(end + HEADER).is_some_and(|first| reader.is_row(*first, header.length));
             // Sequence ids go on by one: where they do not, packets were put in and the slow way renumbers.
             let room = self.row_continues || run.has_room(header.total());
-            if !row || header.sequence != next || !room {
+            if !row || header.sequence != next || !room || (stopped && !self.row_continues) {
                 break;
             }
             run.rows += u64::from(!self.row_continues);

@@ -12,6 +12,9 @@ use crate::{
     },
 };
 
+/// Answers that the upstream may owe at once: what is remembered of each would otherwise be as much as a client likes.
+const MOST_PENDING: usize = 1024;
+
 /// The longest message of a kind that is held in memory until it is whole.
 fn longest(of: u8) -> usize {
     if matches!(of, tag::QUERY | tag::PARSE) { 17 << 20 } else { 256 << 20 }
@@ -51,6 +54,10 @@ impl Machine {
             if self.wait.is_some() || self.desk.waits() {
                 return Ok((at, Stop::Hold));
             }
+            if self.is_behind() {
+                self.call_answers_in(gate);
+                return Ok((at, Stop::Hold));
+            }
             match self.next_piece(gate)? {
                 None => {}
                 Some(Flow::Stop(stop)) => return Ok((at, stop)),
@@ -81,6 +88,19 @@ impl Machine {
                 Flow::Stop(stop) => return Ok((at, stop)),
                 Flow::Asked(questions) => return Ok((at + header.total(), Stop::Ask(questions))),
             }
+        }
+    }
+
+    /// Whether the upstream owes so many answers that nothing more is asked of it. Data of a copy are no questions.
+    pub(super) fn is_behind(&self) -> bool {
+        self.pending.len() >= MOST_PENDING && !self.copying
+    }
+
+    /// Asks for the answers that the upstream would keep to itself until Sync: they are waited for.
+    fn call_answers_in(&mut self, gate: &mut Gate) {
+        if self.batch_open {
+            self.settle_held(gate);
+            self.out.own_flush();
         }
     }
 

@@ -3,10 +3,12 @@
 
 use std::time::Instant;
 
+use hallpass_policy::statement::Effect;
+
 use super::{
     End, Machine, Wait,
     bound::Unbound,
-    job::Job,
+    job::{Job, Run},
     outbox::OwnSql,
     pending::{Own, Pending},
 };
@@ -231,14 +233,41 @@ impl Machine {
         for job in self.pending.iter_mut().filter_map(Pending::job_mut).filter(|job| job.stopped.is_none()) {
             job.stopped = job.runs.iter().find_map(|run| gate.still_granted(&run.allowance).err());
         }
+        if let Some(error) = self.tx_allowances.iter().find_map(|allowance| gate.still_granted(allowance).err()) {
+            // Whatever runs now would be kept or lost together with what has run under that grant. A COMMIT that is on
+            // its way came in time.
+            let commits = |run: &Run| run.statement().is_some_and(|statement| statement.effect == Effect::Commit);
+            if let Some(job) = self.at_work().next()
+                && job.stopped.is_none()
+                && !job.runs.last().is_some_and(commits)
+            {
+                job.stopped = Some(error.clone());
+            }
+            self.doomed = Some(error);
+        }
         self.stop_next();
-        let ended = self.tx_allowances.iter().find_map(|allowance| gate.still_granted(allowance).err());
-        if let Some(error) = ended
-            && self.tx == TransactionStatus::Open
+        if self.batch_open && self.pending.is_empty() {
+            self.refuse_doomed(gate);
+        }
+        self.abort_doomed();
+    }
+
+    /// Makes the open batch fail, if nothing of it may be kept.
+    pub(super) fn refuse_doomed(&mut self, gate: &mut Gate) {
+        if self.batch_open
+            && let Some(error) = self.doomed.clone()
+        {
+            self.refuse_batch(gate, error);
+        }
+    }
+
+    /// Makes the open transaction fail between the client's messages, if nothing of it may be kept.
+    pub(super) fn abort_doomed(&mut self) {
+        if self.tx == TransactionStatus::Open
             && self.pending.is_empty()
             && !self.batch_open
+            && let Some(error) = self.doomed.clone()
         {
-            self.tx_allowances.clear();
             let hint = error.hint().map(ToOwned::to_owned);
             notice_response(
                 &mut self.out.client,

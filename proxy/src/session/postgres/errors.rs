@@ -23,6 +23,9 @@ use crate::{
 /// SQLSTATE `in_failed_sql_transaction`.
 const IN_FAILED_TRANSACTION: &str = "25P02";
 
+/// Parameters that a server may report; it has about fifteen that it reports.
+const MOST_PARAMETERS: usize = 200;
+
 impl Machine {
     /// An ErrorResponse.
     pub(super) fn error(&mut self, gate: &mut Gate, frame: Frame<'_>) -> Result<(), End> {
@@ -252,6 +255,9 @@ impl Machine {
         if name == "standard_conforming_strings" && value != "on" {
             // Under this the server reads texts differently than we do.
             return Err(End::Upstream("standard_conforming_strings was turned off".into()));
+        }
+        if self.told.len() >= MOST_PARAMETERS && self.told.iter().all(|(told, _)| *told != name) {
+            return Err(End::Upstream("more parameters than a server has".into()));
         }
         self.report_parameter(&name, &value);
         Ok(())

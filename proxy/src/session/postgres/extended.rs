@@ -86,7 +86,8 @@ impl Machine {
             }
             self.desk.forget_prepared(parse.statement);
         }
-        let run = match self.plan_parse(gate, &of) {
+        let room = self.names.room_for_prepared(parse.statement, &*of);
+        let run = match room.and_then(|()| self.plan_parse(gate, &of)) {
             Ok(run) => run,
             Err(error) => return Ok(self.deny_batch(gate, &of.text, error)),
         };
@@ -210,6 +211,9 @@ impl Machine {
             prepared,
             begun: false,
         };
+        if let Err(error) = self.names.room_for_portal(bind.portal, &portal) {
+            return Ok(self.deny_batch(gate, &portal.prepared.of.text, error));
+        }
         self.desk.forget_portal(bind.portal);
         let undo = self.names.set_portal(bind.portal, Some(portal));
         self.pending.push_back(Pending::Bind(undo, errors));
@@ -365,6 +369,7 @@ impl Machine {
             return Ok(Flow::Taken);
         }
         self.settle_held(gate);
+        self.refuse_doomed(gate);
         // One that follows a COPY may be the only one the server answers: it reads those before as part of the copy.
         let forwarded = self.connected && (self.batch_open || self.copy_in_flight());
         if forwarded {

@@ -1,7 +1,7 @@
 //! Questions to the proxy itself, by Query and by the extended protocol. What is prepared and bound for them is kept
 //! here, beside the upstream's names: the upstream never hears of it. Asks nobody: the relay does, and brings the answer.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use hallpass_policy::{
     ids::Timestamp,
@@ -16,6 +16,7 @@ use crate::{
     error::ClientError,
     session::{
         gate::{Gate, Outcome, Permit},
+        hoard::{Hoard, Weigh},
         inband::{Answer, Cell, Table, civil},
         machine::Stop,
         parameters,
@@ -29,6 +30,9 @@ use crate::{
         frontend::{Bind, Execute, Named, Parse},
     },
 };
+
+/// What the rows of a portal that are still to be fetched are taken to weigh.
+const ROWS: usize = 64 << 10;
 
 /// A statement that was prepared.
 #[derive(Clone, Debug)]
@@ -49,6 +53,18 @@ struct Portal {
     parameters: Option<Box<str>>,
     /// What is still to be fetched; `None`: it has not run. It never runs twice, as on the server.
     rest: Option<Vec<Vec<Cell>>>,
+}
+
+impl Weigh for Prepared {
+    fn weight(&self) -> usize {
+        self.of.text.len()
+    }
+}
+
+impl Weigh for Portal {
+    fn weight(&self) -> usize {
+        self.prepared.weight() + self.parameters.as_ref().map_or(0, |parameters| parameters.len()) + ROWS
+    }
 }
 
 /// A text that waits for its answer.
@@ -72,8 +88,8 @@ enum Way {
 /// What a session has prepared for the proxy itself, and what it asks now.
 #[derive(Debug, Default)]
 pub(super) struct Desk {
-    prepared: HashMap<Box<[u8]>, Prepared>,
-    portals: HashMap<Box<[u8]>, Portal>,
+    prepared: Hoard<Box<[u8]>, Prepared>,
+    portals: Hoard<Box<[u8]>, Portal>,
     asked: Option<Asked>,
 }
 
@@ -156,7 +172,8 @@ impl Machine {
         if let Some(flow) = self.before_ours(gate) {
             return flow;
         }
-        if let Err(error) = self.free_statement(parse.statement) {
+        let room = self.desk.prepared.room(parse.statement, of.text.len(), "prepared statements");
+        if let Err(error) = self.free_statement(parse.statement).and(room) {
             return self.deny_batch(gate, &of.text, error);
         }
         // What the upstream has under no name is out of reach from here on.
@@ -197,6 +214,9 @@ impl Machine {
             rest: None,
             prepared,
         };
+        if let Err(error) = self.desk.portals.room(bind.portal, portal.weight(), "portals") {
+            return self.deny_batch(gate, &portal.prepared.of.text, error);
+        }
         self.desk.portals.insert(Box::from(bind.portal), portal);
         let mut bytes = Vec::new();
         encode::bind_complete(&mut bytes);

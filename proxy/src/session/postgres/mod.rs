@@ -132,8 +132,10 @@ pub struct Machine {
     cancel: bool,
     /// The open transaction was ended by the proxy; the client hears why at its next statement.
     aborted: Option<ClientError>,
-    /// The open transaction ran something under this allowance.
+    /// The open transaction has run something under this allowance.
     tx_allowances: Vec<Arc<Allowance>>,
+    /// One of them has ended: nothing of the open transaction may be kept.
+    doomed: Option<ClientError>,
     /// Bytes of a large frame that still go through as they come.
     upstream_rest: usize,
     client_rest: ClientRest,
@@ -208,6 +210,7 @@ impl Machine {
             cancel: false,
             aborted: None,
             tx_allowances: Vec::new(),
+            doomed: None,
             upstream_rest: 0,
             client_rest: ClientRest::None,
             stateful: false,

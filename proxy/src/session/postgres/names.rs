@@ -1,12 +1,16 @@
 //! What the upstream session knows by name: prepared statements and portals, SQL-level ones among them, since Postgres
 //! keeps both kinds in one namespace each. Changed when a message is forwarded, changed back if it does not succeed.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, OnceLock},
-};
+use std::sync::{Arc, OnceLock};
 
-use crate::session::{run::Part, target::Understanding};
+use crate::{
+    error::ClientError,
+    session::{
+        hoard::{Hoard, Weigh},
+        run::Part,
+        target::Understanding,
+    },
+};
 
 /// One column of a result, as a RowDescription tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +41,12 @@ pub(super) struct Prepared {
     pub(super) shape: Arc<OnceLock<Shape>>,
 }
 
+impl Weigh for Prepared {
+    fn weight(&self) -> usize {
+        self.of.text.len()
+    }
+}
+
 /// A portal or cursor.
 #[derive(Clone, Debug)]
 pub(super) struct Portal {
@@ -50,6 +60,12 @@ pub(super) struct Portal {
     pub(super) begun: bool,
 }
 
+impl Weigh for Portal {
+    fn weight(&self) -> usize {
+        self.prepared.weight() + self.parameters.as_ref().map_or(0, |parameters| parameters.len())
+    }
+}
+
 /// How to take a change back.
 #[derive(Debug)]
 pub(super) enum Undo {
@@ -58,9 +74,9 @@ pub(super) enum Undo {
     /// The portal was this before.
     Portal(Box<[u8]>, Option<Portal>),
     /// These were all prepared statements.
-    AllPrepared(HashMap<Box<[u8]>, Prepared>),
+    AllPrepared(Hoard<Box<[u8]>, Prepared>),
     /// These were all portals.
-    AllPortals(HashMap<Box<[u8]>, Portal>),
+    AllPortals(Hoard<Box<[u8]>, Portal>),
     /// The search_path was this before.
     Path(Arc<str>),
 }
@@ -68,8 +84,8 @@ pub(super) enum Undo {
 /// All names of one upstream session.
 #[derive(Debug, Default)]
 pub(super) struct UpstreamNames {
-    prepared: HashMap<Box<[u8]>, Prepared>,
-    portals: HashMap<Box<[u8]>, Portal>,
+    prepared: Hoard<Box<[u8]>, Prepared>,
+    portals: Hoard<Box<[u8]>, Portal>,
 }
 
 impl UpstreamNames {
@@ -93,6 +109,16 @@ impl UpstreamNames {
         self.prepared.keys().any(|name| !name.is_empty())
     }
 
+    /// Whether the session may keep this under `name`.
+    pub(super) fn room_for_prepared(&self, name: &[u8], prepared: &impl Weigh) -> Result<(), ClientError> {
+        self.prepared.room(name, prepared.weight(), "prepared statements")
+    }
+
+    /// Whether the session may keep this under `name`.
+    pub(super) fn room_for_portal(&self, name: &[u8], portal: &impl Weigh) -> Result<(), ClientError> {
+        self.portals.room(name, portal.weight(), "portals")
+    }
+
     /// Sets or removes a prepared statement.
     pub(super) fn set_prepared(&mut self, name: &[u8], to: Option<Prepared>) -> Undo {
         let before = match to {
@@ -113,18 +139,18 @@ impl UpstreamNames {
 
     /// Forgets all named prepared statements, as DEALLOCATE ALL does; the unnamed one stays.
     pub(super) fn clear_named(&mut self) -> Vec<Undo> {
-        let mut before = std::mem::take(&mut self.prepared);
-        if let Some((name, unnamed)) = before.remove_entry([].as_slice()) {
-            self.prepared.insert(name.clone(), unnamed.clone());
-            before.insert(name, unnamed);
+        let before = std::mem::take(&mut self.prepared);
+        if let Some(unnamed) = before.get([].as_slice()).cloned() {
+            self.prepared.insert(Box::default(), unnamed);
         }
         vec![Undo::AllPrepared(before)]
     }
 
-    /// Forgets the portals that end with their transaction. Cursors of DECLARE stay: they may be held beyond it, and
-    /// one that is gone upstream fails there.
-    pub(super) fn end_transaction(&mut self) {
-        self.portals.retain(|_, portal| matches!(portal.prepared.part, Some(Part::Inner(_))));
+    /// Forgets the portals that end with their transaction, but for those `bound_later`, which belong to the next one.
+    /// Cursors of DECLARE stay: they may be held beyond it, and one that is gone upstream fails there.
+    pub(super) fn end_transaction(&mut self, bound_later: impl Fn(&[u8]) -> bool) {
+        let stays = |portal: &Portal| matches!(portal.prepared.part, Some(Part::Inner(_)));
+        self.portals.retain(|name, portal| stays(portal) || bound_later(name));
     }
 
     /// Forgets all portals.

@@ -37,6 +37,11 @@ impl Machine {
     /// Whether the names in force are known, so that SQL can be understood. Asks for what is not.
     pub(super) fn ready_for_sql(&mut self, gate: &mut Gate) -> Result<Ready, End> {
         let idle = self.tx == TransactionStatus::Idle;
+        if self.doomed.is_some() && !self.batch_open && !self.pending.is_empty() {
+            // The transaction is about to fail: what comes next finds it so.
+            self.wait = Some(Wait::Drained);
+            return Ok(Ready::NotYet(Stop::Hold));
+        }
         // In a transaction that has changed names the proxy's own connection could wait for that very transaction.
         let changed = gate.target().is_changed() && (idle || !gate.has_private());
         if self.batch_open || !(self.path_dirty || self.catalog_dirty || changed || gate.is_private_stale()) {
@@ -181,7 +186,7 @@ impl Machine {
         self.stale_batch &= self.batch_open;
     }
 
-    /// Notes under what the open transaction has run: it ends when one of these does. Says what review rules say of it.
+    /// Notes what is sent. Says what review rules say of it.
     pub(super) fn note_runs(&mut self, runs: &[Run]) {
         for run in runs {
             let sets = |effect: &Effect| matches!(effect, Effect::Set { name, .. } if &**name == "search_path");
@@ -189,10 +194,13 @@ impl Machine {
             for warning in &run.allowance.warnings {
                 self.warn(warning);
             }
-            let known = self.tx_allowances.iter().any(|allowance| same(allowance, &run.allowance));
-            if !known {
-                self.tx_allowances.push(Arc::clone(&run.allowance));
-            }
+        }
+    }
+
+    /// Notes under what the open transaction has run: it ends when one of these does.
+    pub(super) fn note_done(&mut self, run: &Run) {
+        if !self.tx_allowances.iter().any(|allowance| same(allowance, &run.allowance)) {
+            self.tx_allowances.push(Arc::clone(&run.allowance));
         }
     }
 

@@ -202,6 +202,11 @@ impl Pending {
         }
     }
 
+    /// Whether it is the Bind of the portal called `name`.
+    pub(super) fn binds(&self, name: &[u8]) -> bool {
+        matches!(self, Self::Bind(Undo::Portal(bound, _), _) if **bound == *name)
+    }
+
     /// The job, while it is not over.
     pub(super) fn job(&self) -> Option<&Job> {
         match self {

@@ -19,6 +19,7 @@ use crate::{
         run::{Part, RowsOf},
         target::Understanding,
     },
+    wire::postgres::backend::TransactionStatus,
 };
 
 impl Machine {
@@ -27,6 +28,7 @@ impl Machine {
     pub(super) fn plan(&mut self, gate: &mut Gate, of: &Arc<Understanding>, index: usize) -> Result<Run, ClientError> {
         let whole = Part::Whole(index);
         let effect = whole.of(of).map_or(&Effect::None, |statement| &statement.effect);
+        self.keeps_nothing_ended(effect)?;
         let (rows_of, allowance) = match effect {
             // The rows and the rights are those of what is named; only the arguments are its own.
             Effect::Execute { name } => {
@@ -60,9 +62,25 @@ impl Machine {
             | Effect::ChangesTemporary(_)
             | Effect::ChangesCatalog => ((Arc::clone(of), whole), self.decide(gate, of, whole)?),
         };
+        if let Effect::Prepare { name, .. } = effect {
+            self.names.room_for_prepared(name.as_bytes(), &**of)?;
+        } else if let Effect::Declare { name, .. } = effect {
+            self.names.room_for_portal(name.as_bytes(), &**of)?;
+        }
         let mut run = Run::new(of, index, rows_of, allowance);
         run.undo = self.follow(gate, of, index);
         Ok(run)
+    }
+
+    /// Refuses what would go on with a transaction of which nothing may be kept: it can only be rolled back. One that has
+    /// failed already is revived by nothing but going back to a savepoint.
+    fn keeps_nothing_ended(&self, effect: &Effect) -> Result<(), ClientError> {
+        let Some(error) = &self.doomed else { return Ok(()) };
+        let goes_on = match self.tx {
+            TransactionStatus::Failed => matches!(effect, Effect::RollbackTo),
+            TransactionStatus::Open | TransactionStatus::Idle => !matches!(effect, Effect::Rollback),
+        };
+        if goes_on { Err(error.clone()) } else { Ok(()) }
     }
 
     /// Decides what a prepared statement or cursor runs.

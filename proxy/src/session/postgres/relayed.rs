@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use hallpass_policy::decide::Fence;
 
-use super::{Machine, Wait};
+use super::{Machine, Wait, pending::Pending};
 use crate::{
     error::ClientError,
     session::{
@@ -80,7 +80,13 @@ impl machine::Machine for Machine {
     fn is_waiting(&self) -> bool {
         // What waits for answers that are in needs no more of them.
         let drained = self.wait == Some(Wait::Drained) && self.pending.is_empty();
-        (self.wait.is_some() && !drained) || self.desk.waits()
+        (self.wait.is_some() && !drained) || self.desk.waits() || self.is_behind()
+    }
+
+    fn unwanted(&self) -> Option<usize> {
+        let stopped =
+            matches!(self.pending.front(), Some(Pending::Query(job) | Pending::Execute(job)) if job.stopped.is_some());
+        (stopped || self.swallow).then_some(self.upstream_rest)
     }
 
     fn has_own_frames(&self) -> bool {

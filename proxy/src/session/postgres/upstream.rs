@@ -189,9 +189,9 @@ impl Machine {
             return self.all_completed(gate, raw);
         };
         let done = job.runs.is_empty();
-        let bounded = run.write_bound().is_some();
         // What ends with a COMMIT of ours is complete when that has succeeded.
-        let kept = bounded || (done && job.wrapped);
+        let kept = run.write_bound().is_some() || (done && job.wrapped);
+        self.note_done(&run);
         let of = Arc::clone(&run.of);
         if let Some(statement) = of.understood.statements.get(run.index) {
             self.succeeded(gate, statement);
@@ -233,11 +233,12 @@ impl Machine {
         self.tx = status;
         self.swallow = false;
         self.copying = false;
-        if status != TransactionStatus::Open {
-            self.tx_allowances.clear();
-        }
         if status == TransactionStatus::Idle {
-            self.names.end_transaction();
+            // A transaction that has failed is not over: going back to a savepoint revives it.
+            self.tx_allowances.clear();
+            self.doomed = None;
+            let pending = &self.pending;
+            self.names.end_transaction(|name| pending.iter().any(|pending| pending.binds(name)));
             self.transaction_over(gate);
         }
         while matches!(self.pending.front(), Some(Pending::CopyEnd)) {
@@ -263,6 +264,7 @@ impl Machine {
         }
         self.stop_next();
         self.flush_local();
+        self.abort_doomed();
         Ok(())
     }
 

@@ -53,6 +53,7 @@ pub fn code(error: &ClientError, denied: Denied) -> Code {
         },
         ClientError::UnknownStatement(_) => (1243, *b"HY000"),
         ClientError::UnknownPortal(_) => (1421, *b"HY000"),
+        ClientError::HoldsTooMuch { .. } => (1461, *b"42000"),
         ClientError::LimitExceeded { sqlstate, .. } => match *sqlstate {
             // A time limit: what `max_execution_time` says.
             "57014" => (3024, *b"HY000"),
@@ -120,6 +121,7 @@ pub fn message(error: &ClientError, using: UsingPassword) -> String {
         ClientError::UnknownPortal(name) => format!("The statement ({name}) has no open cursor."),
         ClientError::Denied(_)
         | ClientError::Refused(_)
+        | ClientError::HoldsTooMuch { .. }
         | ClientError::GrantEnded { .. }
         | ClientError::LimitExceeded { .. }
         | ClientError::Asked { .. }

@@ -55,6 +55,7 @@ pub fn severity(error: &ClientError, phase: Phase) -> Severity {
         | ClientError::Refused(_)
         | ClientError::UnknownStatement(_)
         | ClientError::UnknownPortal(_)
+        | ClientError::HoldsTooMuch { .. }
         | ClientError::GrantEnded { .. }
         | ClientError::LimitExceeded { .. }
         | ClientError::Asked { .. }
@@ -76,6 +77,7 @@ pub fn error_response(out: &mut Vec<u8>, error: &ClientError, phase: Phase) {
         | ClientError::Refused(_)
         | ClientError::UnknownStatement(_)
         | ClientError::UnknownPortal(_)
+        | ClientError::HoldsTooMuch { .. }
         | ClientError::GrantEnded { .. }
         | ClientError::LimitExceeded { .. }
         | ClientError::Asked { .. }

@@ -76,6 +76,9 @@ pub enum LoginFailure {
     /// It does not know our password itself, or somebody stands in between.
     #[error("SCRAM failed: {0}")]
     Scram(std::io::Error),
+    /// It would keep the proxy busy or fill its memory.
+    #[error("the upstream asks for more than a login is worth: {0}")]
+    Excessive(&'static str),
     /// A message where it may not be.
     #[error("unexpected message `{}` at login", char::from(*.0).escape_default())]
     Unexpected(u8),
@@ -107,7 +110,7 @@ impl LoginFailure {
                 "the database asks for a login that the proxy is not configured for; tell an administrator".into()
             }
             Self::Scram(_) => "the database could not prove that it knows the proxy's password".into(),
-            Self::Unexpected(_) | Self::Malformed(_) | Self::Unencodable(_) => {
+            Self::Excessive(_) | Self::Unexpected(_) | Self::Malformed(_) | Self::Unencodable(_) => {
                 "the database did not answer as PostgreSQL does".into()
             }
         }
@@ -145,6 +148,20 @@ pub enum Action {
     Derive(Box<Derivation>),
     /// The session is open.
     Ready(Opened),
+}
+
+/// Parameters that an upstream may report at login; servers report about fifteen.
+const MOST_PARAMETERS: usize = 200;
+/// The longest of them, as a message; a search_path may have thousands of characters.
+const LONGEST_PARAMETER: usize = 64 << 10;
+/// Iterations of SCRAM: a second of work or two. PostgreSQL has 4096 unless told otherwise.
+const MOST_ITERATIONS: u64 = 10_000_000;
+
+/// The iteration count of a challenge, `r=…,s=…,i=…`; one out of shape fails where it is read.
+fn iterations(challenge: &[u8]) -> Option<u64> {
+    let fields = challenge.split(|byte| *byte == b',');
+    let count = fields.filter_map(|field| field.strip_prefix(b"i=")).next()?;
+    std::str::from_utf8(count).ok()?.parse().ok()
 }
 
 /// How far authentication is.
@@ -228,6 +245,9 @@ impl Conversation {
             (tag::PARAMETER_STATUS, State::Authenticated) => {
                 let (name, value) = parameter_status(frame.body)?;
                 let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+                if self.parameters.len() >= MOST_PARAMETERS || frame.raw.len() > LONGEST_PARAMETER {
+                    return Err(LoginFailure::Excessive("parameters"));
+                }
                 self.parameters.push((text(name), text(value)));
                 Ok(Action::Wait)
             }
@@ -268,6 +288,9 @@ impl Conversation {
             }
             (Authentication::Sasl(mechanisms), State::Unasked) => self.sasl(mechanisms),
             (Authentication::SaslContinue(challenge), State::ScramFirst(scram)) => {
+                if iterations(challenge).is_some_and(|count| count > MOST_ITERATIONS) {
+                    return Err(LoginFailure::Excessive("iterations of SCRAM"));
+                }
                 self.state = State::ScramDeriving;
                 Ok(Action::Derive(Box::new(Derivation { scram, challenge: challenge.to_vec() })))
             }
@@ -380,6 +403,28 @@ mod tests {
         let Ok(Action::Ready(opened)) = receive(&mut conversation, b"Z\0\0\0\x05I") else { panic!() };
         let parameters = vec![("TimeZone".into(), "UTC".into())];
         assert_eq!(opened, Opened { parameters, process_id: 7, secret: b"abcd".to_vec() });
+    }
+
+    #[test]
+    fn what_is_more_than_a_login_is_worth_ends_it() {
+        let mut conversation = Conversation::new("u", None, Binding::Unsupported);
+        let mut bytes = Vec::new();
+        encode::authentication_ok(&mut bytes);
+        assert!(matches!(receive(&mut conversation, &bytes), Ok(Action::Wait)));
+        bytes.clear();
+        encode::parameter_status(&mut bytes, "name", "value").unwrap();
+        for _ in 0..MOST_PARAMETERS {
+            assert!(matches!(receive(&mut conversation, &bytes), Ok(Action::Wait)));
+        }
+        assert!(matches!(receive(&mut conversation, &bytes), Err(LoginFailure::Excessive(_))));
+
+        for (count, taken) in [("4096", true), ("10000000", true), ("10000001", false), ("2147483647", false)] {
+            let mut conversation = Conversation::new("u", Some(&secret()), Binding::Unsupported);
+            let asked = receive(&mut conversation, &auth(10, b"SCRAM-SHA-256\0\0"));
+            assert!(matches!(asked, Ok(Action::Send(_))));
+            let told = receive(&mut conversation, &auth(11, format!("r=x,s=c2FsdA==,i={count}").as_bytes()));
+            assert_eq!(matches!(told, Ok(Action::Derive(_))), taken, "{count}");
+        }
     }
 
     #[test]

@@ -50,6 +50,11 @@ impl Fixture {
         Client::connect(&self.account(true)).expect("shop_admin may connect")
     }
 
+    /// How `expected.toml` calls the server.
+    pub fn label(&self) -> String {
+        format!("postgres-{}", self.server.major())
+    }
+
     /// OID of a function by its signature.
     pub fn function(&self, signature: &str) -> u32 {
         let oid = self.probe(&format!("SELECT '{signature}'::regprocedure::oid"));
