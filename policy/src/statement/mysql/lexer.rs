@@ -361,8 +361,10 @@ impl<'t> Lexer<'t, '_> {
         }
         match self.byte(1) {
             Some(quote @ (b'\'' | b'"' | b'`')) => {
+                // What quotes a name knows no escapes, and under ANSI_QUOTES that is `"` as well.
+                let names = quote == b'`' || (quote == b'"' && self.names.sql_mode.ansi_quotes());
+                let escapes = !names && !self.names.sql_mode.no_backslash_escapes();
                 let quote = char::from(quote);
-                let escapes = quote != '`' && !self.names.sql_mode.no_backslash_escapes();
                 let (value, end) = self.quoted(self.at + 1, quote, escapes)?;
                 self.push(Kind::Variable(value), end);
             }
@@ -407,4 +409,31 @@ fn unclear_number(text: &str, at: usize) -> Refusal {
     near(text, at)
         .detail("what begins with a digit and goes on with letters is read differently by different servers")
         .hint("quote names that begin with a digit: `2fa`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::testing::names, *};
+    use crate::statement::mysql::Flavour;
+
+    fn variable(text: &str, mode: &str) -> String {
+        let tokens = lex(text, &names(mode, Flavour::MariaDb)).expect("tokens");
+        match tokens.first().map(|token| token.kind.clone()) {
+            Some(Kind::Variable(name)) => name,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn quotes_around_a_variables_name_escape_as_those_of_names_or_of_texts() {
+        for (text, plain, ansi, bare) in [
+            (r"@'\', a -- ', 1", "', a -- ", "', a -- ", "\\"),
+            (r#"@"\", a -- ", 1"#, r#"", a -- "#, "\\", "\\"),
+            (r"@`\`, a -- `, 1", "\\", "\\", "\\"),
+        ] {
+            for (mode, expected) in [("", plain), ("ANSI_QUOTES", ansi), ("NO_BACKSLASH_ESCAPES", bare)] {
+                assert_eq!(variable(text, mode), expected, "{text} under {mode}");
+            }
+        }
+    }
 }
