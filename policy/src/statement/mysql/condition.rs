@@ -5,8 +5,7 @@ use sqlparser::ast::{BinaryOperator, Expr, UnaryOperator, Value};
 
 use super::{
     constant,
-    expression::{expression, nullness},
-    query,
+    expression::{exists, expression, inner, nullness},
     scope::Scope,
     walk::Walk,
 };
@@ -32,7 +31,7 @@ pub(super) fn condition(walk: &mut Walk<'_>, scope: &Scope<'_>, value: &Expr) ->
         Expr::InSubquery { expr, subquery, negated: _ } => {
             let left = expression(walk, scope, expr)?;
             let mut right = Lineage::constant();
-            for field in query::query(walk, Some(scope), subquery)?.fields {
+            for field in inner(walk, scope, subquery)? {
                 right.merge(&field.lineage);
             }
             columns_compared(walk, &left, &right);
@@ -46,7 +45,7 @@ pub(super) fn condition(walk: &mut Walk<'_>, scope: &Scope<'_>, value: &Expr) ->
         Expr::IsTrue(inner) | Expr::IsNotTrue(inner) | Expr::IsFalse(inner) | Expr::IsNotFalse(inner) => {
             condition(walk, scope, inner)
         }
-        Expr::Exists { subquery, negated: _ } => query::query(walk, Some(scope), subquery).map(|_| ()),
+        Expr::Exists { subquery, negated: _ } => exists(walk, scope, subquery),
         _ => infer(walk, scope, value),
     }
 }

@@ -11,7 +11,7 @@ use super::{
     gate::{FUNCTION_MARK, VARIABLE_MARK},
     node, query,
     refusal::{unexpected, unsupported},
-    scope::Scope,
+    scope::{Field, Scope},
     walk::Walk,
 };
 use crate::statement::{Lineage, Refusal, Usage, Via};
@@ -55,7 +55,7 @@ pub(super) fn expression(walk: &mut Walk<'_>, scope: &Scope<'_>, value: &Expr) -
         }
         Expr::InSubquery { expr, subquery, negated: _ } => {
             let mut lineage = expression(walk, scope, expr)?;
-            for field in query::query(walk, Some(scope), subquery)?.fields {
+            for field in inner(walk, scope, subquery)? {
                 lineage.merge(&field.lineage);
             }
             Ok(lineage.through(Via::Partial))
@@ -65,10 +65,7 @@ pub(super) fn expression(walk: &mut Walk<'_>, scope: &Scope<'_>, value: &Expr) -
             lineage.merge(&expression(walk, scope, right)?);
             Ok(lineage.through(Via::Partial))
         }
-        Expr::Exists { subquery, negated: _ } => {
-            query::query(walk, Some(scope), subquery)?;
-            Ok(Lineage::constant())
-        }
+        Expr::Exists { subquery, negated: _ } => exists(walk, scope, subquery).map(|()| Lineage::constant()),
         Expr::Subquery(subquery) => self::subquery(walk, scope, subquery),
         Expr::Between { expr, negated: _, low, high } => {
             let mut lineage = expression(walk, scope, expr)?;
@@ -207,10 +204,37 @@ fn constant(walk: &Walk<'_>, value: &ValueWithSpan) -> Result<Lineage, Refusal> 
 /// A subquery as a value. As one side of a comparison with a row it may have several columns.
 fn subquery(walk: &mut Walk<'_>, scope: &Scope<'_>, query: &sqlparser::ast::Query) -> Result<Lineage, Refusal> {
     let mut lineage = Lineage::constant();
-    for field in query::query(walk, Some(scope), query)?.fields {
+    for field in inner(walk, scope, query)? {
         lineage.merge(&field.lineage);
     }
     Ok(lineage)
+}
+
+/// Whether a subquery has rows: what it would show is computed, or not, as the server likes, and shown to nobody.
+///
+/// # Errors
+/// When something in it is not understood.
+pub(super) fn exists(walk: &mut Walk<'_>, scope: &Scope<'_>, query: &sqlparser::ast::Query) -> Result<(), Refusal> {
+    for field in inner(walk, scope, query)? {
+        walk.fails(&field.lineage);
+    }
+    Ok(())
+}
+
+/// The columns of a subquery within an expression. What such an expression is printed as may hold them.
+///
+/// # Errors
+/// When something in it is not understood.
+pub(super) fn inner(
+    walk: &mut Walk<'_>,
+    scope: &Scope<'_>,
+    query: &sqlparser::ast::Query,
+) -> Result<Vec<Field>, Refusal> {
+    let printed = walk.printed;
+    walk.printed = printed.within();
+    let found = query::query(walk, Some(scope), query);
+    walk.printed = printed;
+    found.map(|found| found.fields)
 }
 
 fn cast(data_type: &DataType) -> Via {
@@ -285,7 +309,10 @@ fn assigned(walk: &mut Walk<'_>, scope: &Scope<'_>, left: &Expr, right: &Expr) -
         Expr::Identifier(name)
             if walk.assigns && name.quote_style == Some(VARIABLE_MARK) && !name.value.starts_with("@@") =>
         {
-            Ok(expression(walk, scope, right)?.through(Via::Partial))
+            let value = expression(walk, scope, right)?;
+            // Columns by themselves in the select list of a subquery are not seen by `Walk::assigns`.
+            walk.used(&value, &Usage::Travel(name.value.as_str().into()));
+            Ok(value.through(Via::Partial))
         }
         _ => Err(unexpected("an assignment").hint("put the assignment in parentheses: (@v := 1)")),
     }
