@@ -244,13 +244,18 @@ impl Masks {
         lineage.columns.keys().find(|column| self.columns.contains_key(*column))
     }
 
-    /// The mask of one output: that of its only masked column if the value arrives as it is stored, else the full one.
+    /// The mask of one output: that of its only masked column if the value arrives as it is stored, else nothing of it
+    /// is shown.
     fn plan_output(&self, lineage: &Lineage) -> Result<Option<MaskWith>, MaskConflict> {
         let partial =
             lineage.columns.iter().find(|(column, via)| **via == Via::Partial && self.columns.contains_key(*column));
         match partial {
             Some((column, _)) => Err(MaskConflict { column: column.clone(), usage: None }),
-            None => Ok(self.mask_for(lineage).map(|mask| mask.with.clone())),
+            None => {
+                let computed =
+                    lineage.columns.iter().any(|(column, via)| *via != Via::Copy && self.columns.contains_key(column));
+                Ok(self.mask_for(lineage).map(|mask| if computed { MaskWith::Blank } else { mask.with.clone() }))
+            }
         }
     }
 

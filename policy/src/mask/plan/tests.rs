@@ -119,7 +119,8 @@ fn outputs_are_masked_by_lineage() {
         .showing(&[]);
     let full = Some(MaskWith::Full);
     let email = Some(MaskWith::Email);
-    let expected = [None, email.clone(), full.clone(), email, full.clone(), full, None, None];
+    let computed = Some(MaskWith::Blank);
+    let expected = [None, email.clone(), computed, email, full.clone(), full, None, None];
     assert_eq!(columns(masks.plan(&select, false)), expected);
     assert_eq!(masks.plan(&select, true), Ok(MaskPlan::Unmasked));
     let names: Vec<String> = masks.masked_names(&select.outputs).iter().map(ToString::to_string).collect();
@@ -231,7 +232,7 @@ fn origins_mask_what_lineage_does_not() {
     let plan = masks.plan(&select, false).unwrap();
     let bound = plan.with_origins([origin(CUSTOMERS, 3), origin(0, 0)].into_iter(), &masks).unwrap();
     assert_eq!(bound.columns[0].mask, Some(KEEP), "forged or misread lineage");
-    assert_eq!(bound.columns[1].mask, Some(MaskWith::Full), "the lineage's, as there is no origin");
+    assert_eq!(bound.columns[1].mask, Some(MaskWith::Blank), "the lineage's, as there is no origin");
     let names = bound.masked_names(&select.outputs, &masks);
     assert_eq!(names.as_deref(), Some("shop.customers.email,shop.customers.ssn"));
     assert!(!bound.is_clear());
