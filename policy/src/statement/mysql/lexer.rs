@@ -81,9 +81,9 @@ pub(super) fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | 0x0b | 0x0c | b'\r')
 }
 
-/// Characters of an unquoted name.
+/// Characters of an unquoted name. The no-break space is one in UTF-8 and separates tokens in latin1: it is neither here.
 fn is_name_char(c: char) -> bool {
-    c.is_ascii_alphanumeric() || c == '_' || c == '$' || ('\u{80}'..='\u{ffff}').contains(&c)
+    c.is_ascii_alphanumeric() || c == '_' || c == '$' || (('\u{80}'..='\u{ffff}').contains(&c) && c != '\u{a0}')
 }
 
 impl<'t> Lexer<'t, '_> {
@@ -421,6 +421,19 @@ mod tests {
         match tokens.first().map(|token| token.kind.clone()) {
             Some(Kind::Variable(name)) => name,
             other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_space_of_some_character_sets_stands_in_quotes_and_comments_only() {
+        let lexed = |text: &str| lex(text, &names("", Flavour::MariaDb)).map(|tokens| tokens.len());
+        for text in
+            ["SELECT\u{a0}a", "SELECT 1 --\u{a0}b, '\n', c -- '", "SELECT @a\u{a0}b", "SELECT 1\u{a0}, 2", "\u{a0}x"]
+        {
+            assert!(lexed(text).is_err(), "{text}");
+        }
+        for text in ["'\u{a0}'", "`a\u{a0}b`", "a -- \u{a0}\n", "/*\u{a0}*/ a", "@'\u{a0}'"] {
+            assert_eq!(lexed(text).ok(), Some(1), "{text}");
         }
     }
 
