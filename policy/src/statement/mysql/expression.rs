@@ -2,8 +2,8 @@
 //! Records what conditions inside decide; whether that is allowed is not decided here.
 
 use sqlparser::ast::{
-    BinaryOperator, CaseWhen, CastKind, CeilFloorKind, DataType, Expr, Ident, ObjectNamePart, UnaryOperator, Value,
-    ValueWithSpan,
+    BinaryOperator, CaseWhen, CastKind, CeilFloorKind, DataType, Expr, Ident, ObjectNamePart, TimezoneInfo,
+    UnaryOperator, Value, ValueWithSpan,
 };
 
 use super::{
@@ -29,7 +29,13 @@ pub(super) fn expression(walk: &mut Walk<'_>, scope: &Scope<'_>, value: &Expr) -
             scope.find(walk, &path).map(|lineage| Lineage::clone(&lineage))
         }
         Expr::Value(constant) => self::constant(walk, constant),
-        Expr::TypedString(typed) => self::constant(walk, &typed.value),
+        // Of any other type's name with a text behind it, the server makes a column with an alias.
+        Expr::TypedString(typed) => match typed.data_type {
+            DataType::Date
+            | DataType::Time(None, TimezoneInfo::None)
+            | DataType::Timestamp(None, TimezoneInfo::None) => self::constant(walk, &typed.value),
+            _ => Err(unexpected("an expression").hint("write AS before an alias")),
+        },
         Expr::Nested(inner) => expression(walk, scope, inner),
         Expr::Tuple(parts) => all(walk, scope, parts, Via::Copy),
         Expr::Function(function) => call::function(walk, scope, function),
@@ -350,4 +356,21 @@ fn case(
         lineage.merge(&expression(walk, scope, otherwise)?);
     }
     Ok(lineage.through(Via::Total))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{one, outputs, refused};
+
+    #[test]
+    fn a_types_name_before_a_text_is_a_literal_only_where_the_server_has_one() {
+        assert_eq!(
+            outputs(&one("SELECT DATE '2020-01-01' a, TIME '10:00' b, TIMESTAMP '2020-01-01 10:00' c")),
+            "a; b; c"
+        );
+        for word in ["text", "json", "datetime", "boolean", "signed"] {
+            let text = format!("SELECT {word} 'x' FROM (SELECT email AS {word} FROM customers) t");
+            assert!(refused(&text).contains("not supported"), "{text}");
+        }
+    }
 }
