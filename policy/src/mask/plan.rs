@@ -308,6 +308,18 @@ impl Masks {
         risky || inner || statement.touches.iter().any(masked)
     }
 
+    /// Whether not even how many warnings `statement` has may be told: they may be about a masked value that something is
+    /// computed from.
+    pub fn mutes(&self, statement: &Statement) -> bool {
+        let masked = |column: &ColumnRef| self.columns.contains_key(column);
+        let shown = match &statement.outputs {
+            Outputs::Columns(outputs) => outputs.as_slice(),
+            Outputs::None | Outputs::Server | Outputs::OfPrepared(_) | Outputs::OfCursor(_) => &[],
+        };
+        let mut shown = shown.iter().flat_map(|output| &output.lineage.columns);
+        shown.any(|(column, via)| *via != Via::Copy && masked(column)) || statement.features.computed.iter().any(masked)
+    }
+
     /// The masked columns that feed `outputs`: `shop.customers.email,shop.customers.ssn`, for the audit. Columns masked
     /// by their origin alone are added by `bind`.
     pub fn masked_names(&self, outputs: &Outputs) -> Vec<ColumnRef> {

@@ -136,6 +136,19 @@ fn computing_what_may_fail_is_a_conflict() {
 }
 
 #[test]
+fn what_is_computed_from_a_masked_column_tells_of_no_warnings() {
+    let masks = shop_masks();
+    let mutes = |lineage: &[(&str, crate::statement::Via)]| masks.mutes(&statement("SELECT").showing(lineage));
+    assert!(!mutes(&[("shop.customers.email", Copy)]) && !mutes(&[("shop.orders.note", Total)]));
+    assert!(mutes(&[("shop.customers.email", Total)]));
+    let mut inner = statement("SELECT").showing(&[("shop.orders.note", Copy)]);
+    inner.features.computed.insert(column("shop.orders.note"));
+    assert!(!masks.mutes(&inner));
+    inner.features.computed.insert(column("shop.customers.email"));
+    assert!(masks.mutes(&inner));
+}
+
+#[test]
 fn uses_are_bounded_by_in_predicates() {
     let masks = shop_masks();
     let travel = || Usage::Travel(Arc::from("shop.orders.note"));

@@ -84,9 +84,14 @@ pub(super) fn statement(
     let mut walk = Walk::new(catalog, names);
     walk.assigns = tokens.iter().any(|token| token.is_sign(":="));
     walk.features.assigns = walk.assigns;
+    walk.features.counts_warnings = tokens.iter().any(counts_warnings);
     let mut cursor = Cursor::new(text, tokens, names);
     let draft = draft(&mut walk, &mut cursor)?;
     Ok(finish(walk, draft, tokens, names))
+}
+
+fn counts_warnings(token: &Lexed<'_>) -> bool {
+    matches!(&token.kind, Kind::System(name) if name.ends_with("warning_count") || name.ends_with("error_count"))
 }
 
 fn finish(mut walk: Walk<'_>, draft: Draft, tokens: &[Lexed<'_>], names: &MysqlNames) -> Statement {

@@ -181,14 +181,18 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// A value of `lineage` is computed and shown to nobody: whether that fails tells about it.
+    /// A value of `lineage` is computed and shown to nobody: whether that fails, or warns, tells about it.
     pub(super) fn fails(&mut self, lineage: &Lineage) {
         if self.trusted > 0 {
             return;
         }
         for (column, via) in &lineage.columns {
-            if *via == Via::Partial {
-                self.uses.insert(ColumnUse { column: column.clone(), usage: Usage::Inference });
+            match via {
+                Via::Copy => {}
+                Via::Total => drop(self.features.computed.insert(column.clone())),
+                Via::Partial => {
+                    self.uses.insert(ColumnUse { column: column.clone(), usage: Usage::Inference });
+                }
             }
         }
     }

@@ -62,7 +62,11 @@ impl Machine {
             | Effect::ChangesTemporary(_)
             | Effect::ChangesCatalog => ((Arc::clone(of), whole), decide(gate, of, whole)?),
         };
-        Ok(Run::new(of, index, rows_of, allowance))
+        let run = Run::new(of, index, rows_of, allowance);
+        if self.warnings.muted() && counts_warnings(&run) {
+            return Err(muted());
+        }
+        Ok(run)
     }
 
     /// Decides what a prepared statement runs, as it is understood now.
@@ -245,5 +249,20 @@ pub(super) fn is_followed(name: &str) -> bool {
             | "character_set_connection"
             | "character_set_results"
             | "collation_connection"
+    )
+}
+
+/// Whether a statement tells how many warnings the one before it had.
+pub(super) fn counts_warnings(run: &Run) -> bool {
+    let (of, part) = &run.rows_of;
+    [run.statement(), part.of(of)].into_iter().flatten().any(|statement| statement.features.counts_warnings)
+}
+
+/// How many warnings a statement had that computed on masked columns is told to nobody.
+pub(super) fn muted() -> ClientError {
+    ClientError::Refused(
+        Refusal::new(RefusalKind::Forbidden, "the number of warnings of a statement that computes on a masked column")
+            .detail("whether the server warns tells about the value")
+            .hint("run another statement on a table first"),
     )
 }

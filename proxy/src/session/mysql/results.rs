@@ -58,7 +58,8 @@ impl Machine {
             }
             Reply::DefinitionsEnd(_) => {
                 if job.stopped.is_none() {
-                    self.pass_tailed(&mut job, message.raw);
+                    let muted = if mutes(&mut job) { self.told(message, Told::Nothing) } else { None };
+                    self.pass_tailed(&mut job, muted.as_deref().unwrap_or(message.raw));
                 }
             }
             Reply::Row(format) => self.data_row(&mut job, format, message)?,
@@ -136,6 +137,7 @@ impl Machine {
     ) -> Result<(), End> {
         let affected = ok.map(|ok| ok.affected_rows);
         let last = then == Then::Done;
+        let mute = mutes(&mut job);
         let shows = ok.is_none() && job.run().and_then(|run| run.statement()).is_some_and(super::query::is_messages);
         if job.stopped.is_some() && !self.stands_done(&job, affected) {
             return self.stopped(gate, job, reader, last);
@@ -167,10 +169,14 @@ impl Machine {
         let bytes = if shows {
             self.show_own_warnings(&job);
             None
-        } else if last && job.way != Way::Fields {
-            self.count_own_warnings(message)
         } else {
-            None
+            let ours = last && job.way != Way::Fields && self.warnings.any_due();
+            match (mute, ours) {
+                (true, true) => self.told(message, Told::Ours),
+                (true, false) => self.told(message, Told::Nothing),
+                (false, true) => self.told(message, Told::Both),
+                (false, false) => None,
+            }
         };
         self.keep_or_pass(&mut job, bytes.as_deref().unwrap_or(message.raw));
         if last {
@@ -195,6 +201,9 @@ impl Machine {
             if !run.statement().is_some_and(super::query::is_messages) {
                 self.warnings.of_statement(run.allowance.scrub, touches(&run));
             }
+            if run.allowance.mute {
+                self.warnings.mute();
+            }
             if self.in_transaction() {
                 self.note(&run.allowance);
             }
@@ -208,6 +217,9 @@ impl Machine {
     fn suspended(&mut self, job: &mut Job, run: Run) {
         let (Way::Execute(number) | Way::Fetch(number)) = job.way else { return };
         self.warnings.of_statement(run.allowance.scrub, touches(&run));
+        if run.allowance.mute {
+            self.warnings.mute();
+        }
         let bound = run.bound.clone();
         let so_far = Run::new(&run.of, run.index, run.rows_of.clone(), Arc::clone(&run.allowance));
         let so_far = Run { rows: run.rows, bytes: run.bytes, ..so_far };
@@ -343,13 +355,17 @@ impl Machine {
         self.next = sequence.next();
     }
 
-    /// The end of a result with ours counted among its warnings; `None`: as it is.
-    fn count_own_warnings(&mut self, message: &Message<'_>) -> Option<Vec<u8>> {
-        if !self.warnings.any_due() {
-            return None;
-        }
-        let more = self.warnings.tell();
-        let payload = encode::with_more_warnings(&message.payload, more, self.held())?;
+    /// The end of a result, or of its columns, with as many warnings as the client may be told of; `None`: as it is.
+    fn told(&mut self, message: &Message<'_>, told: Told) -> Option<Vec<u8>> {
+        let ours = match told {
+            Told::Nothing => 0,
+            Told::Ours | Told::Both => self.warnings.tell(),
+        };
+        let count = |theirs: u16| match told {
+            Told::Nothing | Told::Ours => ours,
+            Told::Both => theirs.saturating_add(ours),
+        };
+        let payload = encode::with_warnings(&message.payload, self.held(), count)?;
         let mut packet = Vec::with_capacity(payload.len() + codec::HEADER);
         let sequence = codec::header(message.raw).map_or(1, |header| header.sequence);
         codec::put_message(&mut packet, &mut Sequence::at(sequence, Order::Loose), &payload);
@@ -364,6 +380,22 @@ impl Machine {
             && !(ended && self.in_transaction())
             && job.runs.last().is_some_and(|run| matches!(run.outputs(), Outputs::None))
     }
+}
+
+/// Of which warnings a client is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    /// None.
+    Nothing,
+    /// The proxy's.
+    Ours,
+    /// The proxy's and the server's.
+    Both,
+}
+
+/// Whether nothing may be told of the server's warnings about the statement it is at.
+fn mutes(job: &mut Job) -> bool {
+    job.run().is_some_and(|run| run.allowance.mute)
 }
 
 /// Whether a statement reads or writes tables.
