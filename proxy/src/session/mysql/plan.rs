@@ -207,8 +207,8 @@ impl Machine {
                 Some(Ok(sql_mode)) => {
                     let names = MysqlNames { sql_mode, ..self.dialect(gate) };
                     gate.set_dialect(Dialect::Mysql(names));
-                    // What the server made of it is asked where it was not said in so many words.
-                    self.settings_dirty |= !matches!(value, Setting::To(to) if !to.starts_with('@'));
+                    // It may have been computed, and some modes stand for several: what the server made of it is asked.
+                    self.settings_dirty = true;
                 }
                 Some(Err(_)) | None => self.settings_dirty = true,
             },
