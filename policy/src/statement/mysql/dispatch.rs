@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     catalog::{Catalog, ColumnRef},
-    statement::{Effect, Output, Outputs, Reach, Refusal, RefusalKind, Statement, Usage, Verb},
+    statement::{ColumnUse, Effect, Output, Outputs, Reach, Refusal, RefusalKind, Statement, Usage, Verb},
 };
 
 /// What a statement is besides what its walk has found.
@@ -100,6 +100,11 @@ fn finish(mut walk: Walk<'_>, draft: Draft, tokens: &[Lexed<'_>], names: &MysqlN
         Outputs::None | Outputs::Server | Outputs::OfPrepared(_) | Outputs::OfCursor(_) => &[],
     };
     catalogs::guard_secrets(&mut walk, outputs);
+    if matches!(draft.outputs, Outputs::None) {
+        // `Rows matched: 1  Changed: 1  Warnings: 1`
+        let computed = std::mem::take(&mut walk.features.computed);
+        walk.uses.extend(computed.into_iter().map(|column| ColumnUse { column, usage: Usage::Inference }));
+    }
     let (explain, runs) = match draft.manner {
         Manner::Plain => (false, true),
         Manner::Explained => (true, false),

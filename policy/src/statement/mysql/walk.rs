@@ -228,3 +228,28 @@ pub(super) fn too_complex() -> Refusal {
         .detail("what it nests, and the views and recursive queries it names, are more than the gate follows")
         .hint("split the statement into smaller ones")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{one, uses};
+
+    #[test]
+    fn what_is_computed_for_nobody_may_warn() {
+        let computed = |text: &str| {
+            let statement = one(text);
+            let columns: Vec<String> = statement.features.computed.iter().map(ToString::to_string).collect();
+            (columns.join(", "), uses(&statement).contains("email Inference"))
+        };
+        let column = || "shop.customers.email".to_owned();
+        for (text, expected) in [
+            ("SELECT 1 FROM (SELECT LOWER(email) FROM customers) q", (column(), false)),
+            ("SELECT EXISTS (SELECT LOWER(email) FROM customers)", (column(), false)),
+            ("SELECT 1 FROM (SELECT email FROM customers) q", (String::new(), false)),
+            ("SELECT c FROM v_contacts", (String::new(), false)),
+            // The server says how many warnings a write had.
+            ("UPDATE orders SET id = 1 WHERE EXISTS (SELECT LOWER(email) FROM customers)", (String::new(), true)),
+        ] {
+            assert_eq!(computed(text), expected, "{text}");
+        }
+    }
+}
