@@ -26,7 +26,7 @@ const SUMS: &str = "
               FROM information_schema.TABLES
              WHERE TABLE_SCHEMA NOT IN ('information_schema', 'performance_schema', 'mysql', 'sys')),
            (SELECT CONCAT(COUNT(*), ' ', SUM(CRC32(CONCAT_WS('|', TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME,
-                                                                  ORDINAL_POSITION, DATA_TYPE, EXTRA, GENERATION_EXPRESSION))))
+                                                                  ORDINAL_POSITION, EXTRA, GENERATION_EXPRESSION))))
               FROM information_schema.COLUMNS
              WHERE TABLE_SCHEMA NOT IN ('information_schema', 'performance_schema', 'mysql', 'sys')),
            (SELECT CONCAT(COUNT(*), ' ', SUM(CRC32(CONCAT_WS('|', TABLE_SCHEMA, TABLE_NAME, VIEW_DEFINITION))))
