@@ -83,7 +83,7 @@ pub struct Column {
     pub name: Arc<str>,
     /// `pg_attribute.attnum`, from 1; ordinal position on MySQL.
     pub number: i16,
-    /// `pg_type.oid` of the column; 0 on MySQL.
+    /// `pg_type.oid` of the column; on MySQL the kind of its type, as [`crate::statement::mysql::kind`] has it.
     pub type_oid: u32,
     /// Whether the relation keeps it when its parents lose theirs of that name; true where there are no parents.
     pub local: bool,

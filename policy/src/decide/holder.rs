@@ -126,6 +126,7 @@ impl<'a> Holder<'a> {
             plan,
             unmask,
             scrub: !unmask && masks.scrubs(statement),
+            mute: !unmask && masks.mutes(statement),
             limits: self.limits(question),
             fence: self.fence(question.statement),
             warnings: Vec::new(),

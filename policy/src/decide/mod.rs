@@ -90,6 +90,8 @@ pub struct Allowance {
     pub unmask: bool,
     /// Whether upstream errors and notices are reduced to their kind, as a masked column takes part.
     pub scrub: bool,
+    /// Whether the client is not told of warnings at all: they may be about a masked value.
+    pub mute: bool,
     /// Bounds on the statement.
     pub limits: Limits,
     /// The upstream session it needs.

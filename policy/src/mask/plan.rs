@@ -248,13 +248,18 @@ impl Masks {
         lineage.columns.keys().find(|column| self.columns.contains_key(*column))
     }
 
-    /// The mask of one output: that of its only masked column if the value arrives as it is stored, else the full one.
+    /// The mask of one output: that of its only masked column if the value arrives as it is stored, else nothing of it
+    /// is shown.
     fn plan_output(&self, lineage: &Lineage) -> Result<Option<MaskWith>, MaskConflict> {
         let partial =
             lineage.columns.iter().find(|(column, via)| **via == Via::Partial && self.columns.contains_key(*column));
         match partial {
             Some((column, _)) => Err(MaskConflict { column: column.clone(), usage: None }),
-            None => Ok(self.mask_for(lineage).map(|mask| mask.with.clone())),
+            None => {
+                let computed =
+                    lineage.columns.iter().any(|(column, via)| *via != Via::Copy && self.columns.contains_key(column));
+                Ok(self.mask_for(lineage).map(|mask| if computed { MaskWith::Blank } else { mask.with.clone() }))
+            }
         }
     }
 
@@ -308,6 +313,18 @@ impl Masks {
         };
         let events = |need: &Need| self.ddl_runs_code && matches!(need.action, Action::Ddl | Action::Maintain);
         risky || inner || statement.needs.iter().any(events) || statement.touches.iter().any(masked)
+    }
+
+    /// Whether not even how many warnings `statement` has may be told: they may be about a masked value that something is
+    /// computed from.
+    pub fn mutes(&self, statement: &Statement) -> bool {
+        let masked = |column: &ColumnRef| self.columns.contains_key(column);
+        let shown = match &statement.outputs {
+            Outputs::Columns(outputs) => outputs.as_slice(),
+            Outputs::None | Outputs::Server | Outputs::OfPrepared(_) | Outputs::OfCursor(_) => &[],
+        };
+        let mut shown = shown.iter().flat_map(|output| &output.lineage.columns);
+        shown.any(|(column, via)| *via != Via::Copy && masked(column)) || statement.features.computed.iter().any(masked)
     }
 
     /// The masked columns that feed `outputs`: `shop.customers.email,shop.customers.ssn`, for the audit. Columns masked

@@ -294,6 +294,10 @@ pub struct Features {
     pub unconnected: Option<(Arc<str>, Arc<str>)>,
     /// Whether an expression assigns to a variable of the session's: `@v := 1`. MySQL's.
     pub assigns: bool,
+    /// Columns that values are computed from which nobody is shown, by what never fails but may warn. MySQL's.
+    pub computed: BTreeSet<ColumnRef>,
+    /// Whether it tells how many warnings the statement before it had: `@@warning_count`. MySQL's.
+    pub counts_warnings: bool,
     /// Why the server writes a table anew: `changes the type of shop.orders.total`.
     pub rewrite: Option<Arc<str>>,
 }

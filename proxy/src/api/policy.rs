@@ -65,7 +65,7 @@ pub(crate) fn mask_as_written(mask: &MaskWith) -> String {
 /// As in `proxy.toml`.
 fn with(with: &MaskWith) -> Value {
     match with {
-        MaskWith::Full => json!("full"),
+        MaskWith::Full | MaskWith::Blank => json!("full"),
         MaskWith::Null => json!("null"),
         MaskWith::Email => json!("email"),
         MaskWith::Hash => json!("hash"),

@@ -402,6 +402,7 @@ impl Gate {
             plan: MaskPlan::Clear,
             unmask: false,
             scrub: false,
+            mute: false,
             limits: Limits::default(),
             fence: Fence { read_only: true, upstream_role: None },
             warnings: Vec::new(),

@@ -89,7 +89,10 @@ pub(crate) fn backend(data: &[u8]) {
             let _ = column.extended().count();
         }
         let _ = (EofPacket::decode(payload), PrepareOk::decode(payload, held), column_count(payload, held));
-        let _ = (encode::with_status(payload, Status(2)), encode::with_more_warnings(payload, 3, held));
+        let _ = (
+            encode::with_status(payload, Status(2)),
+            encode::with_warnings(payload, held, |told| told.saturating_add(3)),
+        );
         scrubbed(payload);
     });
 }

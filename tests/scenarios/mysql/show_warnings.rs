@@ -136,6 +136,38 @@ fn values_that_are_masked_are_not_quoted() {
     }
 }
 
+/// Whether a cast cuts a value off tells how long it is: of what is computed from a masked column nothing is told, not
+/// that there are warnings, nor whether it is NULL, nor by a limit how many bytes it has.
+#[test]
+fn what_is_computed_from_masked_columns_warns_of_nothing() {
+    let shop = shop("muted");
+    shop.grant("editor");
+    let cut = "CAST(TRIM(LEADING 'mail7' FROM email) AS CHAR(14))";
+    for startup in with_eof(&shop.alice_login()) {
+        let mut alice = Client::connect(&startup).expect("alice may connect");
+        for sql in [
+            format!("SELECT {cut} FROM shop.customers WHERE id IN (7, 8)"),
+            format!("SELECT COUNT(*) FROM (SELECT {cut} AS x FROM shop.customers WHERE id IN (7, 8) LIMIT 5) q"),
+        ] {
+            let warnings = |alice: &mut Client, sql: &str| alice.query(sql).ok().done[0].warnings;
+            assert_eq!(warnings(&mut alice, &sql), 0, "{sql}");
+            for count in ["SHOW COUNT(*) WARNINGS", "SELECT @@warning_count", "SET @c = @@session.error_count"] {
+                assert_eq!(alice.query(count).error().code, 1227, "{count}");
+            }
+            alice.query(&sql).ok();
+            assert_eq!(alice.query("SHOW WARNINGS").ok().lines(), Vec::<String>::new());
+            assert_eq!(alice.run_prepared(&sql, &[]).ok().done.last().map(|done| done.warnings), Some(0));
+            // With the next table all is as ever.
+            assert!(warnings(&mut alice, "SELECT CAST(note AS SIGNED) FROM shop.orders WHERE id = 7") > 0);
+            assert_ne!(alice.query("SELECT @@warning_count").ok().value(), "0");
+        }
+        let blank = |what: &str| format!("SELECT {what} FROM shop.customers WHERE id = 7");
+        let long = "REPLACE(REPLACE(email, 'mail7', REPEAT('x', 60000)), 'x', REPEAT('y', 60000))";
+        assert_eq!(alice.query(&blank(&format!("HEX({long})"))).ok().value(), "****");
+        assert_eq!(alice.query(&blank("CONCAT(email, NULL)")).ok().value(), "****");
+    }
+}
+
 #[test]
 fn a_plan_of_masked_tables_quotes_nothing() {
     let shop = MySqlShop::new("plan_words");

@@ -24,6 +24,9 @@ pub use neutral::{Family, family};
 pub enum MaskWith {
     /// The whole value is replaced by its type's neutral value (`****`, 0, 1970-01-01, {}); NULL where a type has none.
     Full,
+    /// What `Full` leaves, and on MySQL of NULL as well: what is computed there may be NULL because of the value it is
+    /// computed from (its length, its bytes). In no configuration; the plan's own.
+    Blank,
     /// NULL.
     Null,
     /// `a****@****.com`-like; what is not an e-mail address is masked in full.
@@ -136,7 +139,7 @@ pub fn mask_value(with: &MaskWith, ty: PgType, value: &[u8], key: &HashKey, out:
         }
         MaskWith::Truncate(_) => dates::unreadable(ty, value),
         MaskWith::Round(_) => numbers::unreadable(ty, value),
-        MaskWith::Full | MaskWith::Hash | MaskWith::Constant(_) => false,
+        MaskWith::Full | MaskWith::Blank | MaskWith::Hash | MaskWith::Constant(_) => false,
     };
     if !unreadable && neutral::write(ty, out).is_some() {
         return Masked::Value;
@@ -149,7 +152,7 @@ pub fn mask_value(with: &MaskWith, ty: PgType, value: &[u8], key: &HashKey, out:
 fn specific(with: &MaskWith, ty: PgType, value: &[u8], key: &HashKey, out: &mut Vec<u8>) -> Option<()> {
     let is_text = family(ty.oid) == Family::Text;
     match with {
-        MaskWith::Full | MaskWith::Null => None,
+        MaskWith::Full | MaskWith::Blank | MaskWith::Null => None,
         MaskWith::Email if is_text => text::email(std::str::from_utf8(value).ok()?, out),
         MaskWith::Hash if is_text => {
             key.digest(text::unpadded(ty, value), out);

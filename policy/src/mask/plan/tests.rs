@@ -120,7 +120,8 @@ fn outputs_are_masked_by_lineage() {
         .showing(&[]);
     let full = Some(MaskWith::Full);
     let email = Some(MaskWith::Email);
-    let expected = [None, email.clone(), full.clone(), email, full.clone(), full, None, None];
+    let computed = Some(MaskWith::Blank);
+    let expected = [None, email.clone(), computed, email, full.clone(), full, None, None];
     assert_eq!(columns(masks.plan(&select, false)), expected);
     assert_eq!(masks.plan(&select, true), Ok(MaskPlan::Unmasked));
     let names: Vec<String> = masks.masked_names(&select.outputs).iter().map(ToString::to_string).collect();
@@ -133,6 +134,19 @@ fn computing_what_may_fail_is_a_conflict() {
     let conflict = MaskConflict { column: column("shop.customers.ssn"), usage: None };
     assert_eq!(shop_masks().plan(&select, false), Err(conflict));
     assert_eq!(shop_masks().plan(&select, true), Ok(MaskPlan::Unmasked));
+}
+
+#[test]
+fn what_is_computed_from_a_masked_column_tells_of_no_warnings() {
+    let masks = shop_masks();
+    let mutes = |lineage: &[(&str, crate::statement::Via)]| masks.mutes(&statement("SELECT").showing(lineage));
+    assert!(!mutes(&[("shop.customers.email", Copy)]) && !mutes(&[("shop.orders.note", Total)]));
+    assert!(mutes(&[("shop.customers.email", Total)]));
+    let mut inner = statement("SELECT").showing(&[("shop.orders.note", Copy)]);
+    inner.features.computed.insert(column("shop.orders.note"));
+    assert!(!masks.mutes(&inner));
+    inner.features.computed.insert(column("shop.customers.email"));
+    assert!(masks.mutes(&inner));
 }
 
 #[test]
@@ -265,7 +279,7 @@ fn origins_mask_what_lineage_does_not() {
     let plan = masks.plan(&select, false).unwrap();
     let bound = plan.with_origins([origin(CUSTOMERS, 3), origin(0, 0)].into_iter(), &masks).unwrap();
     assert_eq!(bound.columns[0].mask, Some(KEEP), "forged or misread lineage");
-    assert_eq!(bound.columns[1].mask, Some(MaskWith::Full), "the lineage's, as there is no origin");
+    assert_eq!(bound.columns[1].mask, Some(MaskWith::Blank), "the lineage's, as there is no origin");
     let names = bound.masked_names(&select.outputs, &masks);
     assert_eq!(names.as_deref(), Some("shop.customers.email,shop.customers.ssn"));
     assert!(!bound.is_clear());

@@ -340,3 +340,27 @@ pub(super) fn rename(walk: &mut Walk<'_>, cursor: &mut Cursor<'_>) -> Result<Dra
     cursor.end()?;
     Ok(Draft::of("RENAME TABLE").effect(Effect::ChangesCatalog))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{one, uses};
+
+    #[test]
+    fn a_default_needs_no_parentheses() {
+        for (definition, travels) in [
+            ("ADD nick TEXT DEFAULT ssn AFTER email", "ssn"),
+            ("ADD nick TEXT DEFAULT `ssn`, ADD b INT", "ssn"),
+            ("ADD nick TEXT DEFAULT CASE WHEN 1 THEN ssn END", "ssn"),
+            ("ALTER nick SET DEFAULT ssn", "ssn"),
+            ("ADD nick VARCHAR(9) NOT NULL DEFAULT 'ssn' AFTER ssn", ""),
+            ("ADD nick VARCHAR(9) FIRST", ""),
+        ] {
+            let found = uses(&one(&format!("ALTER TABLE customers {definition}")));
+            let expected = match travels {
+                "" => String::new(),
+                column => format!("shop.customers.{column} Travel(\"shop.customers.nick\")"),
+            };
+            assert_eq!(found, expected, "{definition}");
+        }
+    }
+}

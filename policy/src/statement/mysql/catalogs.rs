@@ -43,6 +43,11 @@ const OTHER_NAMES: &[(&str, &str)] = &[
     ("sys", "version"),
 ];
 
+/// Those of `performance_schema` that hold names and values.
+const PAIRS: &[&str] = &["global_status", "global_variables", "session_status", "session_variables"];
+/// Their columns.
+const PAIR: [&str; 2] = ["VARIABLE_NAME", "VARIABLE_VALUE"];
+
 /// Columns of these that hold what somebody wrote, constants and secrets among it: bodies and definitions.
 const SECRETS: &[(&str, &str)] = &[
     ("EVENTS", "EVENT_DEFINITION"),
@@ -83,7 +88,10 @@ pub(super) fn read(walk: &mut Walk<'_>, relation: &Relation) -> Arc<[Field]> {
         let lineage = if is_secret(&column_ref) { Lineage::copy_of(column_ref) } else { Lineage::constant() };
         Field { name: Arc::clone(&column.name), lineage: Arc::new(lineage) }
     };
-    relation.columns.iter().map(field).collect()
+    let told: Arc<[Field]> = relation.columns.iter().map(field).collect();
+    // Who has no privilege on it may read it all the same, and is not told of its columns.
+    let pairs = told.is_empty() && PAIRS.iter().any(|pairs| pairs.eq_ignore_ascii_case(&name.name));
+    if open && pairs { PAIR.map(|column| Field::new(column, Lineage::constant())).into() } else { told }
 }
 
 /// Adds the need of a statement which shows or uses a column of [`SECRETS`], wherever it comes from.

@@ -5,12 +5,12 @@ use sqlparser::ast::{BinaryOperator, Expr, UnaryOperator, Value};
 
 use super::{
     constant,
-    expression::{expression, nullness},
-    query,
+    expression::{exists, expression, inner, nullness},
+    kinds,
     scope::Scope,
     walk::Walk,
 };
-use crate::statement::{Lineage, Refusal, Usage, Via};
+use crate::statement::{Lineage, Refusal, Usage};
 
 /// Walks a condition: WHERE, ON, HAVING, CASE WHEN, IF.
 ///
@@ -32,7 +32,7 @@ pub(super) fn condition(walk: &mut Walk<'_>, scope: &Scope<'_>, value: &Expr) ->
         Expr::InSubquery { expr, subquery, negated: _ } => {
             let left = expression(walk, scope, expr)?;
             let mut right = Lineage::constant();
-            for field in query::query(walk, Some(scope), subquery)?.fields {
+            for field in inner(walk, scope, subquery)? {
                 right.merge(&field.lineage);
             }
             columns_compared(walk, &left, &right);
@@ -46,7 +46,7 @@ pub(super) fn condition(walk: &mut Walk<'_>, scope: &Scope<'_>, value: &Expr) ->
         Expr::IsTrue(inner) | Expr::IsNotTrue(inner) | Expr::IsFalse(inner) | Expr::IsNotFalse(inner) => {
             condition(walk, scope, inner)
         }
-        Expr::Exists { subquery, negated: _ } => query::query(walk, Some(scope), subquery).map(|_| ()),
+        Expr::Exists { subquery, negated: _ } => exists(walk, scope, subquery),
         _ => infer(walk, scope, value),
     }
 }
@@ -62,7 +62,7 @@ pub(super) fn infer(walk: &mut Walk<'_>, scope: &Scope<'_>, value: &Expr) -> Res
 }
 
 /// `left = right`. The server compares text with a number as numbers, so that `email = 0` tells how a text begins:
-/// only text, a parameter or a column of the same name makes it an equality.
+/// only text, a parameter, a number beside a stored one or a column of the same name and kind makes it an equality.
 ///
 /// # Errors
 /// When something in it is not understood.
@@ -76,6 +76,8 @@ pub(super) fn equality(walk: &mut Walk<'_>, scope: &Scope<'_>, left: &Expr, righ
     match (is_text(left), is_text(right)) {
         (true, _) => with_text(walk, left, &other),
         (_, true) => with_text(walk, right, &one),
+        (false, false) if is_number(left) && kinds::is_stored_number(walk, &other) => walk.equal(&other),
+        (false, false) if is_number(right) && kinds::is_stored_number(walk, &one) => walk.equal(&one),
         (false, false) => columns_compared(walk, &one, &other),
     }
     Ok(())
@@ -109,21 +111,25 @@ fn row(value: &Expr) -> Option<&[Expr]> {
     }
 }
 
-/// Two values from columns are compared: an equality if each is one bare column, and both are called the same.
+/// Two values from columns are compared: an equality if each is one bare column, and both have the same name and kind of
+/// type.
 pub(super) fn columns_compared(walk: &mut Walk<'_>, one: &Lineage, other: &Lineage) {
-    let bare = |lineage: &Lineage| match lineage.columns.iter().collect::<Vec<_>>().as_slice() {
-        [(column, Via::Copy)] => Some(column.column.to_lowercase()),
-        _ => None,
-    };
-    match (bare(one), bare(other)) {
-        (Some(left), Some(right)) if left == right => {
-            walk.equal(one);
-            walk.equal(other);
-        }
-        _ => {
-            walk.used(one, &Usage::Inference);
-            walk.used(other, &Usage::Inference);
-        }
+    if kinds::are_alike(walk, one, other) {
+        walk.equal(one);
+        walk.equal(other);
+    } else {
+        walk.used(one, &Usage::Inference);
+        walk.used(other, &Usage::Inference);
+    }
+}
+
+/// Whether `value` is a number as it stands.
+fn is_number(value: &Expr) -> bool {
+    match value {
+        Expr::Value(constant) => matches!(constant::kind(constant), Value::Number(..)),
+        Expr::UnaryOp { op: UnaryOperator::Minus | UnaryOperator::Plus, expr } => is_number(expr),
+        Expr::Nested(inner) => is_number(inner),
+        _ => false,
     }
 }
 

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     catalog::{Catalog, ColumnRef},
-    statement::{Effect, Output, Outputs, Reach, Refusal, RefusalKind, Statement, Usage, Verb},
+    statement::{ColumnUse, Effect, Output, Outputs, Reach, Refusal, RefusalKind, Statement, Usage, Verb},
 };
 
 /// What a statement is besides what its walk has found.
@@ -84,9 +84,14 @@ pub(super) fn statement(
     let mut walk = Walk::new(catalog, names);
     walk.assigns = tokens.iter().any(|token| token.is_sign(":="));
     walk.features.assigns = walk.assigns;
+    walk.features.counts_warnings = tokens.iter().any(counts_warnings);
     let mut cursor = Cursor::new(text, tokens, names);
     let draft = draft(&mut walk, &mut cursor)?;
     Ok(finish(walk, draft, tokens, names))
+}
+
+fn counts_warnings(token: &Lexed<'_>) -> bool {
+    matches!(&token.kind, Kind::System(name) if name.ends_with("warning_count") || name.ends_with("error_count"))
 }
 
 fn finish(mut walk: Walk<'_>, draft: Draft, tokens: &[Lexed<'_>], names: &MysqlNames) -> Statement {
@@ -95,6 +100,11 @@ fn finish(mut walk: Walk<'_>, draft: Draft, tokens: &[Lexed<'_>], names: &MysqlN
         Outputs::None | Outputs::Server | Outputs::OfPrepared(_) | Outputs::OfCursor(_) => &[],
     };
     catalogs::guard_secrets(&mut walk, outputs);
+    if matches!(draft.outputs, Outputs::None) {
+        // `Rows matched: 1  Changed: 1  Warnings: 1`
+        let computed = std::mem::take(&mut walk.features.computed);
+        walk.uses.extend(computed.into_iter().map(|column| ColumnUse { column, usage: Usage::Inference }));
+    }
     let (explain, runs) = match draft.manner {
         Manner::Plain => (false, true),
         Manner::Explained => (true, false),

@@ -4,9 +4,10 @@
 use super::{
     cursor::Cursor,
     dispatch::{self, Draft, Manner},
+    names::Flavour,
     refusal::unsupported,
     show,
-    walk::Walk,
+    walk::{Printed, Walk},
 };
 use crate::statement::{Action, ColumnUse, Need, Object, Outputs, Refusal, Usage};
 
@@ -24,8 +25,7 @@ pub(super) fn explain(walk: &mut Walk<'_>, cursor: &mut Cursor<'_>) -> Result<Dr
     const EXPLAINED: &[&str] = &["SELECT", "WITH", "VALUES", "TABLE", "INSERT", "REPLACE", "UPDATE", "DELETE"];
     let statement = cursor.peek(0).is_some_and(|t| t.is_sign("(") || EXPLAINED.iter().any(|word| t.is_word(word)));
     if statement {
-        let inner = dispatch::rows(walk, cursor)?;
-        shown(walk, &inner, if analyzes { Detail::Texts } else { detail });
+        inside(walk, cursor, if analyzes { Some(detail.unwrap_or(Detail::Expressions)) } else { detail })?;
         return Ok(if analyzes { analyzed(walk) } else { explained(walk) });
     }
     if analyzes {
@@ -48,46 +48,60 @@ pub(super) fn explain(walk: &mut Walk<'_>, cursor: &mut Cursor<'_>) -> Result<Dr
 /// # Errors
 /// When the statement in it is not understood.
 pub(super) fn analyze(walk: &mut Walk<'_>, cursor: &mut Cursor<'_>) -> Result<Draft, Refusal> {
-    options(cursor)?;
-    let inner = dispatch::rows(walk, cursor)?;
-    shown(walk, &inner, Detail::Texts);
+    let detail = options(cursor)?;
+    inside(walk, cursor, Some(detail.unwrap_or(Detail::Expressions)))?;
     Ok(analyzed(walk))
 }
 
-/// How much an explanation prints.
+/// How much an explanation prints, where its format is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Detail {
     /// Numbers and names.
     Names,
-    /// The statement as the optimizer sees it, in which a row found by its key is already there, value by value.
-    Texts,
+    /// Expressions as the optimizer sees them: a row found by its key is already there, value by value.
+    Expressions,
+    /// The whole statement as the optimizer sees it.
+    Statement,
 }
 
-/// What the explanation may print of the values that the statement would show.
-fn shown(walk: &mut Walk<'_>, inner: &Draft, detail: Detail) {
-    let columns = match &inner.outputs {
-        Outputs::Columns(columns) if detail == Detail::Texts => columns.as_slice(),
-        Outputs::Columns(_) | Outputs::None | Outputs::Server | Outputs::OfPrepared(_) | Outputs::OfCursor(_) => &[],
+/// The statement that is explained. `detail`: what the explanation is said to print.
+fn inside(walk: &mut Walk<'_>, cursor: &mut Cursor<'_>, detail: Option<Detail>) -> Result<(), Refusal> {
+    walk.printed = match (detail, walk.names.flavour) {
+        (Some(Detail::Names), _) | (None, Flavour::MariaDb) => Printed::Nothing,
+        // MySQL's explanations are trees by default.
+        (Some(Detail::Expressions) | None, _) => Printed::Expressions,
+        // MariaDB prints its conditions and orders.
+        (Some(Detail::Statement), Flavour::MariaDb) => Printed::Expressions,
+        (Some(Detail::Statement), Flavour::MySql) => Printed::Everything,
+    };
+    let inner = dispatch::rows(walk, cursor)?;
+    walk.printed = Printed::Nothing;
+    let columns = match (&inner.outputs, detail) {
+        (Outputs::Columns(columns), Some(Detail::Expressions | Detail::Statement)) => columns.as_slice(),
+        (Outputs::Columns(_), Some(Detail::Names) | None) => &[],
+        (Outputs::None | Outputs::Server | Outputs::OfPrepared(_) | Outputs::OfCursor(_), _) => &[],
     };
     for column in columns {
         walk.used(&column.lineage, &Usage::Inference);
     }
+    Ok(())
 }
 
-fn options(cursor: &mut Cursor<'_>) -> Result<Detail, Refusal> {
-    let mut detail = Detail::Names;
+fn options(cursor: &mut Cursor<'_>) -> Result<Option<Detail>, Refusal> {
+    let mut detail = None;
     loop {
         if cursor.word("FORMAT") {
             cursor.expect_sign("=")?;
             match cursor.one_of(&["JSON", "TREE", "TRADITIONAL", "TRADITIONAL_STRICT"]) {
-                Some("JSON" | "TREE") => detail = Detail::Texts,
-                Some(_) => {}
+                Some("JSON") => detail = Some(Detail::Statement),
+                Some("TREE") => detail = Some(Detail::Expressions),
+                Some(_) => detail = Some(Detail::Names),
                 None => return Err(cursor.here()),
             }
         } else if cursor.word("INTO") {
             return Err(unsupported("EXPLAIN INTO"));
         } else if cursor.word("EXTENDED") {
-            detail = Detail::Texts;
+            detail = Some(Detail::Expressions);
         } else if !cursor.word("PARTITIONS") {
             return Ok(detail);
         }
@@ -134,4 +148,43 @@ fn is_relation(need: &Need) -> bool {
 /// Reading or writing a relation becomes explaining it; what needs `admin` still does.
 fn only_explained(need: Need) -> Need {
     if is_relation(&need) && need.action != Action::Admin { Need { action: Action::Explain, ..need } } else { need }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{
+            testing::{catalog, names, uses},
+            understand,
+        },
+        *,
+    };
+
+    /// MySQL prints the value of a column in a row that is found by its key.
+    #[test]
+    fn what_an_explanation_prints_is_used() {
+        let catalog = catalog();
+        let of = |flavour, text: &str| {
+            let statements = understand(text, &catalog, &names("", flavour)).expect(text).statements;
+            let uses = statements.first().map(uses).unwrap_or_default();
+            uses.split(", ").filter(|one| one.contains("email")).collect::<String>()
+        };
+        const EMAIL: &str = "shop.customers.email Inference";
+        for (text, mysql, mariadb) in [
+            ("EXPLAIN SELECT email FROM customers WHERE id = 1", "", ""),
+            ("EXPLAIN SELECT * FROM customers WHERE id = 1", "", ""),
+            ("EXPLAIN SELECT COUNT(email) FROM customers WHERE id = 1", EMAIL, ""),
+            ("EXPLAIN SELECT MAX(email) FROM customers WHERE id = 1", EMAIL, ""),
+            ("EXPLAIN SELECT id FROM customers WHERE id = 1 AND email IS NOT NULL", EMAIL, ""),
+            ("EXPLAIN FORMAT=TRADITIONAL SELECT COUNT(email) FROM customers WHERE id = 1", "", ""),
+            ("EXPLAIN FORMAT=TREE SELECT COUNT(email) FROM customers WHERE id = 1", EMAIL, EMAIL),
+            ("EXPLAIN FORMAT=JSON SELECT COUNT(email) FROM customers WHERE id = 1", EMAIL, EMAIL),
+            ("EXPLAIN FORMAT=JSON SELECT id FROM (SELECT id, email FROM customers LIMIT 5) q", EMAIL, ""),
+            ("EXPLAIN FORMAT=TREE SELECT id FROM (SELECT id, email FROM customers LIMIT 5) q", "", ""),
+            ("EXPLAIN ANALYZE SELECT COUNT((SELECT email FROM nums LIMIT 1)) FROM customers", EMAIL, EMAIL),
+        ] {
+            assert_eq!(of(Flavour::MySql, text), mysql, "{text}");
+            assert_eq!(of(Flavour::MariaDb, text), mariadb, "{text}");
+        }
+    }
 }

@@ -2,8 +2,8 @@
 //! Records what conditions inside decide; whether that is allowed is not decided here.
 
 use sqlparser::ast::{
-    BinaryOperator, CaseWhen, CastKind, CeilFloorKind, DataType, Expr, Ident, ObjectNamePart, UnaryOperator, Value,
-    ValueWithSpan,
+    BinaryOperator, CaseWhen, CastKind, CeilFloorKind, DataType, Expr, Ident, ObjectNamePart, TimezoneInfo,
+    UnaryOperator, Value, ValueWithSpan,
 };
 
 use super::{
@@ -11,7 +11,7 @@ use super::{
     gate::{FUNCTION_MARK, VARIABLE_MARK},
     node, query,
     refusal::{unexpected, unsupported},
-    scope::Scope,
+    scope::{Field, Scope},
     walk::Walk,
 };
 use crate::statement::{Lineage, Refusal, Usage, Via};
@@ -29,7 +29,13 @@ pub(super) fn expression(walk: &mut Walk<'_>, scope: &Scope<'_>, value: &Expr) -
             scope.find(walk, &path).map(|lineage| Lineage::clone(&lineage))
         }
         Expr::Value(constant) => self::constant(walk, constant),
-        Expr::TypedString(typed) => self::constant(walk, &typed.value),
+        // Of any other type's name with a text behind it, the server makes a column with an alias.
+        Expr::TypedString(typed) => match typed.data_type {
+            DataType::Date
+            | DataType::Time(None, TimezoneInfo::None)
+            | DataType::Timestamp(None, TimezoneInfo::None) => self::constant(walk, &typed.value),
+            _ => Err(unexpected("an expression").hint("write AS before an alias")),
+        },
         Expr::Nested(inner) => expression(walk, scope, inner),
         Expr::Tuple(parts) => all(walk, scope, parts, Via::Copy),
         Expr::Function(function) => call::function(walk, scope, function),
@@ -55,7 +61,7 @@ pub(super) fn expression(walk: &mut Walk<'_>, scope: &Scope<'_>, value: &Expr) -
         }
         Expr::InSubquery { expr, subquery, negated: _ } => {
             let mut lineage = expression(walk, scope, expr)?;
-            for field in query::query(walk, Some(scope), subquery)?.fields {
+            for field in inner(walk, scope, subquery)? {
                 lineage.merge(&field.lineage);
             }
             Ok(lineage.through(Via::Partial))
@@ -65,10 +71,7 @@ pub(super) fn expression(walk: &mut Walk<'_>, scope: &Scope<'_>, value: &Expr) -
             lineage.merge(&expression(walk, scope, right)?);
             Ok(lineage.through(Via::Partial))
         }
-        Expr::Exists { subquery, negated: _ } => {
-            query::query(walk, Some(scope), subquery)?;
-            Ok(Lineage::constant())
-        }
+        Expr::Exists { subquery, negated: _ } => exists(walk, scope, subquery).map(|()| Lineage::constant()),
         Expr::Subquery(subquery) => self::subquery(walk, scope, subquery),
         Expr::Between { expr, negated: _, low, high } => {
             let mut lineage = expression(walk, scope, expr)?;
@@ -207,10 +210,37 @@ fn constant(walk: &Walk<'_>, value: &ValueWithSpan) -> Result<Lineage, Refusal> 
 /// A subquery as a value. As one side of a comparison with a row it may have several columns.
 fn subquery(walk: &mut Walk<'_>, scope: &Scope<'_>, query: &sqlparser::ast::Query) -> Result<Lineage, Refusal> {
     let mut lineage = Lineage::constant();
-    for field in query::query(walk, Some(scope), query)?.fields {
+    for field in inner(walk, scope, query)? {
         lineage.merge(&field.lineage);
     }
     Ok(lineage)
+}
+
+/// Whether a subquery has rows: what it would show is computed, or not, as the server likes, and shown to nobody.
+///
+/// # Errors
+/// When something in it is not understood.
+pub(super) fn exists(walk: &mut Walk<'_>, scope: &Scope<'_>, query: &sqlparser::ast::Query) -> Result<(), Refusal> {
+    for field in inner(walk, scope, query)? {
+        walk.fails(&field.lineage);
+    }
+    Ok(())
+}
+
+/// The columns of a subquery within an expression. What such an expression is printed as may hold them.
+///
+/// # Errors
+/// When something in it is not understood.
+pub(super) fn inner(
+    walk: &mut Walk<'_>,
+    scope: &Scope<'_>,
+    query: &sqlparser::ast::Query,
+) -> Result<Vec<Field>, Refusal> {
+    let printed = walk.printed;
+    walk.printed = printed.within();
+    let found = query::query(walk, Some(scope), query);
+    walk.printed = printed;
+    found.map(|found| found.fields)
 }
 
 fn cast(data_type: &DataType) -> Via {
@@ -285,7 +315,10 @@ fn assigned(walk: &mut Walk<'_>, scope: &Scope<'_>, left: &Expr, right: &Expr) -
         Expr::Identifier(name)
             if walk.assigns && name.quote_style == Some(VARIABLE_MARK) && !name.value.starts_with("@@") =>
         {
-            Ok(expression(walk, scope, right)?.through(Via::Partial))
+            let value = expression(walk, scope, right)?;
+            // Columns by themselves in the select list of a subquery are not seen by `Walk::assigns`.
+            walk.used(&value, &Usage::Travel(name.value.as_str().into()));
+            Ok(value.through(Via::Partial))
         }
         _ => Err(unexpected("an assignment").hint("put the assignment in parentheses: (@v := 1)")),
     }
@@ -323,4 +356,21 @@ fn case(
         lineage.merge(&expression(walk, scope, otherwise)?);
     }
     Ok(lineage.through(Via::Total))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{one, outputs, refused};
+
+    #[test]
+    fn a_types_name_before_a_text_is_a_literal_only_where_the_server_has_one() {
+        assert_eq!(
+            outputs(&one("SELECT DATE '2020-01-01' a, TIME '10:00' b, TIMESTAMP '2020-01-01 10:00' c")),
+            "a; b; c"
+        );
+        for word in ["text", "json", "datetime", "boolean", "signed"] {
+            let text = format!("SELECT {word} 'x' FROM (SELECT email AS {word} FROM customers) t");
+            assert!(refused(&text).contains("not supported"), "{text}");
+        }
+    }
 }

@@ -228,6 +228,7 @@ fn factor(walk: &mut Walk<'_>, scope: &mut Scope<'_>, factor: &TableFactor) -> R
                 found
             })?;
             walk.writing = writing;
+            computed_on_the_way(walk, &found.fields);
             let entry = Entry { behind: found.behind, item: Some(item), ..Entry::new("", found.fields) };
             let entry = aliased(walk, Some(entry), Some(alias))?;
             scope.entries.extend(entry);
@@ -247,6 +248,13 @@ fn factor(walk: &mut Walk<'_>, scope: &mut Scope<'_>, factor: &TableFactor) -> R
         }
         _ => Err(unexpected("FROM")),
     })
+}
+
+/// Columns of a query that others read from are computed for each of its rows, whether or not anybody names them.
+pub(super) fn computed_on_the_way(walk: &mut Walk<'_>, fields: &[Field]) {
+    for field in fields {
+        walk.fails(&field.lineage);
+    }
 }
 
 /// The item that a bare name stands for; DUAL is none.

@@ -10,8 +10,9 @@ use sqlparser::{
 use super::{
     form::{Form, Forms},
     lexer::{Kind, Lexed},
-    names::MysqlNames,
+    names::{Flavour, MysqlNames},
     refusal::unsupported,
+    reserved::is_reserved,
 };
 use crate::statement::Refusal;
 
@@ -82,7 +83,7 @@ const MOMENTS: &[&str] = &[
     "UTC_TIMESTAMP",
 ];
 
-/// Words between SELECT and its list that change nothing of what it means.
+/// Words between SELECT and its list, in any order and with DISTINCT among them, that change nothing of what it means.
 const MODIFIERS: &[&str] = &[
     "ALL",
     "HIGH_PRIORITY",
@@ -90,7 +91,6 @@ const MODIFIERS: &[&str] = &[
     "SQL_SMALL_RESULT",
     "SQL_BIG_RESULT",
     "SQL_BUFFER_RESULT",
-    "SQL_CACHE",
     "SQL_NO_CACHE",
     "SQL_CALC_FOUND_ROWS",
 ];
@@ -149,7 +149,11 @@ pub(super) fn heard(tokens: &[Lexed<'_>], names: &MysqlNames, place: Place) -> R
         match &token.kind {
             Kind::Word if token.is_word("SELECT") => {
                 heard.push(at, keyword("SELECT"));
-                taken += rest.iter().take_while(|t| MODIFIERS.iter().any(|m| t.is_word(m))).count();
+                let options = rest.iter().take_while(|token| is_option(token, names.flavour)).count();
+                if let Some(distinct) = rest.iter().take(options).position(is_distinct) {
+                    heard.push(at + 1 + distinct, keyword("DISTINCT"));
+                }
+                taken += options;
             }
             Kind::Word if token.is_word("LOCK") && words(rest, &["IN", "SHARE", "MODE"]) => {
                 heard.push(at, keyword("FOR"));
@@ -167,7 +171,10 @@ pub(super) fn heard(tokens: &[Lexed<'_>], names: &MysqlNames, place: Place) -> R
             Kind::Word => {
                 let inserted = place == Place::OnDuplicate && (token.is_word("VALUES") || token.is_word("VALUE"));
                 let called = rest.first().is_some_and(|next| next.is_sign("("));
-                heard.push(at, if inserted && called { function(token.raw) } else { word(token, called) });
+                heard.push(
+                    at,
+                    if inserted && called { function(token.raw) } else { word(token, called, names.flavour) },
+                );
             }
             Kind::Name(name) => heard.push(at, quoted(name, '`')),
             Kind::Text(text) => heard.push(at, Token::SingleQuotedString(text.clone())),
@@ -223,6 +230,17 @@ fn negates_bare(tokens: &[Lexed<'_>]) -> bool {
     !operator && !negates_condition(tokens)
 }
 
+/// Whether `token`, behind SELECT or another such word, is one of [`MODIFIERS`] or DISTINCT. MySQL 8 and newer know no
+/// SQL_CACHE: there it is a name.
+fn is_option(token: &Lexed<'_>, flavour: Flavour) -> bool {
+    let cache = flavour == Flavour::MariaDb && token.is_word("SQL_CACHE");
+    cache || is_distinct(token) || MODIFIERS.iter().any(|modifier| token.is_word(modifier))
+}
+
+fn is_distinct(token: &Lexed<'_>) -> bool {
+    token.is_word("DISTINCT") || token.is_word("DISTINCTROW")
+}
+
 /// Whether `tokens` begin with these words.
 pub(super) fn words(tokens: &[Lexed<'_>], expected: &[&str]) -> bool {
     tokens.len() >= expected.len() && tokens.iter().zip(expected).all(|(token, word)| token.is_word(word))
@@ -251,7 +269,7 @@ pub(super) fn function(name: &str) -> Token {
     quoted(name, FUNCTION_MARK)
 }
 
-fn word(token: &Lexed<'_>, called: bool) -> Token {
+fn word(token: &Lexed<'_>, called: bool, flavour: Flavour) -> Token {
     let upper = token.raw.to_ascii_uppercase();
     let has = |list: &[&str]| list.binary_search(&upper.as_str()).is_ok();
     if upper == "MOD" && !called {
@@ -264,7 +282,8 @@ fn word(token: &Lexed<'_>, called: bool) -> Token {
         // The parser knows single units only; which one it is changes nothing of what feeds the value.
         return keyword(unit.split('_').next().unwrap_or(unit));
     }
-    if (called && has(FUNCTIONS)) || has(MOMENTS) {
+    // Where it is not reserved, it is a name.
+    if (called && has(FUNCTIONS)) || (has(MOMENTS) && is_reserved(&upper, flavour)) {
         return function(token.raw);
     }
     if has(KEYWORDS) && (called || !has(BEFORE_PARENTHESIS)) {
@@ -315,7 +334,33 @@ fn sign(raw: &str, names: &MysqlNames) -> Result<Token, Refusal> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::{
+            testing::{catalog, names, outputs},
+            understand,
+        },
+        *,
+    };
+
+    #[test]
+    fn words_that_one_server_alone_reserves_are_names_to_the_other() {
+        let catalog = catalog();
+        let of = |flavour, text: &str| {
+            understand(text, &catalog, &names("", flavour)).map(|understood| outputs(&understood.statements[0]))
+        };
+        const FED: &str = "x: shop.customers.email Copy";
+        for (text, mysql, mariadb) in [
+            ("SELECT CURRENT_ROLE x FROM (SELECT email AS `CURRENT_ROLE` FROM customers) t", FED, "x"),
+            ("SELECT SQL_CACHE x FROM (SELECT email AS `SQL_CACHE`, 1 AS x FROM customers) t", FED, "x"),
+            ("SELECT SQL_NO_CACHE x FROM (SELECT 1 AS `SQL_NO_CACHE`, email AS x FROM customers) t", FED, FED),
+            ("SELECT DISTINCT SQL_NO_CACHE x FROM (SELECT 1 AS `SQL_NO_CACHE`, email AS x FROM customers) t", FED, FED),
+            ("SELECT SQL_BUFFER_RESULT DISTINCTROW SQL_NO_CACHE email x FROM customers", FED, FED),
+            ("SELECT CURRENT_TIMESTAMP x FROM (SELECT email AS `CURRENT_TIMESTAMP` FROM customers) t", "x", "x"),
+        ] {
+            assert_eq!(of(Flavour::MySql, text).as_deref(), Ok(mysql), "{text}");
+            assert_eq!(of(Flavour::MariaDb, text).as_deref(), Ok(mariadb), "{text}");
+        }
+    }
 
     #[test]
     fn lists_are_sorted_and_the_parser_knows_the_keywords() {

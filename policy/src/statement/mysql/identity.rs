@@ -16,7 +16,6 @@ pub(super) fn identity(tokens: &[Lexed<'_>], names: &MysqlNames) -> [u8; 32] {
     let mut hasher = Sha256::new();
     for token in tokens {
         match &token.kind {
-            Kind::Word => word(&mut hasher, token, names),
             Kind::Name(name) => feed(&mut hasher, b'q', name),
             Kind::Text(text) => feed(&mut hasher, b't', text),
             Kind::Bits => feed(&mut hasher, b'b', &token.raw.to_ascii_lowercase()),
@@ -26,6 +25,10 @@ pub(super) fn identity(tokens: &[Lexed<'_>], names: &MysqlNames) -> [u8; 32] {
             Kind::Parameter => feed(&mut hasher, b'p', "?"),
             // `count (a)` may mean another function than `count(a)`.
             Kind::Sign if token.raw == "(" && token.glued => feed(&mut hasher, b'g', "("),
+            // What it does is not in the text.
+            Kind::Sign if token.raw == "||" && names.sql_mode.pipes_as_concat() => feed(&mut hasher, b'c', "||"),
+            Kind::Word if token.is_word("NOT") && names.sql_mode.high_not_precedence() => feed(&mut hasher, b'h', "!"),
+            Kind::Word => word(&mut hasher, token, names),
             Kind::Sign => feed(&mut hasher, b'o', token.raw),
         }
     }
@@ -81,7 +84,10 @@ fn is_literal(token: &Lexed<'_>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::lexer::lex, *};
+    use super::{
+        super::{SqlMode, lexer::lex},
+        *,
+    };
 
     fn both(text: &str) -> ([u8; 32], Arc<str>) {
         let names = MysqlNames::default();
@@ -104,5 +110,9 @@ mod tests {
         assert_ne!(plain, both("SELECT a, 'x' FROM T WHERE b IN (1, 2)"));
         assert_ne!(both("SELECT count(a)").0, both("SELECT count (a)").0);
         assert_ne!(both("SELECT 'ab'").0, both("SELECT `ab`").0);
+        for (mode, text) in [("PIPES_AS_CONCAT", "SELECT a || b"), ("HIGH_NOT_PRECEDENCE", "SELECT NOT a + b")] {
+            let names = MysqlNames { sql_mode: SqlMode::read(mode).expect("a mode"), ..MysqlNames::default() };
+            assert_ne!(both(text).0, identity(&lex(text, &names).expect("tokens"), &names), "{mode}");
+        }
     }
 }

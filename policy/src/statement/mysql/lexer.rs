@@ -81,9 +81,9 @@ pub(super) fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | 0x0b | 0x0c | b'\r')
 }
 
-/// Characters of an unquoted name.
+/// Characters of an unquoted name. The no-break space is one in UTF-8 and separates tokens in latin1: it is neither here.
 fn is_name_char(c: char) -> bool {
-    c.is_ascii_alphanumeric() || c == '_' || c == '$' || ('\u{80}'..='\u{ffff}').contains(&c)
+    c.is_ascii_alphanumeric() || c == '_' || c == '$' || (('\u{80}'..='\u{ffff}').contains(&c) && c != '\u{a0}')
 }
 
 impl<'t> Lexer<'t, '_> {
@@ -361,8 +361,10 @@ impl<'t> Lexer<'t, '_> {
         }
         match self.byte(1) {
             Some(quote @ (b'\'' | b'"' | b'`')) => {
+                // What quotes a name knows no escapes, and under ANSI_QUOTES that is `"` as well.
+                let names = quote == b'`' || (quote == b'"' && self.names.sql_mode.ansi_quotes());
+                let escapes = !names && !self.names.sql_mode.no_backslash_escapes();
                 let quote = char::from(quote);
-                let escapes = quote != '`' && !self.names.sql_mode.no_backslash_escapes();
                 let (value, end) = self.quoted(self.at + 1, quote, escapes)?;
                 self.push(Kind::Variable(value), end);
             }
@@ -407,4 +409,44 @@ fn unclear_number(text: &str, at: usize) -> Refusal {
     near(text, at)
         .detail("what begins with a digit and goes on with letters is read differently by different servers")
         .hint("quote names that begin with a digit: `2fa`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::testing::names, *};
+    use crate::statement::mysql::Flavour;
+
+    fn variable(text: &str, mode: &str) -> String {
+        let tokens = lex(text, &names(mode, Flavour::MariaDb)).expect("tokens");
+        match tokens.first().map(|token| token.kind.clone()) {
+            Some(Kind::Variable(name)) => name,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_space_of_some_character_sets_stands_in_quotes_and_comments_only() {
+        let lexed = |text: &str| lex(text, &names("", Flavour::MariaDb)).map(|tokens| tokens.len());
+        for text in
+            ["SELECT\u{a0}a", "SELECT 1 --\u{a0}b, '\n', c -- '", "SELECT @a\u{a0}b", "SELECT 1\u{a0}, 2", "\u{a0}x"]
+        {
+            assert!(lexed(text).is_err(), "{text}");
+        }
+        for text in ["'\u{a0}'", "`a\u{a0}b`", "a -- \u{a0}\n", "/*\u{a0}*/ a", "@'\u{a0}'"] {
+            assert_eq!(lexed(text).ok(), Some(1), "{text}");
+        }
+    }
+
+    #[test]
+    fn quotes_around_a_variables_name_escape_as_those_of_names_or_of_texts() {
+        for (text, plain, ansi, bare) in [
+            (r"@'\', a -- ', 1", "', a -- ", "', a -- ", "\\"),
+            (r#"@"\", a -- ", 1"#, r#"", a -- "#, "\\", "\\"),
+            (r"@`\`, a -- `, 1", "\\", "\\", "\\"),
+        ] {
+            for (mode, expected) in [("", plain), ("ANSI_QUOTES", ansi), ("NO_BACKSLASH_ESCAPES", bare)] {
+                assert_eq!(variable(text, mode), expected, "{text} under {mode}");
+            }
+        }
+    }
 }

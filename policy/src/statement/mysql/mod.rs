@@ -39,6 +39,7 @@ mod function_list;
 mod gate;
 mod identity;
 mod inband;
+mod kinds;
 mod lexer;
 mod listing;
 mod load;
@@ -69,6 +70,7 @@ mod text;
 mod walk;
 mod with;
 
+pub use kinds::{is_number, kind};
 pub use names::{Flavour, MysqlNames, SqlMode};
 pub use setting::is_followed_charset;
 

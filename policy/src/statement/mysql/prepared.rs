@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{cursor::Cursor, dispatch::Draft, lexer::Kind, refusal::unsupported, text, walk::Walk};
+use super::{cursor::Cursor, dispatch::Draft, kinds::is_number, lexer::Kind, refusal::unsupported, text, walk::Walk};
 use crate::{
     catalog::ColumnRef,
     statement::{Effect, Outputs, Refusal, Statement, Usage},
@@ -35,7 +35,8 @@ fn in_string(walk: &mut Walk<'_>, cursor: &mut Cursor<'_>) -> Result<Statement, 
             // What EXECUTE … USING binds may be a number, and nobody says so.
             let bound: Vec<ColumnRef> = std::mem::take(&mut statement.compared).into_iter().map(|(_, c)| c).collect();
             for one in &mut statement.uses {
-                if one.usage == Usage::Equality && bound.contains(&one.column) {
+                if one.usage == Usage::Equality && bound.contains(&one.column) && !is_number(walk.catalog, &one.column)
+                {
                     one.usage = Usage::Inference;
                 }
             }

@@ -16,7 +16,7 @@ use super::{
     refusal::{unexpected, unsupported},
     scope::{Aliases, Entry, Field, Scope},
     survey,
-    walk::Walk,
+    walk::{Printed, Walk},
     with,
 };
 use crate::{
@@ -232,12 +232,15 @@ pub(super) fn targets(walk: &mut Walk<'_>, scope: &mut Scope<'_>, list: &[Select
 }
 
 fn target(walk: &mut Walk<'_>, scope: &Scope<'_>, value: &Expr) -> Result<Arc<Lineage>, Refusal> {
-    // A column by itself is no part of an assignment.
+    // A column by itself is no part of an assignment, and no expression that is printed.
     let bare = matches!(value, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
-    let assigns = walk.assigns;
+    let (assigns, printed) = (walk.assigns, walk.printed);
     walk.assigns &= !bare;
+    if bare && printed == Printed::Expressions {
+        walk.printed = Printed::Nothing;
+    }
     let found = expression::expression(walk, scope, value);
-    walk.assigns = assigns;
+    (walk.assigns, walk.printed) = (assigns, printed);
     found.map(Arc::new)
 }
 

@@ -134,6 +134,7 @@ fn in_database<T>(
     inner.trusted = walk.trusted;
     inner.depth = walk.depth;
     inner.steps = walk.steps;
+    inner.printed = walk.printed;
     std::mem::swap(&mut inner.shapes, &mut walk.shapes);
     let result = inner.authored(inside);
     std::mem::swap(&mut inner.shapes, &mut walk.shapes);
@@ -172,7 +173,11 @@ fn generated(walk: &mut Walk<'_>, relation: &Relation, entry: &Entry, text: &str
     let value = cursor.expression()?;
     cursor.end()?;
     let scope = Scope::of(entry.clone());
-    in_database(walk, &names, |walk| expression::expression(walk, &scope, &value)).map(|lineage| of_author(&lineage))
+    // What is read and printed is the column.
+    let printed = std::mem::take(&mut walk.printed);
+    let made_of = in_database(walk, &names, |walk| expression::expression(walk, &scope, &value));
+    walk.printed = printed;
+    made_of.map(|lineage| of_author(&lineage))
 }
 
 /// `relation` as a FROM item, under its own name.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{
     refusal::{ambiguous, unknown_column, unsupported},
     survey::Item,
-    walk::Walk,
+    walk::{Printed, Walk},
 };
 use crate::{
     catalog::QualifiedName,
@@ -276,6 +276,7 @@ impl<'s> Scope<'s> {
     /// When it means nothing, or may mean more than one thing.
     pub(super) fn find(&self, walk: &mut Walk<'_>, path: &[&str]) -> Result<Arc<Lineage>, Refusal> {
         let found = self.resolved(walk, path)?;
+        walk.named(&found);
         if walk.assigns {
             walk.used(&found, &Usage::Travel("a user variable".into()));
         }
@@ -406,6 +407,9 @@ impl<'s> Scope<'s> {
                 }
             }
             read(walk, entry);
+            if walk.printed == Printed::Everything {
+                entry.fields.iter().for_each(|field| walk.named(&field.lineage));
+            }
             fields.extend(entry.fields.iter().cloned());
         }
         Ok(fields)

@@ -125,7 +125,7 @@ fn one(
         return names(walk, cursor, settings);
     }
     if cursor.words(&["CHARACTER", "SET"]) || cursor.word("CHARSET") {
-        let value = value_of(walk, cursor)?;
+        let value = value_of(walk, cursor, Folds::No)?;
         for name in ["character_set_client", "character_set_results"] {
             settings.extend(setting::change(walk, name, &value)?);
         }
@@ -151,7 +151,7 @@ fn one(
         _ => return Err(cursor.here()),
     };
     assign(cursor)?;
-    let value = value_of(walk, cursor)?;
+    let value = value_of(walk, cursor, if name == "sql_mode" { Folds::Yes } else { Folds::No })?;
     match reach {
         Reach::Session => settings.extend(setting::change(walk, &name, &value)?),
         Reach::Server => walk.admin(&format!("global variable {name}")),
@@ -174,12 +174,12 @@ fn scoped(name: &str) -> (String, Reach) {
 
 /// SET NAMES charset COLLATE collation.
 fn names(walk: &mut Walk<'_>, cursor: &mut Cursor<'_>, settings: &mut Vec<(Arc<str>, Setting)>) -> Result<(), Refusal> {
-    let value = value_of(walk, cursor)?;
+    let value = value_of(walk, cursor, Folds::No)?;
     for name in ["character_set_client", "character_set_connection", "character_set_results"] {
         settings.extend(setting::change(walk, name, &value)?);
     }
     if cursor.word("COLLATE") {
-        let value = value_of(walk, cursor)?;
+        let value = value_of(walk, cursor, Folds::No)?;
         settings.extend(setting::change(walk, "collation_connection", &value)?);
     }
     Ok(())
@@ -227,8 +227,15 @@ fn user_variable(walk: &mut Walk<'_>, cursor: &mut Cursor<'_>, name: &str) -> Re
     Ok(())
 }
 
+/// Whether a computed value may be folded: only where the session asks the server afterwards what it made of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Folds {
+    Yes,
+    No,
+}
+
 /// The value of a server variable, as far as the text tells.
-fn value_of(walk: &mut Walk<'_>, cursor: &mut Cursor<'_>) -> Result<Value, Refusal> {
+fn value_of(walk: &mut Walk<'_>, cursor: &mut Cursor<'_>, folds: Folds) -> Result<Value, Refusal> {
     let alone = cursor.peek(1).is_none_or(|next| next.is_sign(",") || next.is_word("COLLATE"));
     if alone && let Some(token) = cursor.peek(0) {
         let value = match &token.kind {
@@ -248,5 +255,8 @@ fn value_of(walk: &mut Walk<'_>, cursor: &mut Cursor<'_>) -> Result<Value, Refus
     let tree = cursor.expression()?;
     let lineage = expression(walk, &Scope::top(), &tree)?;
     walk.used(&lineage, &Usage::Travel("a server variable".into()));
-    Ok(setting::folded(walk, &tree))
+    Ok(match folds {
+        Folds::Yes => setting::folded(walk, &tree),
+        Folds::No => Value::Unknown,
+    })
 }

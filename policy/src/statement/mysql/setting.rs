@@ -128,7 +128,8 @@ pub(super) fn write_access(walk: &mut Walk<'_>) {
     walk.need(Action::Update, Object::Session("READ WRITE transactions".into()));
 }
 
-/// A computed value, where it can be folded: `CONCAT(@@sql_mode, ',STRICT_TRANS_TABLES')`.
+/// A computed value, where it can be folded: `CONCAT(@@sql_mode, ',STRICT_TRANS_TABLES')`. The order in which the server
+/// names the modes is not known here, so what comes out is only what may be expected.
 pub(super) fn folded(walk: &Walk<'_>, tree: &Expr) -> Value {
     text_of(walk, tree).map_or(Value::Unknown, Value::Text)
 }
@@ -137,9 +138,6 @@ fn text_of(walk: &Walk<'_>, tree: &Expr) -> Option<String> {
     match tree {
         Expr::Value(constant) => match constant::value(constant) {
             Constant::SingleQuotedString(text) => Some(text.clone()),
-            Constant::Number(number, _) => Some(number.clone()),
-            Constant::Null => Some("NULL".to_owned()),
-            Constant::Boolean(value) => Some(u8::from(*value).to_string()),
             _ => None,
         },
         Expr::Nested(inner) => text_of(walk, inner),
@@ -167,7 +165,7 @@ fn text_of(walk: &Walk<'_>, tree: &Expr) -> Option<String> {
             let [name] = call.name.0.as_slice() else { return None };
             match (name.as_ident()?.value.to_ascii_lowercase().as_str(), parts.as_slice()) {
                 ("concat", parts) => Some(parts.concat()),
-                ("replace", [text, from, to]) => Some(text.replace(from.as_str(), to)),
+                ("replace", [text, from, to]) if !from.is_empty() => Some(text.replace(from.as_str(), to)),
                 _ => None,
             }
         }

@@ -117,6 +117,7 @@ fn messages(walk: &mut Walk<'_>, cursor: &mut Cursor<'_>) -> Result<Option<Verb>
             return Err(cursor.here());
         }
         cursor.end()?;
+        walk.features.counts_warnings = true;
         return Ok(Some("SHOW"));
     }
     if cursor.one_of(&["WARNINGS", "ERRORS"]).is_none() {

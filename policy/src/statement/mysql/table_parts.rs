@@ -186,7 +186,19 @@ pub(super) fn computed(
     column: &str,
     tokens: &[Lexed<'_>],
 ) -> Result<(), Refusal> {
-    let named = columns_named(walk, relation, &inside(tokens))?;
+    let named = columns_named(walk, relation, &valued(tokens))?;
     walk.used(&named, &Usage::Travel(format!("{}.{column}", relation.name).into()));
     Ok(())
+}
+
+/// Of a column's definition from its type on, what may name the columns that its value is made of. In MariaDB a default
+/// needs no parentheses: `a TEXT DEFAULT b`. `AFTER b` says where the column stands.
+fn valued<'t>(tokens: &[Lexed<'t>]) -> Vec<Lexed<'t>> {
+    let place = match tokens {
+        [.., after, _] if after.is_word("AFTER") => 2,
+        _ => 0,
+    };
+    let named = tokens.len() - place;
+    let ty = usize::from(tokens.first().is_some_and(|first| first.kind == Kind::Word));
+    tokens.get(ty..named).unwrap_or_default().to_vec()
 }

@@ -199,6 +199,12 @@ fn conditions_tell_equality_from_the_rest() {
         ("SELECT COUNT(DISTINCT email) FROM customers", "shop.customers.email Inference"),
         ("EXPLAIN SELECT 1 FROM customers WHERE email = 'a'", "shop.customers.email Inference"),
         ("EXPLAIN FORMAT=JSON SELECT email FROM customers", "shop.customers.email Inference"),
+        // What fails tells as much where nobody is shown the value.
+        ("SELECT 1 FROM (SELECT EXP(email LIKE 'a%') FROM customers) q", "shop.customers.email Inference"),
+        ("WITH q AS (SELECT EXP(email LIKE 'a%') FROM customers) SELECT 1 FROM q", "shop.customers.email Inference"),
+        ("SELECT EXISTS (SELECT EXP(email LIKE 'a%') FROM customers)", "shop.customers.email Inference"),
+        ("SELECT 1 FROM nums WHERE EXISTS (SELECT -salary FROM customers)", "shop.customers.salary Inference"),
+        ("SELECT 1 FROM (SELECT LOWER(email) FROM customers) q", ""),
     ] {
         assert_eq!(uses(&one(text)), expected, "{text}");
     }
@@ -227,6 +233,10 @@ fn values_that_travel_are_seen() {
             "shop.customers.card_number Travel(\"shop.orders.note\"), shop.orders.note Equality",
         ),
         ("SET @v = (SELECT ssn FROM customers)", "shop.customers.ssn Travel(\"@v\")"),
+        (
+            "SELECT 1 FROM (SELECT @v := (SELECT ssn FROM customers)) q",
+            "shop.customers.ssn Inference, shop.customers.ssn Travel(\"@v\")",
+        ),
         ("SELECT LAST_INSERT_ID(salary) FROM customers", "shop.customers.salary Travel(\"LAST_INSERT_ID()\")"),
         ("CREATE TABLE c2 AS SELECT email FROM customers", "shop.customers.email Travel(\"shop.c2.email\")"),
         ("CREATE TABLE c2 (SELECT email FROM customers)", "shop.customers.email Travel(\"shop.c2.email\")"),

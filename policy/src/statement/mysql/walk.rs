@@ -17,6 +17,28 @@ const MOST_STEPS: u32 = 4_000_000;
 /// Levels of queries, views in views counted. The parse bounds the text, this bounds what the catalog adds to it.
 const MOST_LEVELS: u32 = 128;
 
+/// What is printed of a statement that is explained. A column of a row that is found by its key is printed as its value.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Printed {
+    /// Names of tables and keys, and numbers.
+    #[default]
+    Nothing,
+    /// Expressions, but for the lists of what is selected.
+    Expressions,
+    /// The whole statement.
+    Everything,
+}
+
+impl Printed {
+    /// What is printed of a subquery within an expression.
+    pub(super) fn within(self) -> Self {
+        match self {
+            Self::Nothing => Self::Nothing,
+            Self::Expressions | Self::Everything => Self::Everything,
+        }
+    }
+}
+
 /// One statement's walk: facts flow in here from all files of this folder.
 #[derive(Debug)]
 pub(super) struct Walk<'a> {
@@ -51,6 +73,8 @@ pub(super) struct Walk<'a> {
     pub(super) items: Items,
     /// Whether user variables are assigned to within expressions: every column named in one may get into them.
     pub(super) assigns: bool,
+    /// What an explanation of the statement prints.
+    pub(super) printed: Printed,
     /// Parameters, by their place in the text, that are taken for texts where they are compared with these columns.
     pub(super) compared: BTreeSet<(usize, ColumnRef)>,
     /// Columns of relations expanded so far.
@@ -76,6 +100,7 @@ impl<'a> Walk<'a> {
             limited: 0,
             items: Items::default(),
             assigns: false,
+            printed: Printed::Nothing,
             compared: BTreeSet::new(),
             shapes: HashMap::new(),
         }
@@ -156,6 +181,29 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// A value of `lineage` is computed and shown to nobody: whether that fails, or warns, tells about it.
+    pub(super) fn fails(&mut self, lineage: &Lineage) {
+        if self.trusted > 0 {
+            return;
+        }
+        for (column, via) in &lineage.columns {
+            match via {
+                Via::Copy => {}
+                Via::Total => drop(self.features.computed.insert(column.clone())),
+                Via::Partial => {
+                    self.uses.insert(ColumnUse { column: column.clone(), usage: Usage::Inference });
+                }
+            }
+        }
+    }
+
+    /// A column of `lineage` is named: where an explanation prints it, its value may stand in its place.
+    pub(super) fn named(&mut self, lineage: &Lineage) {
+        if self.printed != Printed::Nothing {
+            self.used(lineage, &Usage::Inference);
+        }
+    }
+
     /// An UPDATE or DELETE reaches that much.
     pub(super) fn reaches(&mut self, reach: Reach) {
         match (self.reach, reach) {
@@ -179,4 +227,29 @@ pub(super) fn too_complex() -> Refusal {
     Refusal::new(RefusalKind::TooComplex, "statement is too complex")
         .detail("what it nests, and the views and recursive queries it names, are more than the gate follows")
         .hint("split the statement into smaller ones")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{one, uses};
+
+    #[test]
+    fn what_is_computed_for_nobody_may_warn() {
+        let computed = |text: &str| {
+            let statement = one(text);
+            let columns: Vec<String> = statement.features.computed.iter().map(ToString::to_string).collect();
+            (columns.join(", "), uses(&statement).contains("email Inference"))
+        };
+        let column = || "shop.customers.email".to_owned();
+        for (text, expected) in [
+            ("SELECT 1 FROM (SELECT LOWER(email) FROM customers) q", (column(), false)),
+            ("SELECT EXISTS (SELECT LOWER(email) FROM customers)", (column(), false)),
+            ("SELECT 1 FROM (SELECT email FROM customers) q", (String::new(), false)),
+            ("SELECT c FROM v_contacts", (String::new(), false)),
+            // The server says how many warnings a write had.
+            ("UPDATE orders SET id = 1 WHERE EXISTS (SELECT LOWER(email) FROM customers)", (String::new(), true)),
+        ] {
+            assert_eq!(computed(text), expected, "{text}");
+        }
+    }
 }

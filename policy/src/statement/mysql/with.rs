@@ -6,6 +6,7 @@ use std::sync::Arc;
 use sqlparser::ast::{Cte, SetExpr, With as List};
 
 use super::{
+    from::computed_on_the_way,
     node,
     query::{self, query},
     refusal::{unexpected, unsupported},
@@ -49,6 +50,7 @@ pub(super) fn items(walk: &mut Walk<'_>, scope: &mut Scope<'_>, list: &List) -> 
             }
             renamed(walk, cte, found?.fields)?
         };
+        computed_on_the_way(walk, &fields);
         settle(scope, at, fields);
     }
     Ok(())

@@ -134,7 +134,7 @@ impl Bound {
                 Ok(())
             }
             Self::Messages(places) => {
-                let hide = |_: usize, _: &[u8], out: &mut Vec<u8>| {
+                let hide = |_: usize, _: Option<&[u8]>, out: &mut Vec<u8>| {
                     out.extend_from_slice(HIDDEN);
                     Masked::Value
                 };
@@ -146,7 +146,7 @@ impl Bound {
                     RowFormat::Text => Format::Text,
                     RowFormat::Binary => Format::Binary,
                 };
-                let mask = |index: usize, value: &[u8], out: &mut Vec<u8>| {
+                let mask = |index: usize, value: Option<&[u8]>, out: &mut Vec<u8>| {
                     let Some(column) = columns.columns.get(index) else { return Masked::Null };
                     let Some(with) = &column.mask else { return Masked::Null };
                     match mask_mysql_value(with, MysqlType { format: written, ..column.ty }, value, key, out) {

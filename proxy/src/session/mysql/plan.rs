@@ -65,7 +65,11 @@ impl Machine {
         if let Effect::Prepare { name, .. } = effect {
             self.statements.room_for_named(name, of)?;
         }
-        Ok(Run::new(of, index, rows_of, allowance))
+        let run = Run::new(of, index, rows_of, allowance);
+        if self.warnings.muted() && counts_warnings(&run) {
+            return Err(muted());
+        }
+        Ok(run)
     }
 
     /// Decides what a prepared statement runs, as it is understood now.
@@ -206,8 +210,8 @@ impl Machine {
                 Some(Ok(sql_mode)) => {
                     let names = MysqlNames { sql_mode, ..self.dialect(gate) };
                     gate.set_dialect(Dialect::Mysql(names));
-                    // What the server made of it is asked where it was not said in so many words.
-                    self.settings_dirty |= !matches!(value, Setting::To(to) if !to.starts_with('@'));
+                    // It may have been computed, and some modes stand for several: what the server made of it is asked.
+                    self.settings_dirty = true;
                 }
                 Some(Err(_)) | None => self.settings_dirty = true,
             },
@@ -248,5 +252,20 @@ pub(super) fn is_followed(name: &str) -> bool {
             | "character_set_connection"
             | "character_set_results"
             | "collation_connection"
+    )
+}
+
+/// Whether a statement tells how many warnings the one before it had.
+pub(super) fn counts_warnings(run: &Run) -> bool {
+    let (of, part) = &run.rows_of;
+    [run.statement(), part.of(of)].into_iter().flatten().any(|statement| statement.features.counts_warnings)
+}
+
+/// How many warnings a statement had that computed on masked columns is told to nobody.
+pub(super) fn muted() -> ClientError {
+    ClientError::Refused(
+        Refusal::new(RefusalKind::Forbidden, "the number of warnings of a statement that computes on a masked column")
+            .detail("whether the server warns tells about the value")
+            .hint("run another statement on a table first"),
     )
 }

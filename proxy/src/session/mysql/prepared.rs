@@ -4,8 +4,9 @@
 use std::borrow::Cow;
 
 use hallpass_policy::{
+    catalog::ColumnRef,
     mask::plan::InPredicates,
-    statement::{Effect, Refusal, RefusalKind, Statement as Read},
+    statement::{Effect, Refusal, RefusalKind, Statement as Read, mysql::is_number},
 };
 
 use super::{
@@ -268,8 +269,13 @@ fn compared_as_text(gate: &Gate, run: &Run, types: &[ParameterType]) -> Result<(
     }
     let known = gate.known();
     let text = |at: usize| types.get(at).is_none_or(|of| of.kind.is_text());
-    let masked = |column| known.masks.mask_of(column).is_some_and(|mask| mask.in_predicates < InPredicates::Any);
-    match compared.iter().find(|(at, column)| !text(*at) && masked(column)) {
+    let masked =
+        |column: &ColumnRef| known.masks.mask_of(column).is_some_and(|mask| mask.in_predicates < InPredicates::Any);
+    // A number beside a stored one is compared as what both are.
+    let number = |at: usize, column: &ColumnRef| {
+        types.get(at).is_some_and(|of| of.kind.is_number()) && is_number(&known.catalog, column)
+    };
+    match compared.iter().find(|(at, column)| !text(*at) && !number(*at, column) && masked(column)) {
         None => Ok(()),
         Some((at, column)) => {
             let message = format!("parameter {} is no text and compared with masked column {column}", at + 1);

@@ -137,6 +137,9 @@ impl Machine {
                 Err(error) => return self.deny(gate, &of.text, Some(statement), error),
             }
         }
+        if runs.iter().any(|run| run.allowance.mute) && runs.iter().any(super::plan::counts_warnings) {
+            return self.deny(gate, &of.text, None, super::plan::muted());
+        }
         match self.ready_upstream(gate, &runs) {
             Ok(Ready::Yes) => {}
             Ok(Ready::NotYet(stop)) => return Flow::Stop(stop),

@@ -58,7 +58,8 @@ impl Machine {
             }
             Reply::DefinitionsEnd(_) => {
                 if job.stopped.is_none() {
-                    self.pass_tailed(&mut job, message.raw);
+                    let muted = if mutes(&mut job) { self.told(message.raw, Told::Nothing) } else { None };
+                    self.pass_tailed(&mut job, muted.as_deref().unwrap_or(message.raw));
                 }
             }
             Reply::Row(format) => self.data_row(&mut job, format, message)?,
@@ -136,6 +137,7 @@ impl Machine {
     ) -> Result<(), End> {
         let affected = ok.map(|ok| ok.affected_rows);
         let last = then == Then::Done;
+        let mute = mutes(&mut job);
         let shows = ok.is_none() && job.run().and_then(|run| run.statement()).is_some_and(super::query::is_messages);
         if job.stopped.is_some() && !self.stands_done(&job, affected) {
             return self.stopped(gate, job, reader, last);
@@ -169,10 +171,14 @@ impl Machine {
         let counted = if shows {
             self.show_own_warnings(&job);
             None
-        } else if last && job.way != Way::Fields {
-            self.count_own_warnings(end)
         } else {
-            None
+            let ours = last && job.way != Way::Fields && self.warnings.any_due();
+            match (mute, ours) {
+                (true, true) => self.told(end, Told::Ours),
+                (true, false) => self.told(end, Told::Nothing),
+                (false, true) => self.told(end, Told::Both),
+                (false, false) => None,
+            }
         };
         self.keep_or_pass(&mut job, counted.as_deref().unwrap_or(end));
         if last {
@@ -197,6 +203,9 @@ impl Machine {
             if !run.statement().is_some_and(super::query::is_messages) {
                 self.warnings.of_statement(run.allowance.scrub, touches(&run));
             }
+            if run.allowance.mute {
+                self.warnings.mute();
+            }
             if self.in_transaction() {
                 self.note(&run.allowance);
             }
@@ -210,6 +219,9 @@ impl Machine {
     fn suspended(&mut self, job: &mut Job, run: Run) {
         let (Way::Execute(number) | Way::Fetch(number)) = job.way else { return };
         self.warnings.of_statement(run.allowance.scrub, touches(&run));
+        if run.allowance.mute {
+            self.warnings.mute();
+        }
         let bound = run.bound.clone();
         let so_far = Run::new(&run.of, run.index, run.rows_of.clone(), Arc::clone(&run.allowance));
         let so_far = Run { rows: run.rows, bytes: run.bytes, ..so_far };
@@ -345,13 +357,17 @@ impl Machine {
         self.next = sequence.next();
     }
 
-    /// The packet that ends a result, with ours counted among its warnings; `None`: as it is.
-    fn count_own_warnings(&mut self, end: &[u8]) -> Option<Vec<u8>> {
-        if !self.warnings.any_due() {
-            return None;
-        }
-        let more = self.warnings.tell();
-        let payload = encode::with_more_warnings(end.get(codec::HEADER..)?, more, self.held())?;
+    /// The end of a result, or of its columns, with as many warnings as the client may be told of; `None`: as it is.
+    fn told(&mut self, end: &[u8], told: Told) -> Option<Vec<u8>> {
+        let ours = match told {
+            Told::Nothing => 0,
+            Told::Ours | Told::Both => self.warnings.tell(),
+        };
+        let count = |theirs: u16| match told {
+            Told::Nothing | Told::Ours => ours,
+            Told::Both => theirs.saturating_add(ours),
+        };
+        let payload = encode::with_warnings(end.get(codec::HEADER..)?, self.held(), count)?;
         let mut packet = Vec::with_capacity(payload.len() + codec::HEADER);
         let sequence = codec::header(end).map_or(1, |header| header.sequence);
         codec::put_message(&mut packet, &mut Sequence::at(sequence, Order::Loose), &payload);
@@ -366,6 +382,22 @@ impl Machine {
             && !(ended && self.in_transaction())
             && job.runs.last().is_some_and(|run| matches!(run.outputs(), Outputs::None))
     }
+}
+
+/// Of which warnings a client is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    /// None.
+    Nothing,
+    /// The proxy's.
+    Ours,
+    /// The proxy's and the server's.
+    Both,
+}
+
+/// Whether nothing may be told of the server's warnings about the statement it is at.
+fn mutes(job: &mut Job) -> bool {
+    job.run().is_some_and(|run| run.allowance.mute)
 }
 
 /// Whether a statement reads or writes tables.

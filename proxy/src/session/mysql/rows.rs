@@ -26,18 +26,27 @@ impl Machine {
             return Err(End::Upstream("a row without columns".into()));
         };
         run.rows += 1;
-        run.bytes += u64::try_from(message.raw.len()).unwrap_or(u64::MAX);
-        if let Some(error) = run.over() {
-            self.stop(job, error);
-            return Ok(());
-        }
-        if !job.tail.is_empty() {
-            let tail = std::mem::take(&mut job.tail);
+        let tail = std::mem::take(&mut job.tail);
+        let (start, next) = (self.out.client.len(), self.next);
+        if !tail.is_empty() {
             self.pass(&tail);
         }
+        let row = self.out.client.len();
         let mut sequence = self.sequence();
         bound.write(message.raw, &message.payload, format, &mut self.out.client, &mut sequence).map_err(theirs)?;
         self.next = sequence.next();
+        // What the client gets counts: how long a masked value is it may not learn by a limit either.
+        let bytes = u64::try_from(self.out.client.len() - row).unwrap_or(u64::MAX);
+        let over = job.run().and_then(|run| {
+            run.bytes += bytes;
+            run.over()
+        });
+        if let Some(error) = over {
+            self.out.client.truncate(start);
+            self.next = next;
+            job.tail = tail;
+            self.stop(job, error);
+        }
         Ok(())
     }
 

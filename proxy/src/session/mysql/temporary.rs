@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use hallpass_policy::{
     catalog::{Column, QualifiedName, Relation, RelationKind},
-    statement::{Action, Effect, Object, Refusal, RefusalKind, Statement},
+    statement::{Action, Effect, Object, Refusal, RefusalKind, Statement, mysql::kind},
 };
 
 use super::{
@@ -241,7 +241,7 @@ fn relation(name: &QualifiedName, engine: Option<&str>, rows: &[Vec<Option<Strin
     let column = |(at, row): (usize, &Vec<Option<String>>)| Column {
         name: value(row, 0).into(),
         number: i16::try_from(at + 1).unwrap_or(i16::MAX),
-        type_oid: 0,
+        type_oid: kind(&value(row, 1)),
         local: true,
         generated: generated(row).then(|| Arc::clone(&made_of)),
     };

@@ -28,6 +28,8 @@ pub(super) struct Warnings {
     answered: bool,
     /// A statement touched a masked column, and the server's warnings about it may still be there, quoting values.
     hidden: bool,
+    /// Not even how many there are may be told.
+    muted: bool,
 }
 
 /// What a statement touches, as far as the server's list of warnings is concerned.
@@ -89,7 +91,19 @@ impl Warnings {
     /// A statement has run whose errors and warnings are hidden, or are not.
     pub(super) fn of_statement(&mut self, hides: bool, touches: Touches) {
         self.hidden = hides || (self.hidden && touches == Touches::Nothing);
+        self.muted &= touches == Touches::Nothing;
         self.answered &= touches == Touches::Nothing;
+    }
+
+    /// A statement has run of whose warnings nothing may be told: not that there are any.
+    pub(super) fn mute(&mut self) {
+        self.muted = true;
+        self.answered = true;
+    }
+
+    /// Whether not even the number of the server's warnings may be told.
+    pub(super) fn muted(&self) -> bool {
+        self.muted
     }
 
     /// Whether the server's warnings may quote what is masked.

@@ -60,14 +60,15 @@ pub fn with_more_results(payload: &[u8], held: Capabilities) -> Option<Vec<u8>> 
     Some(changed)
 }
 
-/// The payload of an OK or EOF packet with `more` warnings than it tells; `None` when it is neither.
-pub fn with_more_warnings(payload: &[u8], more: u16, held: Capabilities) -> Option<Vec<u8>> {
+/// The payload of an OK or EOF packet with as many warnings as `count` makes of those that it tells; `None` when it is
+/// neither.
+pub fn with_warnings(payload: &[u8], held: Capabilities, count: impl FnOnce(u16) -> u16) -> Option<Vec<u8>> {
     let is_eof = payload.first() == Some(&first::EOF) && !held.has(Capabilities::DEPRECATE_EOF);
     let place = if is_eof { 1 } else { status_and_warnings(payload)?.1 };
     let mut changed = payload.to_vec();
     let told = changed.get_mut(place..place + 2)?;
     let before = u16::from_le_bytes([*told.first()?, *told.get(1)?]);
-    told.copy_from_slice(&before.saturating_add(more).to_le_bytes());
+    told.copy_from_slice(&count(before).to_le_bytes());
     Some(changed)
 }
 

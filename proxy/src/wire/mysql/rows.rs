@@ -61,7 +61,7 @@ pub enum RowError {
 }
 
 /// Appends to `out` the row with this `payload` as a message, each masked column's value replaced by what `mask`
-/// appends for it: the bytes alone, a length is put before them. NULL stays NULL and `mask` does not see it.
+/// appends for it: the bytes alone, a length is put before them. It sees NULL as `None`.
 ///
 /// # Errors
 /// [`RowError`]; `out` and `sequence` are then as before.
@@ -69,7 +69,7 @@ pub fn rewrite_row(
     payload: &[u8],
     format: RowFormat,
     columns: &MaskedColumns,
-    mask: impl FnMut(usize, &[u8], &mut Vec<u8>) -> Masked,
+    mask: impl FnMut(usize, Option<&[u8]>, &mut Vec<u8>) -> Masked,
     out: &mut Vec<u8>,
     sequence: &mut Sequence,
 ) -> Result<(), RowError> {
@@ -82,7 +82,7 @@ pub fn rewrite_row(
 fn text(
     payload: &[u8],
     columns: &MaskedColumns,
-    mut mask: impl FnMut(usize, &[u8], &mut Vec<u8>) -> Masked,
+    mut mask: impl FnMut(usize, Option<&[u8]>, &mut Vec<u8>) -> Masked,
     out: &mut Vec<u8>,
 ) -> Result<(), RowError> {
     let mut row = Body::new("row", payload);
@@ -95,7 +95,6 @@ fn text(
         if next.next_if_eq(&index).is_none() {
             continue;
         }
-        let Some(value) = value else { continue };
         copy(out, run, before);
         let start = out.len();
         match mask(index, value, out) {
@@ -115,7 +114,7 @@ fn text(
 fn binary(
     payload: &[u8],
     columns: &MaskedColumns,
-    mut mask: impl FnMut(usize, &[u8], &mut Vec<u8>) -> Masked,
+    mut mask: impl FnMut(usize, Option<&[u8]>, &mut Vec<u8>) -> Masked,
     out: &mut Vec<u8>,
 ) -> Result<(), RowError> {
     let mut row = Body::new("row", payload);
@@ -128,25 +127,24 @@ fn binary(
     let mut run = payload;
     for (index, kind) in columns.types.iter().enumerate() {
         let masked = next.next_if_eq(&index).is_some();
-        if nulls.is_null(index) {
-            continue;
-        }
         let before = row.remaining().len();
-        let value = value::take(&mut row, *kind)?;
+        let value = if nulls.is_null(index) { None } else { Some(value::take(&mut row, *kind)?) };
         if !masked {
             continue;
         }
         copy(out, run, before);
         run = row.remaining();
         let start = out.len();
-        match mask(index, value, out) {
+        let becomes = mask(index, value, out);
+        match becomes {
             Masked::Value => shape(out, start, *kind)?,
-            Masked::Null => {
-                out.truncate(start);
-                let bit = index + 2;
-                let byte = out.get_mut(bitmap + bit / 8).ok_or(RowError::Shape)?;
-                *byte |= 1 << (bit % 8);
-            }
+            Masked::Null => out.truncate(start),
+        }
+        let bit = index + 2;
+        let byte = out.get_mut(bitmap + bit / 8).ok_or(RowError::Shape)?;
+        match becomes {
+            Masked::Value => *byte &= !(1 << (bit % 8)),
+            Masked::Null => *byte |= 1 << (bit % 8),
         }
     }
     row.end()?;
@@ -199,12 +197,14 @@ mod tests {
         payload: &[u8],
         format: RowFormat,
         columns: &[(Type, bool)],
-        mask: impl FnMut(usize, &[u8], &mut Vec<u8>) -> Masked,
+        mut mask: impl FnMut(usize, &[u8], &mut Vec<u8>) -> Masked,
     ) -> Result<Vec<u8>, RowError> {
         let mut out = b"before".to_vec();
         let mut sequence = Sequence::at(9, Order::Checked);
         let columns = MaskedColumns::new(columns.iter().copied());
-        let done = rewrite_row(payload, format, &columns, mask, &mut out, &mut sequence);
+        let kept =
+            |at: usize, value: Option<&[u8]>, out: &mut Vec<u8>| value.map_or(Masked::Null, |v| mask(at, v, out));
+        let done = rewrite_row(payload, format, &columns, kept, &mut out, &mut sequence);
         if let Err(error) = done {
             assert_eq!((out.as_slice(), sequence.next()), (&b"before"[..], 9));
             return Err(error);
@@ -259,6 +259,24 @@ mod tests {
             run(b"\0\x08\x02\0\0\0", RowFormat::Binary, &[(Type::LONG, false), (S, true)], stars).unwrap(),
             b"\0\x08\x02\0\0\0"
         );
+    }
+
+    #[test]
+    fn a_null_may_become_a_value() {
+        let columns = MaskedColumns::new([(Type::LONG, false), (S, true), (S, true), (Type::LONG, true)]);
+        let blank = |at: usize, value: Option<&[u8]>, out: &mut Vec<u8>| {
+            assert_eq!(value.is_none(), at != 2);
+            out.extend_from_slice(if at == 3 { &[0; 4] } else { b"**" });
+            Masked::Value
+        };
+        for (format, row, expected) in [
+            (RowFormat::Text, &b"\x011\xfb\x03abc\xfb"[..], &b"\x011\x02**\x02**\x04\0\0\0\0"[..]),
+            (RowFormat::Binary, b"\0\x28\x01\0\0\0\x03abc", b"\0\0\x01\0\0\0\x02**\x02**\0\0\0\0"),
+        ] {
+            let (mut out, mut sequence) = (Vec::new(), Sequence::at(0, Order::Checked));
+            rewrite_row(row, format, &columns, blank, &mut out, &mut sequence).expect("a row");
+            assert_eq!(out[codec::HEADER..], *expected);
+        }
     }
 
     #[test]

@@ -73,6 +73,22 @@ impl Type {
         )
     }
 
+    /// Whether a parameter of this type is a number.
+    pub fn is_number(self) -> bool {
+        matches!(
+            self,
+            Self::TINY
+                | Self::SHORT
+                | Self::LONG
+                | Self::LONGLONG
+                | Self::INT24
+                | Self::FLOAT
+                | Self::DOUBLE
+                | Self::DECIMAL
+                | Self::NEWDECIMAL
+        )
+    }
+
     /// How its values stand; `None`: no value of such a type is ever sent.
     #[inline]
     pub fn shape(self) -> Option<Shape> {

@@ -139,9 +139,20 @@ impl MysqlType {
     }
 }
 
-/// Appends what `value` (which is not NULL) of type `ty` becomes under `with` to `out`.
-pub fn mask_mysql_value(with: &MaskWith, ty: MysqlType, value: &[u8], key: &HashKey, out: &mut Vec<u8>) -> Masked {
+/// Appends what `value`, `None` for NULL, of type `ty` becomes under `with` to `out`.
+pub fn mask_mysql_value(
+    with: &MaskWith,
+    ty: MysqlType,
+    value: Option<&[u8]>,
+    key: &HashKey,
+    out: &mut Vec<u8>,
+) -> Masked {
     let start = out.len();
+    let value = match (value, with) {
+        (Some(value), _) => value,
+        (None, MaskWith::Blank) => &[],
+        (None, _) => return Masked::Null,
+    };
     if specific(with, ty, value, key, out).is_some() {
         return Masked::Value;
     }
@@ -151,7 +162,7 @@ pub fn mask_mysql_value(with: &MaskWith, ty: MysqlType, value: &[u8], key: &Hash
         MaskWith::Keep { .. } | MaskWith::Email => ty.family() == Family::Text && std::str::from_utf8(value).is_err(),
         MaskWith::Truncate(_) => dates::unreadable(ty, value),
         MaskWith::Round(_) => numbers::unreadable(ty, value),
-        MaskWith::Full | MaskWith::Hash | MaskWith::Constant(_) => false,
+        MaskWith::Full | MaskWith::Blank | MaskWith::Hash | MaskWith::Constant(_) => false,
     };
     if !unreadable && neutral::write(ty, out).is_some() {
         return Masked::Value;
@@ -167,7 +178,7 @@ const TEXT: PgType = PgType { oid: 25, format: Format::Text };
 fn specific(with: &MaskWith, ty: MysqlType, value: &[u8], key: &HashKey, out: &mut Vec<u8>) -> Option<()> {
     let is_text = ty.family() == Family::Text;
     match with {
-        MaskWith::Full | MaskWith::Null => None,
+        MaskWith::Full | MaskWith::Blank | MaskWith::Null => None,
         MaskWith::Email if is_text => text::email(std::str::from_utf8(value).ok()?, out),
         MaskWith::Hash if is_text => {
             key.digest(value, out);

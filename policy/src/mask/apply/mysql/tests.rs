@@ -8,7 +8,7 @@ fn ty(kind: u8, format: Format) -> MysqlType {
 
 fn mask(with: &MaskWith, ty: MysqlType, value: &[u8]) -> Option<Vec<u8>> {
     let mut out = b"before".to_vec();
-    match mask_mysql_value(with, ty, value, &HashKey::new(&[1; 32]), &mut out) {
+    match mask_mysql_value(with, ty, Some(value), &HashKey::new(&[1; 32]), &mut out) {
         Masked::Value => Some(out.split_off(6)),
         Masked::Null => {
             assert_eq!(out, b"before");
@@ -19,6 +19,20 @@ fn mask(with: &MaskWith, ty: MysqlType, value: &[u8]) -> Option<Vec<u8>> {
 
 fn text(with: &MaskWith, kind: u8, value: &str) -> Option<String> {
     mask(with, ty(kind, Format::Text), value.as_bytes()).map(|bytes| String::from_utf8(bytes).unwrap())
+}
+
+#[test]
+fn a_computed_value_does_not_tell_whether_it_is_null() {
+    let null = |with: &MaskWith, kind| {
+        let mut out = Vec::new();
+        let masked = mask_mysql_value(with, ty(kind, Format::Text), None, &HashKey::new(&[1; 32]), &mut out);
+        (masked == Masked::Value).then_some(out)
+    };
+    for kind in [253, 3, 246, 10, 245] {
+        assert_eq!(null(&MaskWith::Blank, kind), mask(&MaskWith::Blank, ty(kind, Format::Text), b"1"));
+        assert!(null(&MaskWith::Blank, kind).is_some() && null(&MaskWith::Full, kind).is_none());
+    }
+    assert_eq!((null(&MaskWith::Blank, 255), mask(&MaskWith::Blank, ty(255, Format::Text), b"1")), (None, None));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::{
 
 use hallpass_policy::{
     catalog::{Catalog, Column, Function, FunctionKind, QualifiedName, Relation, RelationKind},
-    statement::mysql::Flavour,
+    statement::mysql::{Flavour, kind as kind_of_type},
 };
 
 use super::Table;
@@ -54,7 +54,7 @@ impl Part {
 
 pub(super) fn columns(part: Part) -> String {
     format!(
-        "SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, ORDINAL_POSITION, GENERATION_EXPRESSION, EXTRA \
+        "SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, ORDINAL_POSITION, GENERATION_EXPRESSION, EXTRA, DATA_TYPE \
            FROM information_schema.COLUMNS WHERE {} ORDER BY TABLE_SCHEMA, TABLE_NAME, ORDINAL_POSITION",
         part.condition()
     )
@@ -230,7 +230,7 @@ pub(super) fn relations(answers: Answers, flavour: Flavour) -> Result<Vec<Arc<Re
         columns.entry(qualified(row)?).or_default().push(Column {
             name: name.into(),
             number: number.parse().map_err(|_| missing("a column's position"))?,
-            type_oid: 0,
+            type_oid: kind_of_type(value(6)),
             local: true,
             generated: generated(value(4), value(5), flavour),
         });
