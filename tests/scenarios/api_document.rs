@@ -180,6 +180,8 @@ fn requests(api: &mut Documented, root: &str, alice: &str, bob: &str) {
 fn grants(api: &mut Documented, alice: &str, bob: &str) {
     let listed = api.call(alice, ("GET", "/grants"), "/grants", Value::Null).json();
     assert_eq!(listed.as_array().map(Vec::len), Some(2), "{listed}");
+    assert_eq!(api.call(alice, ("GET", "/grants/{id}"), "/grants/1", Value::Null).json()["user"], "alice");
+    assert_eq!(api.call(alice, ("GET", "/grants/{id}"), "/grants/999", Value::Null).status, 404);
     api.call(alice, ("POST", "/grants/{id}/extend"), "/grants/1/extend", json!({ "duration": "10m" }));
     api.call(bob, ("POST", "/grants/{id}/revoke"), "/grants/2/revoke", json!({ "reason": "done" }));
     let glass = json!({ "role": "owner", "databases": ["shop"], "reason": "prod down" });

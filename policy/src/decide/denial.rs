@@ -57,7 +57,11 @@ pub fn ask_longer(grant: &Grant) -> String {
 /// What to type to be allowed again what `grant` allowed.
 pub fn ask_again(grant: &Grant) -> String {
     match &grant.kind {
-        GrantKind::Role(role) => request_role(role, Some(grant.starts.until(grant.ends))),
+        // How long one lasted that was revoked says nothing of how long it is needed.
+        GrantKind::Role(role) => {
+            let lasted = grant.revoked.is_none().then(|| grant.starts.until(grant.ends));
+            request_role(role, lasted)
+        }
         GrantKind::Statement(approved) => {
             request_statement(&shortened(&approved.text, "the statement"), &flags(approved.export, approved.unmask))
         }

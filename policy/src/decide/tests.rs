@@ -501,6 +501,8 @@ fn a_denial_tells_of_the_grant_that_ended() {
     assert_eq!(revoked.ended(NOON).as_deref(), Some("grant 4 (role fixer) was revoked by bob"));
     assert_eq!(holds(3, "fixer").ended(NOON), None);
     assert_eq!(ask_again(&expired), "CALL hallpass.request('fixer', '3599 s', 'why')");
+    let short = Grant { ends: Timestamp(revoked.starts.0 + 1_000_000), ..revoked.clone() };
+    assert_eq!(ask_again(&short), "CALL hallpass.request('fixer', '1 hour', 'why')");
     let ending = Grant { starts: Timestamp(0), ends: Timestamp(600_000_000), ..expired.clone() };
     assert_eq!(ask_longer(&ending), format!("CALL hallpass.extend({}, '10 min', 'why')", ending.id));
     let ending = Grant { ends: Timestamp(7_200_000_000), ..ending };
