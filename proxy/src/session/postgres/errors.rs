@@ -259,7 +259,12 @@ impl Machine {
         if self.told.len() >= MOST_PARAMETERS && self.told.iter().all(|(told, _)| *told != name) {
             return Err(End::Upstream("more parameters than a server has".into()));
         }
-        self.report_parameter(&name, &value);
+        // Around the catalog's queries the path is ours: Postgres 18 tells of it, the client need not hear.
+        let ours =
+            matches!(self.pending.front(), Some(Pending::Own(Own::Path | Own::Catalog(_) | Own::CatalogDone { .. })));
+        if !(ours && name == "search_path") {
+            self.report_parameter(&name, &value);
+        }
         Ok(())
     }
 
