@@ -31,6 +31,17 @@ struct Plan {
     scans: usize,
     /// How often the grant of all is ended.
     rounds: usize,
+    /// What those do that do not scan.
+    wait: Wait,
+}
+
+/// What a session does that does not scan.
+#[derive(Clone, Copy)]
+enum Wait {
+    /// It waits for a row that somebody else has locked.
+    Lock,
+    /// It sleeps. All sleepers of a MariaDB share one lock, and KILLs that meet there hold each other up.
+    Sleep,
 }
 
 /// One client was told of the end of its grant.
@@ -69,7 +80,7 @@ impl Times {
 }
 
 fn main() {
-    let mut plan = Plan { sessions: 200, scans: 20, rounds: 2 };
+    let mut plan = Plan { sessions: 200, scans: 20, rounds: 2, wait: Wait::Lock };
     let mut protocols = vec!["postgres".to_owned(), "mysql".to_owned()];
     let mut arguments = std::env::args().skip(1);
     while let (Some(name), Some(value)) = (arguments.next(), arguments.next()) {
@@ -78,12 +89,14 @@ fn main() {
             "--sessions" => plan.sessions = number(),
             "--scans" => plan.scans = number(),
             "--rounds" => plan.rounds = number(),
+            "--wait" if value == "lock" => plan.wait = Wait::Lock,
+            "--wait" if value == "sleep" => plan.wait = Wait::Sleep,
             "--protocol" => protocols = vec![value],
             _ => panic!("unknown: {name}"),
         }
     }
     println!(
-        "{} sessions, half of them in transactions, one of {} scanning, the others sleeping; ms from the answer to the revocation",
+        "{} sessions, half of them in transactions, one of {} scanning, the others waiting; ms from the answer to the revocation",
         plan.sessions, plan.scans
     );
     println!("{:<9} {:<12} {:<9} {:>5} {:>7} {:>7} {:>7}", "protocol", "ended", "until", "ends", "p50", "p99", "max");
@@ -166,6 +179,9 @@ fn busy<P: Protocol>(
     users: &[&str],
     work: impl FnOnce(&Receiver<Told>, &[Sender<()>]) -> Times,
 ) -> Times {
+    let mut holder = shop.database.client();
+    holder.query("BEGIN").ok();
+    holder.query("SELECT id FROM shop.orders WHERE id = 7 FOR UPDATE").ok();
     thread::scope(|scope| {
         let (tell, told) = mpsc::channel();
         let mut again = Vec::new();
@@ -173,8 +189,9 @@ fn busy<P: Protocol>(
             let (sender, go) = mpsc::channel();
             again.push(sender);
             let client = shop.log_in(user, PASSWORD, "shop").unwrap_or_else(|refused| panic!("{refused:?}"));
-            let (tell, scans) = (tell.clone(), number.is_multiple_of(plan.scans));
-            scope.spawn(move || session::<P>(client, number, scans, &tell, &go));
+            let sql = statement::<P>(plan, number);
+            let tell = tell.clone();
+            scope.spawn(move || session::<P>(client, number, &sql, &tell, &go));
         }
         thread::sleep(Duration::from_secs(3));
         let times = work(&told, &again);
@@ -188,21 +205,28 @@ fn busy<P: Protocol>(
     })
 }
 
-/// Runs one long statement after the other until its grant ends; then waits to begin again.
-fn session<P: Protocol>(mut client: P::Client, number: usize, scans: bool, tell: &Sender<Told>, go: &Receiver<()>) {
-    let sleep = P::pick("SELECT pg_sleep(8)", "SELECT sleep(8)");
+/// What a session runs, with its number for whoever looks at the server.
+fn statement<P: Protocol>(plan: &Plan, number: usize) -> String {
+    let wait = match plan.wait {
+        Wait::Lock => "SELECT id FROM shop.orders WHERE id = 7 FOR UPDATE",
+        Wait::Sleep => P::pick("SELECT pg_sleep(8)", "SELECT sleep(8)"),
+    };
     let scan = P::pick(
         "SELECT count(*) FROM generate_series(1, 3000000) g, shop.orders o WHERE o.id = 1 AND g < 0",
         "SELECT count(*) FROM shop.orders a JOIN shop.orders b JOIN shop.orders c WHERE a.id + b.id + c.id = 0",
     );
-    let sql = format!("{} /* s{number} */", if scans { scan } else { sleep });
+    format!("{} /* s{number} */", if number.is_multiple_of(plan.scans) { scan } else { wait })
+}
+
+/// Runs one long statement after the other until its grant ends; then waits to begin again.
+fn session<P: Protocol>(mut client: P::Client, number: usize, sql: &str, tell: &Sender<Told>, go: &Receiver<()>) {
     let (in_transaction, prepared) = (number.is_multiple_of(2), number % 4 < 2);
     loop {
         if in_transaction {
             client.query("BEGIN").ok();
         }
         let message = loop {
-            let answer = if prepared { client.prepared(&sql, &[]) } else { client.query(&sql) };
+            let answer = if prepared { client.prepared(sql, &[]) } else { client.query(sql) };
             if let Some(error) = answer.errors.first() {
                 break error.message.clone();
             }

@@ -1,12 +1,14 @@
 //! Kills what runs on a MySQL or MariaDB server, on few connections of the proxy's own. When a grant of many sessions
 //! ends, their KILLs follow one another on one connection: a login each would take longer than the kill, and MariaDB
-//! holds a KILL up, for 25 ms and more, while it meets others. One that is held up makes room for the rest: they go on
-//! over another connection. Decides nothing.
+//! holds up KILLs that meet. Sessions in SLEEP() share one lock there. A KILL that finds it taken waits for it, up to two
+//! seconds, with the lock that its victim needs to give it back. After such a meeting the next KILL waits until those who
+//! queued for the lock are gone. One that is held up longer makes room for the rest: they go on over another connection.
+//! Decides nothing.
 
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::{
@@ -18,12 +20,17 @@ use super::{
     connector::{Connector, UpstreamError},
     mysql::{Link, UTF8MB4, Wanted},
 };
+use crate::wire::mysql::capability::Flavour;
 
 /// How long a kill may take, from its login to its answer.
 const KILL_TIMEOUT: Duration = Duration::from_secs(10);
 /// After how long without an answer those behind it go on without it: longer than MariaDB tries to wake a session. What
 /// it tries meanwhile only adds to what holds it up.
 const HELD_UP: Duration = Duration::from_millis(2500);
+/// A kill that took as long has met others.
+const MET: Duration = Duration::from_millis(20);
+/// How long these have, until the next kill.
+const REST: Duration = Duration::from_millis(30);
 /// Connections at most: of these, all but one wait for a kill that is held up.
 const CONNECTIONS: usize = 16;
 /// `ER_NO_SUCH_THREAD`: the session that should be cancelled is gone.
@@ -94,6 +101,7 @@ impl Place<'_> {
     async fn work(mut self, connector: &Connector) {
         let mut link = None;
         while let Some(order) = self.next() {
+            let begun = Instant::now();
             let answer = {
                 let asked = timeout(KILL_TIMEOUT, kill(connector, &mut link, order.thread_id));
                 tokio::pin!(asked);
@@ -113,6 +121,10 @@ impl Place<'_> {
             }
             // Who asked may be gone.
             let _ = order.told.send(answer);
+            let meets = link.as_ref().is_some_and(|link| link.flavour() == Flavour::MariaDb);
+            if meets && begun.elapsed() > MET {
+                sleep(REST).await;
+            }
         }
         if let Some(link) = link {
             link.leave().await;

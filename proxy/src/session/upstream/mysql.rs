@@ -35,7 +35,7 @@ use crate::{
     wire::mysql::{
         backend::Status,
         body::Body,
-        capability::Capabilities,
+        capability::{Capabilities, Flavour},
         codec::{MAX_LOGIN_PACKET, MAX_MESSAGE, Order, Sequence, message, put_message},
         encode,
         frontend::command,
@@ -305,6 +305,11 @@ impl Link {
         }
         self.input.drain(..at);
         Ok(rows)
+    }
+
+    /// Whose server it is.
+    pub(super) fn flavour(&self) -> Flavour {
+        self.opened.held.flavour()
     }
 
     /// Says goodbye.
