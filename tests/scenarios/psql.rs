@@ -3,7 +3,7 @@
 use hallpass_tests::shop::PostgresShop as Shop;
 
 const LOOK: &str = "\\d shop.orders\n\\d+ shop.customers\n\\d shop.contacts\n\\dt shop.*\n\\dv shop.*\n\\dn\n\\df shop.*\n\
-                    \\di shop.*\n\\ds\n\\dT\n\\dx\n\\dp shop.*\n\\dd\n\\dC\n\\dL\n\\db\n\\l template1\n\\dg pg_*\n\\drds\n\\sf shop.touch\n\
+                    \\di shop.*\n\\ds\n\\dT\n\\dx\n\\dp shop.*\n\\dd\n\\dC\n\\dL\n\\db\n\\l template1\n\\dg pg_*\n\\drds nobody template1\n\\sf shop.touch\n\
                     \\dew\n\\des\n\\dE\n\\dF\n\\do shop.*\n\\dO shop.*\n\\dy\n\\dRp\n\\dc shop.*\n\\da shop.*\n\\encoding\n";
 
 #[test]

@@ -262,7 +262,7 @@ impl Machine {
         // Around the catalog's queries the path is ours: Postgres 18 tells of it, the client need not hear.
         let ours =
             matches!(self.pending.front(), Some(Pending::Own(Own::Path | Own::Catalog(_) | Own::CatalogDone { .. })));
-        if !(ours && name == "search_path") {
+        if !(ours && name == "search_path") && !self.keep_parameter(&name, &value) {
             self.report_parameter(&name, &value);
         }
         Ok(())

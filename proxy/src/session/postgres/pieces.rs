@@ -5,7 +5,7 @@
 //! transaction, it is one: a transaction of the proxy's own stands around it (PostgreSQL manual, "Multiple Statements
 //! In A Simple Query"). Decides no statement.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use hallpass_policy::statement::{Bracket, Dialect, Effect, Form, Refusal, RefusalKind};
 
@@ -31,6 +31,8 @@ pub(super) struct Pieces {
     around: Around,
     /// Where in the text the one that runs stands, in characters.
     at: usize,
+    /// Parameters that have changed since the first: the server tells of them at the end.
+    changed: BTreeMap<String, String>,
 }
 
 /// One statement of the text.
@@ -78,7 +80,7 @@ impl Machine {
             encode::query(&mut frame, piece.as_bytes()).ok()?;
             left.push_back(Piece { frame, at });
         }
-        self.pieces = Some(Pieces { left, around, at: 0 });
+        self.pieces = Some(Pieces { left, around, at: 0, changed: BTreeMap::new() });
         Some(Flow::Taken)
     }
 
@@ -117,18 +119,33 @@ impl Machine {
 
     /// A statement of a text that was taken apart is over: whether the client has still to wait.
     pub(super) fn piece_over(&mut self, status: TransactionStatus) -> bool {
-        let Some(pieces) = &self.pieces else { return false };
+        let Some(pieces) = &mut self.pieces else { return false };
         if status == TransactionStatus::Open && !pieces.left.is_empty() {
             return true;
         }
-        let ours = self.wants_transaction();
-        self.pieces = None;
         self.wrapped = false;
-        if ours && status == TransactionStatus::Failed {
+        if pieces.around == Around::Ours && status == TransactionStatus::Failed {
+            pieces.left.clear();
+            pieces.around = Around::Theirs;
             self.rollback_wrapped();
             return true;
         }
+        self.end_pieces();
         false
+    }
+
+    /// The text that was taken apart is over: the client hears which parameters it has changed.
+    pub(super) fn end_pieces(&mut self) {
+        for (name, value) in self.pieces.take().map(|pieces| pieces.changed).unwrap_or_default() {
+            self.report_parameter(&name, &value);
+        }
+    }
+
+    /// Keeps what the server tells of a parameter until such a text is over; false when there is none.
+    pub(super) fn keep_parameter(&mut self, name: &str, value: &str) -> bool {
+        let Some(pieces) = &mut self.pieces else { return false };
+        pieces.changed.insert(name.to_owned(), value.to_owned());
+        true
     }
 }
 

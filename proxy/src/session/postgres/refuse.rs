@@ -107,7 +107,7 @@ impl Machine {
             if let Some(Pending::Local { bytes, ready }) = self.pending.pop_front() {
                 self.out.client.extend_from_slice(&bytes);
                 if ready {
-                    self.pieces = None;
+                    self.end_pieces();
                     if self.tx == TransactionStatus::Idle {
                         self.desk.end_transaction();
                     }
