@@ -260,9 +260,10 @@ impl Machine {
             return Err(End::Upstream("more parameters than a server has".into()));
         }
         // Around the catalog's queries the path is ours: Postgres 18 tells of it, the client need not hear.
-        let ours =
+        let own =
             matches!(self.pending.front(), Some(Pending::Own(Own::Path | Own::Catalog(_) | Own::CatalogDone { .. })));
-        if !(ours && name == "search_path") && !self.keep_parameter(&name, &value) {
+        let ours = own && name == "search_path";
+        if !ours && !self.keep_parameter(&name, &value) {
             self.report_parameter(&name, &value);
         }
         Ok(())
