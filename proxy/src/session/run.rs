@@ -164,6 +164,12 @@ fn is_write(action: Action) -> bool {
     matches!(action, Action::Insert | Action::Update | Action::Delete | Action::CopyIn)
 }
 
+/// Refuses what cannot stand in a text that is run statement by statement.
+pub fn not_here(what: &str) -> ClientError {
+    let message = format!("{what} cannot share a message with statements that change names");
+    ClientError::Refused(Refusal::new(RefusalKind::Unsupported, message).hint("send it by itself"))
+}
+
 /// The allowance that the text's record names: that of the first statement that runs on a grant.
 pub fn most_telling<B, U>(runs: &[Run<B, U>]) -> Option<Arc<Allowance>> {
     let granted = runs.iter().find(|run| matches!(run.allowance.authority, Authority::Grant(_)));

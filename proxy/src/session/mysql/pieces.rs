@@ -7,11 +7,10 @@
 
 use std::{borrow::Cow, collections::VecDeque};
 
-use hallpass_policy::statement::{Effect, Refusal, RefusalKind, Statement};
+use hallpass_policy::statement::{Effect, Statement};
 
 use super::{Machine, client::Flow, job::may_call, plan};
 use crate::{
-    error::ClientError,
     session::{
         gate::Gate,
         machine::{End, Stop},
@@ -99,12 +98,6 @@ impl Machine {
     fn has_more_pieces(&self) -> bool {
         self.pieces.as_ref().is_some_and(|pieces| !pieces.left.is_empty())
     }
-}
-
-/// Refuses what cannot stand in a text that is run statement by statement.
-pub(super) fn not_here(what: &str) -> ClientError {
-    let message = format!("{what} cannot share a message with statements that change names");
-    ClientError::Refused(Refusal::new(RefusalKind::Unsupported, message).hint("send it by itself"))
 }
 
 /// Whether a statement before the last changes what later ones mean, and all before it are understood.

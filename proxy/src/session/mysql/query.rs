@@ -11,7 +11,6 @@ use super::{
     job::{Job, Run, Way},
     own::Ready,
     pending::{Owed, Pending},
-    pieces,
 };
 use crate::{
     error::ClientError,
@@ -19,7 +18,7 @@ use crate::{
         gate::{Gate, Outcome, Refused},
         inband::questions,
         machine::{End, Stop},
-        run::most_telling,
+        run::{most_telling, not_here},
         target::Understanding,
     },
     wire::mysql::{
@@ -43,7 +42,7 @@ impl Machine {
         };
         match questions(&of.understood.statements) {
             Ok(Some(_)) if self.pieces.is_some() => {
-                Ok(self.deny(gate, &of.text, None, pieces::not_here("a call of the proxy's own")))
+                Ok(self.deny(gate, &of.text, None, not_here("a call of the proxy's own")))
             }
             Ok(None) if orderly(&of.understood.statements).is_err() => {
                 Ok(self.take_apart(gate, text).unwrap_or_else(|| self.run(gate, message, &of, Request::Query)))
@@ -100,7 +99,7 @@ impl Machine {
         if self.pieces.is_some()
             && of.understood.statements.iter().any(|read| matches!(read.effect, Effect::Kill { .. }))
         {
-            return self.deny(gate, &of.text, None, pieces::not_here("KILL"));
+            return self.deny(gate, &of.text, None, not_here("KILL"));
         }
         if let [Statement { effect: Effect::Kill { connection, what }, .. }] = of.understood.statements.as_slice()
             && self.kill_own(gate, *connection, *what)

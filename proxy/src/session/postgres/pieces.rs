@@ -7,11 +7,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use hallpass_policy::statement::{Bracket, Dialect, Effect, Form, Refusal, RefusalKind};
+use hallpass_policy::statement::{Bracket, Dialect, Effect, Form};
 
 use super::{End, Machine, Wait, query::Flow};
 use crate::{
-    error::ClientError,
     session::{gate::Gate, machine::Stop},
     wire::postgres::{
         backend::TransactionStatus,
@@ -147,12 +146,6 @@ impl Machine {
         pieces.changed.insert(name.to_owned(), value.to_owned());
         true
     }
-}
-
-/// Refuses what cannot stand in a text that is run statement by statement.
-pub(super) fn not_here(what: &str) -> ClientError {
-    let message = format!("{what} cannot share a message with statements that change names");
-    ClientError::Refused(Refusal::new(RefusalKind::Unsupported, message).hint("send it by itself"))
 }
 
 /// The transaction around a text's statements; `None` where the text has several, or parts of one.

@@ -8,7 +8,6 @@ use super::{
     outbox::OwnSql,
     own::Ready,
     pending::{Own, Pending},
-    pieces,
 };
 use crate::{
     error::ClientError,
@@ -16,7 +15,7 @@ use crate::{
         gate::{Gate, Refused},
         inband::questions,
         machine::Stop,
-        run::{most_telling, wanted_fence},
+        run::{most_telling, not_here, wanted_fence},
     },
     wire::postgres::{backend::TransactionStatus, codec::Frame, frontend},
 };
@@ -63,7 +62,7 @@ impl Machine {
         match questions(&of.understood.statements) {
             Ok(None) => {}
             Ok(Some(_)) if self.pieces.is_some() => {
-                return Ok(self.deny_query(gate, &of.text, pieces::not_here("a call of the proxy's own")));
+                return Ok(self.deny_query(gate, &of.text, not_here("a call of the proxy's own")));
             }
             Ok(Some(questions)) => return Ok(self.ask_query(gate, &of, questions)),
             Err(error) => return Ok(self.deny_query(gate, &of.text, error)),
@@ -83,7 +82,7 @@ impl Machine {
             return Ok(flow);
         }
         if self.pieces.is_some() && of.understood.statements.iter().any(|read| read.effect == Effect::CopyIn) {
-            planned = Err(pieces::not_here("COPY … FROM STDIN"));
+            planned = Err(not_here("COPY … FROM STDIN"));
         }
         for index in 0..statements {
             if planned.is_err() {
